@@ -1,0 +1,81 @@
+# Ruam. `make demo` shows it, `make test` proves it; both set up what they need and are safe to repeat.
+SHELL := /bin/bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := help
+MAKEFLAGS += --no-print-directory
+
+PYTHON ?= python3.11
+VENV := .venv
+BIN := $(VENV)/bin
+STAMP := $(VENV)/.installed
+
+export RUAM_HOME ?= $(CURDIR)/data
+FACILITIES ?= 300
+MONTHS ?= 12
+SEED ?= 1
+SCALE ?= 1
+SERVE ?= 1
+COUNTRY := $(RUAM_HOME)/synthetic/$(FACILITIES)-$(MONTHS)-$(SEED)-$(SCALE)
+
+.PHONY: help setup demo test lint proof bench browser lock clean
+
+help: ## List the targets.
+	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 10
+
+setup: $(STAMP) ## Install the pinned packages into .venv.
+
+$(STAMP): requirements.lock pyproject.toml
+	@echo "▸ setting up $(VENV) (about a minute)"
+	@python="$$(command -v $(PYTHON) || command -v python3)"; \
+	"$$python" -c 'import sys; sys.exit(sys.version_info[:2] != (3, 11))' \
+	  || { echo "Python 3.11 is needed; set PYTHON=/path/to/python3.11." >&2; exit 1; }; \
+	"$$python" -m venv --clear $(VENV) 2>/dev/null || { \
+	  echo "▸ python3-venv is missing; installing it"; \
+	  { apt-get update -q && apt-get install -y -q python3-venv; } >/dev/null 2>&1 \
+	    || { echo "Install Debian's python3-venv (as root: apt-get install python3-venv), then try again." >&2; exit 1; }; \
+	  "$$python" -m venv --clear $(VENV); }
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --require-hashes -r requirements.lock
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
+	@touch $@
+
+demo: setup ## Generate a country, ingest, build, publish, and serve it (SERVE=0 stops before serving).
+	@$(BIN)/ruam init
+	@test -e "$(COUNTRY)/truth/truth.json" || $(BIN)/ruam synth "$(COUNTRY)" \
+	  --facilities $(FACILITIES) --months $(MONTHS) --seed $(SEED) --scale $(SCALE)
+	@$(BIN)/ruam reference load registry "$(COUNTRY)/registry.csv"
+	@$(BIN)/ruam reference load drugs "$(COUNTRY)/drugs.csv"
+	@$(BIN)/ruam run "$(COUNTRY)/deliveries"
+	@$(BIN)/ruam status
+	@if [ "$(SERVE)" = 0 ]; then echo "▸ done; '$(BIN)/ruam serve' shows the pages"; else \
+	  echo "▸ look at: ภาพรวม (13 regions on one page), การใช้บริการ (who uses what, where), ความก้าวหน้า (plan against fact)"; \
+	  $(BIN)/ruam serve; fi
+
+test: setup browser lint ## Lint, types, and the whole test suite.
+	@echo "▸ tests"
+	@$(BIN)/python -m pytest -m "not proof"
+
+lint: setup ## ruff, mypy, sqlfluff.
+	@echo "▸ ruff"; $(BIN)/ruff check . && $(BIN)/ruff format --check --quiet .
+	@echo "▸ mypy"; $(BIN)/mypy
+	@echo "▸ sqlfluff"; $(BIN)/sqlfluff lint --disable-progress-bar --processes 2 models tests/dbt
+
+proof: setup ## Slow proofs: the demo country against its truth.
+	@$(BIN)/python -m pytest -m proof
+
+bench: setup ## Benchmarks, each a ratio against a peer in the same run.
+	@$(BIN)/python -m benchmarks.ingest
+
+browser: setup ## Install Chromium for the browser tests, where this user may.
+	@if command -v chromium >/dev/null; then :; \
+	elif [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then \
+	  echo "▸ installing chromium for the browser tests"; \
+	  { apt-get update -q && apt-get install -y -q --no-install-recommends chromium; } >/dev/null 2>&1 \
+	    || echo "▸ chromium could not be installed: browser tests are skipped (they fail in CI)"; \
+	else echo "▸ browser tests will be skipped: install Debian's chromium (as root: apt-get install chromium) to run them"; fi
+
+lock: setup ## Pin the packages again after a change in pyproject.toml (needs uv).
+	@uv pip compile --quiet --python-version 3.11 --generate-hashes --no-emit-index-url --no-header \
+	  --excludes requirements.excludes --extra dev pyproject.toml -o requirements.lock
+
+clean: ## Remove the virtual environment and caches; the data home stays.
+	@rm -rf $(VENV) .mypy_cache .pytest_cache .ruff_cache .hypothesis

@@ -1,0 +1,200 @@
+"""From bytes to columns of text: encoding, header, and lines that do not have the header's number of cells."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from io import BytesIO
+
+import numpy as np
+import numpy.typing as npt
+import polars as pl
+
+from ingestion.contract import Contract, Version
+
+UTF8_BOM = b"\xef\xbb\xbf"
+DELIMITER = "|"
+MIN_THAI_SHARE = 0.9
+"""Of the letters that are not ASCII in a cp874 text of ours; Thai text without Thai letters is another encoding."""
+
+_UTF8_THAI = re.compile(rb"\xe0[\xb8\xb9][\x80-\xbf]")
+
+
+class UndecodableError(ValueError):
+    """Neither UTF-8 nor believable cp874."""
+
+
+def to_utf8(block: bytes) -> tuple[bytes, str]:
+    """The block as UTF-8, and the encoding it came in: `ascii`, `utf-8`, `cp874` or `mixed`.
+
+    Strict UTF-8 first, else strict cp874 (which holds TIS-620) if what comes out is Thai. A file glued together
+    from both is decoded line by line. Raises `UndecodableError`.
+    """
+    if block.isascii():
+        return block, "ascii"
+    try:
+        block.decode("utf-8")
+    except UnicodeDecodeError:
+        pass
+    else:
+        return block, "utf-8"
+    if _UTF8_THAI.search(block):
+        return b"\n".join(_line_to_utf8(line) for line in block.split(b"\n")), "mixed"
+    return _cp874_to_utf8(block), "cp874"
+
+
+def _line_to_utf8(line: bytes) -> bytes:
+    try:
+        line.decode("utf-8")
+    except UnicodeDecodeError:
+        return _cp874_to_utf8(line)
+    return line
+
+
+def _cp874_to_utf8(block: bytes) -> bytes:
+    try:
+        text = block.decode("cp874")
+    except UnicodeDecodeError as error:
+        raise UndecodableError(f"byte {block[error.start]:#04x} is neither UTF-8 nor cp874") from error
+    codes = np.frombuffer(text.encode("utf-32-le"), dtype=np.uint32)
+    foreign = codes[codes > 127]
+    thai = np.count_nonzero((foreign >= 0x0E00) & (foreign <= 0x0E7F))
+    if thai < MIN_THAI_SHARE * len(foreign):
+        raise UndecodableError("read as cp874 the text is not Thai")
+    return text.encode("utf-8")
+
+
+@dataclass(frozen=True)
+class Header:
+    """Where each column of the contract stands in a line."""
+
+    positions: dict[str, int]
+    n_cells: int
+    is_header: bool
+    layout: str
+    """Edition whose columns are all there, newest first; else `partial`."""
+    missing: list[str]
+    unknown: list[str]
+
+
+def read_header(first_line: str, contract: Contract) -> Header | None:
+    """Map columns by header name; by position only when the first line is no header.
+
+    None when there is no header and no edition of the contract has that number of columns.
+    """
+    cells = [cell.strip().strip('"\ufeff').upper() for cell in first_line.split(DELIMITER)]
+    known = set(contract.by_name).union(*contract.editions.values())
+    if "HOSPCODE" in cells or 2 * sum(cell in known for cell in cells) > len(cells):
+        names = cells
+    else:
+        by_count = {len(columns): columns for columns in contract.editions.values()}
+        if len(cells) not in by_count:
+            return None
+        names = by_count[len(cells)]
+    positions: dict[str, int] = {}
+    for index, name in enumerate(names):
+        if name in contract.by_name:
+            positions.setdefault(name, index)
+    return Header(
+        positions=positions,
+        n_cells=len(cells),
+        is_header=names is cells,
+        layout=_layout(set(names), contract.editions),
+        missing=[name for name in contract.by_name if name not in positions],
+        unknown=[name for name in names if name and name not in known],
+    )
+
+
+def _layout(names: set[str], editions: dict[Version, list[str]]) -> str:
+    fitting = [version for version, columns in editions.items() if names.issuperset(columns)]
+    return str(fitting[-1]) if fitting else "partial"
+
+
+@dataclass
+class RejectedLine:
+    line: int
+    rule: str
+    n_cells: int
+
+
+@dataclass
+class Block:
+    """Rows of one block: `frame` has one text column per column of the contract that was sent, and `source_line`."""
+
+    frame: pl.DataFrame
+    rejected: list[RejectedLine] = field(default_factory=list)
+    encoding: str = "ascii"
+
+
+def read_rows(block: bytes, header: Header, first_line: int) -> Block:
+    """Split a block of whole lines into columns.
+
+    `first_line` is the number of the block's first line in the member. Blank lines are no rows. Lines that
+    cannot be decoded, have another number of cells than the header, or hold a NUL byte are set aside: a shifted
+    column must never be read.
+    """
+    try:
+        text, encoding = to_utf8(block)
+    except UndecodableError:
+        lines = [first_line + index for index, line in enumerate(block.split(b"\n")) if line.strip()]
+        return Block(_no_rows(header), [RejectedLine(line, "undecodable", 0) for line in lines], "unknown")
+    starts, ends, n_cells = _lines(text)
+    blank = ends == starts
+    ragged = (n_cells != header.n_cells) & ~blank
+    with_nul = np.zeros_like(ragged)
+    if b"\0" in text:
+        at = np.flatnonzero(np.frombuffer(text, dtype=np.uint8) == 0)
+        with_nul[np.searchsorted(ends, at)] = True
+        with_nul &= ~ragged
+    numbers = np.arange(first_line, first_line + len(starts), dtype=np.int64)
+    bad = ragged | with_nul
+    rejected = [
+        RejectedLine(int(numbers[index]), "nul_byte" if with_nul[index] else "wrong_columns", int(n_cells[index]))
+        for index in np.flatnonzero(bad)
+    ]
+    kept = ~(bad | blank)
+    if not kept.all():
+        text = b"".join(text[begin:end] for begin, end in _runs(kept, starts, ends))
+    frame = _split(text, header) if kept.any() else _no_rows(header)
+    return Block(frame.with_columns(pl.Series("source_line", numbers[kept], dtype=pl.Int32)), rejected, encoding)
+
+
+def _lines(text: bytes) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64], npt.NDArray[np.int64]]:
+    """Start and end (without LF) of each line, and its number of cells."""
+    codes = np.frombuffer(text, dtype=np.uint8)
+    ends = np.flatnonzero(codes == ord("\n"))
+    starts = np.concatenate(([0], ends[:-1] + 1))
+    pipes = np.flatnonzero(codes == ord(DELIMITER))
+    seen = np.searchsorted(pipes, ends)
+    return starts, ends, np.diff(seen, prepend=0) + 1
+
+
+def _runs(
+    kept: npt.NDArray[np.bool_], starts: npt.NDArray[np.int64], ends: npt.NDArray[np.int64]
+) -> Iterator[tuple[int, int]]:
+    """Byte ranges of unbroken runs of kept lines."""
+    edges = np.flatnonzero(np.diff(np.concatenate(([False], kept, [False])).astype(np.int8)))
+    for first, past in zip(edges[::2], edges[1::2], strict=True):
+        yield int(starts[first]), int(ends[past - 1]) + 1
+
+
+def _split(text: bytes, header: Header) -> pl.DataFrame:
+    order = sorted(header.positions.items(), key=lambda item: item[1])
+    frame = pl.read_csv(
+        BytesIO(text),
+        separator=DELIMITER,
+        has_header=False,
+        quote_char=None,
+        infer_schema=False,
+        columns=[position for _, position in order],
+        new_columns=[name for name, _ in order],
+        encoding="utf8",
+    )
+    if b" |" in text or b"| " in text or b" \n" in text or b"\n " in text or text.startswith(b" "):
+        frame = frame.with_columns(pl.all().str.strip_chars().replace("", None))
+    return frame
+
+
+def _no_rows(header: Header) -> pl.DataFrame:
+    return pl.DataFrame(schema={**dict.fromkeys(header.positions, pl.String), "source_line": pl.Int32})

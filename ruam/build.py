@@ -1,0 +1,198 @@
+"""Build the warehouse from what was landed since the last build."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+
+import duckdb
+import polars as pl
+
+from ruam.dbt import Progress, run_dbt
+from ruam.files import locked
+from ruam.home import DataHome
+from ruam.settings import PROJECT, Settings
+
+_LEDGER = """
+create schema if not exists ruam;
+create table if not exists ruam.builds (
+    build_id varchar primary key, started_at timestamp, finished_at timestamp, status varchar,
+    is_full_refresh boolean, n_batches integer, input_digest varchar, project_digest varchar
+);
+create table if not exists ruam.built_batches (batch varchar primary key);
+"""
+
+
+@dataclass(frozen=True)
+class Inputs:
+    """What a build would read."""
+
+    batches: list[str]
+    """Ids of all committed batches."""
+    new: list[str]
+    digest: str
+    project_digest: str
+    is_full_refresh: bool
+
+    @property
+    def is_empty(self) -> bool:
+        return not self.new and not self.is_full_refresh
+
+
+@dataclass(frozen=True)
+class Built:
+    build_id: str
+    is_full_refresh: bool
+    n_batches: int
+    skipped: bool = False
+
+
+def build(settings: Settings, *, full_refresh: bool = False, progress: Progress = lambda *_: None) -> Built:
+    """Build and test the warehouse; only batches not built before are read into staging.
+
+    Skips all work when neither batches, reference tables nor models changed since the last good build. Killed or
+    failed, it leaves the last published file alone, and running it again finishes. Raises `BuildError` when a model
+    or a test fails, `BusyError` when another build runs.
+    """
+    home = settings.data_home
+    home.require()
+    with locked(home.root / ".build.lock", f"The warehouse {home.warehouse}"):
+        inputs, last = _inputs(home, full_refresh=full_refresh)
+        if last == inputs.digest and not full_refresh:
+            return Built(last_build_id(home), is_full_refresh=False, n_batches=0, skipped=True)
+        started = datetime.now(UTC).replace(tzinfo=None)
+        build_id = f"{started:%Y%m%dT%H%M%S}-{inputs.digest[:8]}"
+        _record(home, build_id, started, "running", inputs)
+        arguments = ["build", "--exclude-resource-type", "unit_test"]
+        run_dbt(
+            [*arguments, "--full-refresh"] if inputs.is_full_refresh else arguments,
+            home,
+            threads=settings.workers,
+            memory_limit=settings.memory_limit,
+            variables=None if inputs.is_full_refresh else {"batches": inputs.new},
+            progress=progress,
+        )
+        _record(home, build_id, started, "succeeded", inputs)
+        return Built(build_id, inputs.is_full_refresh, len(inputs.new))
+
+
+def last_build_id(home: DataHome) -> str:
+    """Id of the last build that succeeded, or an empty text."""
+    if not home.warehouse.exists():
+        return ""
+    with duckdb.connect(str(home.warehouse), read_only=True) as connection:
+        if not _has_ledger(connection):
+            return ""
+        row = connection.execute(
+            "select build_id from ruam.builds where status = 'succeeded' order by started_at desc limit 1"
+        ).fetchone()
+    return str(row[0]) if row else ""
+
+
+def is_sound(home: DataHome) -> bool:
+    """Whether the newest build that was begun also succeeded: only then may the warehouse be published."""
+    if not home.warehouse.exists():
+        return False
+    with duckdb.connect(str(home.warehouse), read_only=True) as connection:
+        if not _has_ledger(connection):
+            return False
+        row = connection.execute("select status from ruam.builds order by started_at desc limit 1").fetchone()
+    return row is not None and row[0] == "succeeded"
+
+
+def _has_ledger(connection: duckdb.DuckDBPyConnection) -> bool:
+    found = connection.execute(
+        "select count(*) from information_schema.tables where table_schema = 'ruam' and table_name = 'builds'"
+    ).fetchone()
+    return found is not None and found[0] > 0
+
+
+def _inputs(home: DataHome, *, full_refresh: bool) -> tuple[Inputs, str | None]:
+    """What to build, and the digest of what the last good build read."""
+    folders = sorted(home.landing.glob("region=*/batch=*"), key=lambda path: path.name)
+    batches = [folder.name.removeprefix("batch=") for folder in folders]
+    references = sorted(f"{path.parent.name}/{path.name}" for path in home.reference.glob("*/*.parquet"))
+    project = _project_digest()
+    digest = _digest([project, *batches, *references])
+    built, last_digest, last_project = _ledger(home)
+    new = [batch for batch in batches if batch not in built]
+    schema_changed = any(batch.startswith("schema-") for batch in new)
+    refresh = full_refresh or not built or schema_changed or last_project != project or _times_changed(folders, built)
+    return Inputs(batches, new, digest, project, refresh), last_digest
+
+
+def _ledger(home: DataHome) -> tuple[set[str], str | None, str | None]:
+    if not home.warehouse.exists():
+        return set(), None, None
+    with duckdb.connect(str(home.warehouse)) as connection:
+        connection.execute(_LEDGER)
+        built = {row[0] for row in connection.execute("select batch from ruam.built_batches").fetchall()}
+        row = connection.execute("""
+            select input_digest, project_digest from ruam.builds
+            where status = 'succeeded' order by started_at desc limit 1
+        """).fetchone()
+        newest = connection.execute("select status from ruam.builds order by started_at desc limit 1").fetchone()
+    if row is None:
+        return built, None, None
+    return built, row[0] if newest and newest[0] == "succeeded" else None, row[1]
+
+
+def _times_changed(folders: list[Path], built: set[str]) -> bool:
+    """Whether a delivery already built came again under an earlier name.
+
+    Its rows then lose ties they had won against rows that staging no longer holds: only a full refresh is right.
+    """
+    receipts = [
+        pl.read_parquet(
+            folder / "receipts.parquet", columns=["delivery_id", "sent_at"], hive_partitioning=False
+        ).with_columns(pl.lit(folder.name.removeprefix("batch=") in built).alias("is_built"))
+        for folder in folders
+        if (folder / "receipts.parquet").exists()
+    ]
+    if not receipts:
+        return False
+    earliest = (
+        pl.concat(receipts)
+        .group_by("delivery_id")
+        .agg(pl.col("sent_at").filter("is_built").min().alias("built"), pl.col("sent_at").min().alias("now"))
+    )
+    return earliest.filter(pl.col("now") < pl.col("built")).height > 0
+
+
+def _project_digest() -> str:
+    """Of everything that decides what the SQL does."""
+    files = [PROJECT / "dbt_project.yml"]
+    for folder in ("models", "macros", "seeds"):
+        files += sorted(path for path in (PROJECT / folder).rglob("*") if path.suffix in (".sql", ".csv"))
+    return _digest(f"{path.name} {hashlib.sha256(path.read_bytes()).hexdigest()}" for path in files)
+
+
+def _digest(parts: Iterable[str]) -> str:
+    return hashlib.sha256("\n".join(parts).encode()).hexdigest()
+
+
+def _record(home: DataHome, build_id: str, started: datetime, status: str, inputs: Inputs) -> None:
+    finished = None if status == "running" else datetime.now(UTC).replace(tzinfo=None)
+    with duckdb.connect(str(home.warehouse)) as connection:
+        connection.execute(_LEDGER)
+        connection.execute("begin")
+        connection.execute(
+            "insert or replace into ruam.builds values (?, ?, ?, ?, ?, ?, ?, ?)",
+            [
+                build_id,
+                started,
+                finished,
+                status,
+                inputs.is_full_refresh,
+                len(inputs.new),
+                inputs.digest,
+                inputs.project_digest,
+            ],
+        )
+        if status == "succeeded":
+            connection.execute("delete from ruam.built_batches")
+            connection.execute("insert into ruam.built_batches select unnest(?)", [inputs.batches])
+        connection.execute("commit")

@@ -1,0 +1,101 @@
+"""The only module that runs dbt (in this process) and reads what it leaves in `target/`."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from ruam.errors import BuildError
+from ruam.home import DataHome
+from ruam.settings import PROJECT
+
+Progress = Callable[[int, int], None]
+"""Called with how many nodes of the build are done, and how many there are."""
+
+
+def run_dbt(
+    arguments: list[str],
+    home: DataHome,
+    *,
+    threads: int = 2,
+    memory_limit: str = "4GB",
+    variables: dict[str, Any] | None = None,
+    progress: Progress = lambda *_: None,
+) -> None:
+    """Run one dbt command of this project against a data home.
+
+    Raises `BuildError` naming each node that failed and why.
+    """
+    # dbt takes seconds to import; commands that do not build must not wait for it.
+    from dbt.cli.main import dbtRunner
+
+    counted = [0, 0]
+
+    def follow(event: Any) -> None:
+        if event.info.name == "ConcurrencyLine":
+            counted[1] = event.data.node_count
+        elif event.info.name == "NodeFinished":
+            counted[0] += 1
+            progress(counted[0], max(counted))
+
+    command = [
+        *("--quiet", "--no-use-colors"),
+        *arguments,
+        *("--project-dir", str(PROJECT), "--profiles-dir", str(PROJECT)),
+        *("--target-path", str(home.dbt / "target"), "--log-path", str(home.dbt / "logs")),
+        *(("--vars", json.dumps(variables)) if variables else ()),
+    ]
+    with _environment(home, threads, memory_limit):
+        result = dbtRunner(callbacks=[follow]).invoke(command)
+    if not result.success:
+        failed = failures(home)
+        detail = "\n".join(failed) if failed else str(result.exception or "see the log")
+        raise BuildError(f"The build failed (log: {home.dbt / 'logs' / 'dbt.log'}):\n{detail}")
+
+
+@contextmanager
+def _environment(home: DataHome, threads: int, memory_limit: str) -> Iterator[None]:
+    """What `profiles.yml` and the sources read."""
+    settings = {
+        "RUAM_HOME_DIR": str(home.root),
+        "RUAM_WAREHOUSE": str(home.warehouse),
+        "RUAM_SPILL": str(home.spill),
+        "RUAM_THREADS": str(threads),
+        "RUAM_MEMORY_LIMIT": memory_limit,
+        "DO_NOT_TRACK": "1",
+    }
+    before = {name: os.environ.get(name) for name in settings}
+    os.environ.update(settings)
+    try:
+        yield
+    finally:
+        for name, value in before.items():
+            if value is None:
+                os.environ.pop(name, None)
+            else:
+                os.environ[name] = value
+
+
+def _artifact(home: DataHome, name: str) -> dict[str, Any]:
+    path: Path = home.dbt / "target" / name
+    artifact: dict[str, Any] = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
+    return artifact
+
+
+def manifest(home: DataHome) -> dict[str, Any]:
+    """dbt's `manifest.json` of the last run against this home; empty when there is none."""
+    return _artifact(home, "manifest.json")
+
+
+def failures(home: DataHome) -> list[str]:
+    """One line for each node of the last run that failed."""
+    results = _artifact(home, "run_results.json").get("results", [])
+    return [
+        f"  {result['unique_id']}: {' '.join(str(result['message']).split())}"
+        for result in results
+        if result["status"] in ("error", "fail", "runtime error")
+    ]

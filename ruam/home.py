@@ -1,0 +1,69 @@
+"""The data home: where each store lies. Layout in docs/architecture.md."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from ruam.errors import SetupError
+
+
+@dataclass(frozen=True)
+class DataHome:
+    root: Path
+
+    @property
+    def keys(self) -> Path:
+        return self.root / "keys"
+
+    @property
+    def inbox(self) -> Path:
+        return self.root / "inbox"
+
+    @property
+    def landing(self) -> Path:
+        return self.root / "landing"
+
+    @property
+    def reference(self) -> Path:
+        return self.root / "reference"
+
+    @property
+    def warehouse(self) -> Path:
+        return self.root / "warehouse.duckdb"
+
+    @property
+    def serving(self) -> Path:
+        return self.root / "serving"
+
+    @property
+    def dbt(self) -> Path:
+        return self.root / "dbt"
+
+    @property
+    def logs(self) -> Path:
+        return self.root / "logs"
+
+    @property
+    def spill(self) -> Path:
+        return self.root / "spill"
+
+    def create(self) -> None:
+        """Make the folders. Only the owner may enter: pseudonymised rows remain personal data (PDPA)."""
+        self.root.mkdir(parents=True, exist_ok=True)
+        for folder in (
+            self.keys,
+            self.inbox,
+            self.landing,
+            self.reference,
+            self.serving,
+            self.dbt,
+            self.logs,
+            self.spill,
+        ):
+            folder.mkdir(mode=0o700, exist_ok=True)
+
+    def require(self) -> None:
+        """Raise `SetupError` when `ruam init` has not made this home."""
+        if not self.keys.is_dir() or not self.landing.is_dir():
+            raise SetupError(f"{self.root} is not a data home yet. Run `ruam init` first (RUAM_HOME says where).")

@@ -1,0 +1,38 @@
+"""The log: one JSON object a line in `RUAM_HOME/logs/ruam.jsonl`. It never holds a value from a record."""
+
+from __future__ import annotations
+
+import json
+import logging
+from datetime import UTC, datetime
+from logging.handlers import RotatingFileHandler
+
+from ruam.home import DataHome
+
+_STANDARD = frozenset(vars(logging.makeLogRecord({})))
+
+
+class JsonLines(logging.Formatter):
+    def format(self, record: logging.LogRecord) -> str:
+        entry = {
+            "at": datetime.fromtimestamp(record.created, UTC).isoformat(),
+            "level": record.levelname.lower(),
+            "logger": record.name,
+            "message": record.getMessage(),
+            **{name: value for name, value in vars(record).items() if name not in _STANDARD},
+        }
+        if record.exc_info and record.exc_info[0]:
+            entry["error"] = record.exc_info[0].__name__
+        return json.dumps(entry, ensure_ascii=False, default=str)
+
+
+def log_to(home: DataHome) -> None:
+    """Send the log of this process to the home's file."""
+    logger = logging.getLogger("ruam")
+    if not home.logs.is_dir() or logger.handlers:
+        return
+    handler = RotatingFileHandler(home.logs / "ruam.jsonl", maxBytes=10 << 20, backupCount=5, encoding="utf-8")
+    handler.setFormatter(JsonLines())
+    logger.addHandler(handler)
+    logger.setLevel(logging.INFO)
+    logger.propagate = False

@@ -1,0 +1,141 @@
+"""Publish: a new read-only file of disclosure-controlled marts per run, then an atomic switch of the pointer."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import duckdb
+
+from ruam import __version__
+from ruam.build import is_sound, last_build_id
+from ruam.dbt import manifest
+from ruam.disclosure import BASE, RULE, THRESHOLD, controlled_sql
+from ruam.errors import PublishError
+from ruam.files import locked, replacing, sync_folder
+from ruam.home import DataHome
+
+POINTER = "current.json"
+KEPT_FILES = 5
+"""Readers may still hold an older file; more than this many are history, and the build can make them again."""
+
+
+@dataclass(frozen=True)
+class Mart:
+    """A model to publish: its relation in the warehouse, its columns, and which of them are counts."""
+
+    name: str
+    schema: str
+    columns: list[str]
+    counts: frozenset[str]
+
+
+@dataclass(frozen=True)
+class Publication:
+    run_id: str
+    path: Path
+    n_tables: int
+    n_rows: int
+
+
+def publish(home: DataHome) -> Publication:
+    """Write the serving file and switch to it.
+
+    Raises `PublishError` when the last build did not succeed, nothing is marked for publishing, or the new file fails
+    its check; the file in service then stays.
+    """
+    home.require()
+    with (
+        locked(home.serving / ".lock", "Publishing"),
+        locked(home.root / ".build.lock", f"The warehouse {home.warehouse}"),
+    ):
+        if not is_sound(home):
+            raise PublishError("The last build did not succeed, so nothing is published. Run `ruam build` first.")
+        marts = published_marts(manifest(home))
+        if not marts:
+            raise PublishError("No model is marked `publish: true` in the build's manifest. Run `ruam build` first.")
+        now = datetime.now(UTC).replace(tzinfo=None)
+        run_id = f"{now:%Y%m%dT%H%M%S%f}-{last_build_id(home)[-8:]}"
+        final = home.serving / f"ruam_{run_id}.duckdb"
+        with replacing(final) as temporary:
+            n_rows = _write(temporary, home.warehouse, marts, run_id, now)
+        with replacing(home.serving / POINTER) as pointer:
+            pointer.write_text(
+                json.dumps({"file": final.name, "run_id": run_id, "published_at": f"{now.isoformat()}Z"}),
+                encoding="utf-8",
+            )
+        _retire(home.serving, final)
+    return Publication(run_id, final, len(marts), n_rows)
+
+
+def current(home: DataHome) -> dict[str, Any] | None:
+    """The pointer (`file`, `run_id`, `published_at`), or None when nothing was published yet."""
+    path = home.serving / POINTER
+    if not path.exists():
+        return None
+    pointer: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+    return pointer
+
+
+def published_marts(artifact: dict[str, Any]) -> list[Mart]:
+    """Models that the manifest marks with `meta: {publish: true}`."""
+    marts = []
+    for node in artifact.get("nodes", {}).values():
+        if node["resource_type"] != "model" or not _meta(node).get("publish"):
+            continue
+        columns = node["columns"]
+        counts = frozenset(name for name, column in columns.items() if _meta(column).get("disclosure") == "count")
+        marts.append(Mart(node["name"], node["schema"], list(columns), counts))
+    return sorted(marts, key=lambda mart: mart.name)
+
+
+def _meta(node: dict[str, Any]) -> dict[str, Any]:
+    meta: dict[str, Any] = node.get("config", {}).get("meta") or node.get("meta") or {}
+    return meta
+
+
+def _write(path: Path, warehouse: Path, marts: list[Mart], run_id: str, now: datetime) -> int:
+    n_rows = 0
+    with duckdb.connect(str(path)) as connection:
+        connection.execute(f"attach '{str(warehouse).replace(chr(39), chr(39) * 2)}' as warehouse (read_only)")
+        for mart in marts:
+            columns = ", ".join(controlled_sql(name) if name in mart.counts else f'"{name}"' for name in mart.columns)
+            stamps = (
+                f", '{run_id}' as run_id, timestamp '{now.isoformat()}' as published_at, "
+                f"'{__version__}' as ruam_version, '{RULE}' as disclosure_rule"
+                if mart.name == "publication"
+                else ""
+            )
+            connection.execute(
+                f'create table "{mart.name}" as select {columns}{stamps} from warehouse."{mart.schema}"."{mart.name}"'
+            )
+            n_rows += _checked(connection, mart)
+        connection.execute("detach warehouse")
+        connection.execute("checkpoint")
+    return n_rows
+
+
+def _checked(connection: duckdb.DuckDBPyConnection, mart: Mart) -> int:
+    """Rows of the new table, every count of which is 0, empty, or a multiple of 5 from 10 on."""
+    allowed = " and ".join(
+        f'("{name}" is null or "{name}" = 0 or ("{name}" >= {THRESHOLD} and "{name}" % {BASE} = 0))'
+        for name in mart.counts
+    )
+    row = connection.execute(
+        f"select count(*), count(*) filter (where not ({allowed or 'true'})), "
+        f'(select count(*) from warehouse."{mart.schema}"."{mart.name}") from "{mart.name}"'
+    ).fetchone()
+    if row is None or row[1] or row[0] != row[2]:
+        raise PublishError(f"{mart.name} failed its check ({row}); nothing is published and the last version stays.")
+    return int(row[0])
+
+
+def _retire(serving: Path, newest: Path) -> None:
+    files = sorted(serving.glob("ruam_*.duckdb"))
+    for path in files[:-KEPT_FILES]:
+        if path != newest:
+            path.unlink()
+    sync_folder(serving)

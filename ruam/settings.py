@@ -1,0 +1,65 @@
+"""Settings: `RUAM_*` in the environment, then `ruam.toml` in the working folder, then these defaults."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from pydantic import BaseModel, Field
+from pydantic_settings import (
+    BaseSettings,
+    PydanticBaseSettingsSource,
+    SettingsConfigDict,
+    TomlConfigSettingsSource,
+)
+
+from ruam.home import DataHome
+
+PROJECT = Path(__file__).resolve().parent.parent
+"""Where the dbt project and the pages lie."""
+
+MEBIBYTE = 1 << 20
+
+
+class ZipLimits(BaseModel):
+    """What a delivery may be at most; sizes in bytes as read, never as declared (security_ux.md §7, ING-1)."""
+
+    max_zip_bytes: int = 200 * MEBIBYTE
+    max_members: int = 128
+    max_member_bytes: int = 1024 * MEBIBYTE
+    max_total_bytes: int = 2048 * MEBIBYTE
+    max_ratio: int = 200
+    ratio_applies_from_bytes: int = 10 * MEBIBYTE
+    """Small members of equal rows compress far better than any bomb needs to."""
+
+
+class Settings(BaseSettings):
+    model_config = SettingsConfigDict(env_prefix="RUAM_", env_nested_delimiter="__", toml_file="ruam.toml")
+
+    home: Path = Path("data")
+    workers: int = Field(default=2, ge=1)
+    """Processes that land batches, and threads of the build."""
+    memory_limit: str = "4GB"
+    """For the build's database engine; beyond it the engine spills to disk."""
+    batch_zips: int = Field(default=50, ge=1)
+    batch_bytes: int = 512 * MEBIBYTE
+    """A batch closes at this many zips or zipped bytes, whichever comes first."""
+    limits: ZipLimits = ZipLimits()
+    drop_folder: Path | None = None
+    """Where `ruam run` looks for new zips when it is given no path."""
+    host: str = "127.0.0.1"
+    port: int = Field(default=8501, ge=1, le=65535)
+
+    @property
+    def data_home(self) -> DataHome:
+        return DataHome(self.home.absolute())
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        return init_settings, env_settings, TomlConfigSettingsSource(settings_cls)
