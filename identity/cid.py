@@ -10,7 +10,7 @@ DUMMIES = ("1111111111119", "9999999999994", "1234567890121")
 
 CLASSES = ("valid", "missing", "malformed", "bad_check_digit", "dummy", "generated")
 
-_THAI_DIGITS = {thai: arabic for thai, arabic in zip("๐๑๒๓๔๕๖๗๘๙", "0123456789", strict=True)}
+_THAI_DIGITS = dict(zip("๐๑๒๓๔๕๖๗๘๙", "0123456789", strict=True))
 _BLANKS = r"[\s\-\u00a0\u200b\ufeff]"
 _WEIGHTS = np.arange(13, 1, -1, dtype=np.int32)
 

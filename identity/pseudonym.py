@@ -40,18 +40,31 @@ class Pseudonymiser:
         """`HMAC(k2, HMAC(k1, text))`, both cut to 128 bits, in hex."""
         return self._second(self._first(text.encode())[:PSEUDONYM_BYTES])[:PSEUDONYM_BYTES].hex()
 
+    def local_number(self, text: str) -> str:
+        """What stands in a landing for a facility's own number that was a citizen number: 15 characters.
+
+        From k1 alone, under a label of its own: it joins nothing but itself, and survives a change of k2.
+        """
+        return "x" + self._first(b"local number " + text.encode()).hex()[:14]
+
     def columns(self, numbers: pl.Series, name: str) -> pl.DataFrame:
         """Two text columns for the raw numbers: `<name>_pseudonym` (null unless valid) and `<name>_class`."""
-        sent = pl.DataFrame({"cid": numbers}).select(normalise(pl.col("cid")))["cid"]
-        people = pl.DataFrame({"cid": sent.unique()})
-        people = people.with_columns(classify(people["cid"]).alias("class"))
-        valid = people.filter(pl.col("class") == "valid").select("cid")
-        valid = valid.with_columns(
-            pl.Series("pseudonym", [self.pseudonym(cid) for cid in valid["cid"]], dtype=pl.String)
+        return _by_number(numbers, self.pseudonym).select(
+            pl.col("made").alias(f"{name}_pseudonym"), pl.col("class").alias(f"{name}_class")
         )
-        joined = (
-            pl.DataFrame({"cid": sent})
-            .join(people, on="cid", how="left", nulls_equal=True, maintain_order="left")
-            .join(valid, on="cid", how="left", maintain_order="left")
-        )
-        return joined.select(pl.col("pseudonym").alias(f"{name}_pseudonym"), pl.col("class").alias(f"{name}_class"))
+
+    def local_numbers(self, numbers: pl.Series) -> pl.Series:
+        """`local_number` for each value that is a valid citizen number, null for the others."""
+        return _by_number(numbers, self.local_number)["made"]
+
+
+def _by_number(numbers: pl.Series, make: Callable[[str], str]) -> pl.DataFrame:
+    """`class` of each raw number, and what `make` gives for the valid ones, once for each distinct number."""
+    sent = pl.DataFrame({"cid": numbers}).select(normalise(pl.col("cid")))
+    people = sent.unique()
+    people = people.with_columns(classify(people["cid"]).alias("class"))
+    valid = people.filter(pl.col("class") == "valid").select("cid")
+    valid = valid.with_columns(pl.Series("made", [make(cid) for cid in valid["cid"]], dtype=pl.String))
+    return sent.join(people, on="cid", how="left", nulls_equal=True, maintain_order="left").join(
+        valid, on="cid", how="left", maintain_order="left"
+    )

@@ -32,6 +32,11 @@ FACILITY_COLUMNS = frozenset({"MAIN", "SUB", "HSUB", "REFERINHOSP", "REFEROUTHOS
 
 NAME_COLUMNS = frozenset({"NAME", "LNAME"})
 
+LOCAL_NUMBERS = frozenset({"PID", "MPID", "PID_IN", "PROVIDER"})
+"""Numbers that a facility gives itself, where some programs put the citizen number instead."""
+
+CID_DIGITS = 13
+
 DELIVERY, SENDER, NOT_AFTER = "_delivery", "_sender", "_not_after"
 """Columns that the caller adds to the raw rows: index of the delivery, its HOSPCODE, the last believable date."""
 
@@ -130,7 +135,7 @@ class Checker:
         return [name for name in self.contract.key if name not in raw.columns]
 
     def _pseudonymised(self, raw: pl.DataFrame, sent: list[Column]) -> tuple[pl.DataFrame, list[_Finding]]:
-        """Put pseudonyms beside the citizen numbers, and in place of a PID that is one."""
+        """Put pseudonyms beside the citizen numbers, and in place of a facility's own number that is one."""
         findings = []
         for column in sent:
             if column.landing is Landing.PSEUDONYM:
@@ -140,13 +145,15 @@ class Checker:
                     _Finding(column.name, rule, pl.col(f"{name}_class") == rule)
                     for rule in ("malformed", "bad_check_digit", "dummy", "generated")
                 ]
-        if "PID" in raw.columns and (raw["PID"].str.len_bytes() >= 13).any():
-            people = self._pseudonymiser.columns(raw["PID"], "pid")
-            is_cid = people["pid_pseudonym"].is_not_null()
-            if is_cid.any():
-                replaced = "x" + people["pid_pseudonym"].str.slice(0, 14)
-                raw = raw.with_columns(PID=pl.when(is_cid).then(replaced).otherwise(raw["PID"]), pid_is_cid=is_cid)
-                findings.append(_Finding("PID", "is_cid", pl.col("pid_is_cid")))
+        for name in LOCAL_NUMBERS & set(raw.columns):
+            if (raw[name].str.len_bytes() >= CID_DIGITS).any():
+                replaced = self._pseudonymiser.local_numbers(raw[name])
+                if replaced.null_count() < raw.height:
+                    flag = f"_{name}_is_cid"
+                    raw = raw.with_columns(
+                        pl.coalesce(replaced, pl.col(name)).alias(name), replaced.is_not_null().alias(flag)
+                    )
+                    findings.append(_Finding(name, "is_cid", pl.col(flag)))
         return raw, findings
 
     def _row_findings(self, sent: list[Column]) -> Iterator[_Finding]:
@@ -235,7 +242,7 @@ class Checker:
                 value = pl.col(source) if source in frame.columns else pl.lit(None)
                 if column.landing is Landing.MONTH:
                     value = value.cast(pl.Date).dt.month_start() if source in frame.columns else value
-                if source in frame.columns and frame.schema[source] != dtype or source not in frame.columns:
+                if (source in frame.columns and frame.schema[source] != dtype) or source not in frame.columns:
                     value = value.cast(dtype)
                 yield value.alias(name)
 

@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime
 from functools import cache
+from itertools import pairwise
 from pathlib import Path, PurePosixPath
 
 from ingestion.contract import load_contracts
@@ -48,7 +49,7 @@ def sender_of(file_name: str) -> Sender:
     Raises `DeliveryRejectedError` (`bad_zip_name`) when the name bears no facility code.
     """
     tokens = re.split(r"[^0-9A-Za-z]+", PurePosixPath(file_name).stem)
-    after_f43 = [b for a, b in zip(tokens, tokens[1:], strict=False) if a.upper() == "F43"]
+    after_f43 = [b for a, b in pairwise(tokens) if a.upper() == "F43"]
     codes = [token for token in [*after_f43, *tokens] if re.fullmatch(r"[0-9]{5}", token)]
     if not codes:
         raise DeliveryRejectedError(

@@ -36,7 +36,8 @@ if TYPE_CHECKING:
     from ingestion.job import Report
 
 app = typer.Typer(
-    help="Ruam (รวม): hospital extracts in, one national warehouse of patient visits, disclosure-controlled pages out.\n\n"
+    help="Ruam (รวม): hospital extracts in, one national warehouse of patient visits, "
+    "disclosure-controlled pages out.\n\n"
     "The order of work: [bold]init[/] → [bold]reference load[/] → [bold]ingest[/] → [bold]build[/] → "
     "[bold]publish[/] → [bold]serve[/]; [bold]run[/] does ingest, build and publish of what is new.\n\n"
     "Settings come from RUAM_* variables, then ruam.toml; RUAM_HOME names the data home (default ./data).",
@@ -126,7 +127,7 @@ def synth(
     months: Annotated[int, typer.Option(min=1, max=60, help="Months of care.")] = 12,
     seed: Annotated[int, typer.Option(help="The same seed gives the same bytes.")] = 1,
     scale: Annotated[float, typer.Option(min=0.001, help="1 gives about 1.5 million visits in 12 months.")] = 1.0,
-    start: Annotated[datetime, typer.Option(formats=["%Y-%m-%d"], help="First day of care.")] = datetime(2024, 4, 1),  # noqa: B008, DTZ001
+    start: Annotated[datetime, typer.Option(formats=["%Y-%m-%d"], help="First day of care.")] = datetime(2024, 4, 1),  # noqa: DTZ001
 ) -> None:
     """Generate an invented country: facility registry, drug map, deliveries with their faults, and the truth."""
     from ingestion.synthetic import generate
@@ -168,7 +169,8 @@ def reference_load(
         console.print(f"  {escape(sentence)}")
     state = "is in force already" if loaded.unchanged else "is in force"
     console.print(
-        f"{table.value}: {loaded.n_rows:,} rows, {len(loaded.rejected):,} lines rejected; version {loaded.version} {state}."
+        f"{table.value}: {loaded.n_rows:,} rows, {len(loaded.rejected):,} lines rejected; "
+        f"version {loaded.version} {state}."
     )
     log.info("reference loaded", extra={"table": table.value, "version": loaded.version, "rows": loaded.n_rows})
 
@@ -343,7 +345,8 @@ def status() -> None:
     build_id = last_build_id(home)
     sound = "" if not build_id or is_sound(home) else " [red](a later build failed or is running)[/]"
     console.print(
-        f"Batches in the landing: {len(committed_batches(home.landing)):,}. Last good build: {build_id or 'none'}{sound}."
+        f"Batches in the landing: {len(committed_batches(home.landing)):,}. "
+        f"Last good build: {build_id or 'none'}{sound}."
     )
     pointer = current(home)
     console.print(
