@@ -8,6 +8,8 @@ from datetime import date, datetime, timedelta
 from functools import cache
 from pathlib import Path
 
+import numpy as np
+import numpy.typing as npt
 import polars as pl
 
 from identity.keys import Keys
@@ -17,11 +19,14 @@ from ingestion.checks import Checked, Checker, Level
 from ingestion.contract import load_contracts
 from ingestion.delivery import DeliveryRejectedError, DeliveryZip, Member
 from ingestion.landing import RECEIPT_FILES, RECEIPT_RULES, RECEIPTS, BatchWriter
-from ingestion.text import Block, Header, read_header, read_rows, to_utf8
+from ingestion.text import Block, Header, read_header, read_lines, split_cells, to_utf8
 from ruam.settings import ZipLimits
 
 FLUSH_ROWS = 100_000
 """Rows of one file that are checked together: many small members cost as little as one large one."""
+
+WAITING_BYTES = 64 << 20
+"""Text that may wait over all files, which bounds the memory of a batch whatever the size of its zips."""
 
 GRACE = timedelta(days=1)
 """A delivery made just after midnight by a clock that runs behind."""
@@ -80,6 +85,20 @@ class _FileCount:
     n_flagged: int = 0
 
 
+_Shape = tuple[str, tuple[tuple[str, int], ...], int]
+"""A file, where its columns stand, and how many cells a line has: members of one shape are split together."""
+
+
+@dataclass
+class _Waiting:
+    """Lines of one shape that wait for their turn."""
+
+    texts: list[bytes] = field(default_factory=list)
+    lines: list[npt.NDArray[np.int32]] = field(default_factory=list)
+    deliveries: list[npt.NDArray[np.int32]] = field(default_factory=list)
+    n_rows: int = 0
+
+
 @cache
 def _checkers(hospcodes: tuple[str, ...], keys: Keys) -> dict[str, Checker]:
     registry, pseudonymiser = pl.Series(hospcodes, dtype=pl.String), Pseudonymiser(keys)
@@ -93,8 +112,12 @@ class _Batch:
         self._writer = writer
         self._checkers = checkers
         self._deliveries = deliveries
-        self._waiting: dict[tuple[str, tuple[str, ...]], list[pl.DataFrame]] = defaultdict(list)
-        self._waiting_rows: dict[tuple[str, tuple[str, ...]], int] = defaultdict(int)
+        self._ids = pl.Series("delivery_id", [delivery.delivery_id for delivery in deliveries])
+        self._senders = pl.Series(checks.SENDER, [delivery.hospcode for delivery in deliveries])
+        self._limits = pl.Series(checks.NOT_AFTER, [delivery.not_after for delivery in deliveries])
+        self._waiting: dict[_Shape, _Waiting] = defaultdict(_Waiting)
+        self._waiting_bytes = 0
+        self._rows: dict[tuple[str, tuple[str, ...]], list[pl.DataFrame]] = defaultdict(list)
         self.files: dict[tuple[int, str], _FileCount] = {}
         self.rules: dict[tuple[int, str, str, str, str], int] = defaultdict(int)
 
@@ -124,9 +147,9 @@ class _Batch:
             if header is None:
                 self._reject_all(index, member, block, line, "unknown_layout")
             elif block:
-                rows = read_rows(block, header, line)
-                count.encodings.add(rows.encoding)
-                self._add(index, member, rows)
+                lines = read_lines(block, header, line)
+                count.encodings.add(lines.encoding)
+                self._add(index, member, header, lines)
             line += n_lines
 
     def _reject_all(self, index: int, member: Member, block: bytes, line: int, rule: str) -> None:
@@ -157,43 +180,55 @@ class _Batch:
             ),
         )
 
-    def _add(self, index: int, member: Member, block: Block) -> None:
+    def _add(self, index: int, member: Member, header: Header, block: Block) -> None:
         if block.rejected:
             lines = {
                 "source_line": pl.Series([line.line for line in block.rejected], dtype=pl.Int32),
                 "rule": [line.rule for line in block.rejected],
             }
             self._set_aside(index, member.file, pl.DataFrame(lines))
-        if block.frame.is_empty():
+        if not len(block.lines):
             return
-        delivery = self._deliveries[index]
-        self.files[index, member.file].n_rows += block.frame.height
-        columns = sorted(block.frame.columns)
-        key = (member.file, tuple(columns))
-        self._waiting[key].append(
-            block.frame.select(
-                *columns,
-                pl.lit(index, pl.Int32).alias(checks.DELIVERY),
-                pl.lit(delivery.hospcode).alias(checks.SENDER),
-                pl.lit(delivery.not_after).alias(checks.NOT_AFTER),
-            )
-        )
-        self._waiting_rows[key] += block.frame.height
-        if self._waiting_rows[key] >= FLUSH_ROWS:
-            self._flush(key)
+        self.files[index, member.file].n_rows += len(block.lines)
+        key = (member.file, tuple(header.positions.items()), header.n_cells)
+        waiting = self._waiting[key]
+        waiting.texts.append(block.text)
+        waiting.lines.append(block.lines)
+        waiting.deliveries.append(np.full(len(block.lines), index, np.int32))
+        waiting.n_rows += len(block.lines)
+        self._waiting_bytes += len(block.text)
+        if self._waiting_bytes >= WAITING_BYTES:
+            self.finish()
+        elif waiting.n_rows >= FLUSH_ROWS:
+            self._split(key)
 
-    def _flush(self, key: tuple[str, tuple[str, ...]]) -> None:
-        file = key[0]
-        raw = pl.concat(self._waiting.pop(key))
-        del self._waiting_rows[key]
+    def _split(self, shape: _Shape) -> None:
+        """Split the waiting lines of one shape into columns; rows with the same columns are checked together."""
+        file, positions, n_cells = shape
+        waiting = self._waiting.pop(shape)
+        frame = split_cells(b"".join(waiting.texts), dict(positions), n_cells)
+        if frame.height != waiting.n_rows:
+            raise RuntimeError(f"{file}: {waiting.n_rows} lines came, {frame.height} rows were read")
+        frame = frame.select(
+            *sorted(frame.columns),
+            pl.Series("source_line", np.concatenate(waiting.lines)),
+            pl.Series(checks.DELIVERY, np.concatenate(waiting.deliveries)),
+        )
+        rows = self._rows[file, tuple(frame.columns)]
+        rows.append(frame)
+        if sum(one.height for one in rows) >= FLUSH_ROWS:
+            self._check(file, pl.concat(self._rows.pop((file, tuple(frame.columns)))))
+
+    def _check(self, file: str, raw: pl.DataFrame) -> None:
+        index = raw[checks.DELIVERY]
+        raw = raw.with_columns(self._senders.gather(index), self._limits.gather(index))
         checked = self._checkers[file].check(raw)
         if checked.landed.height + checked.rejected.height != raw.height:
             raise RuntimeError(
                 f"{file}: {raw.height} rows came, {checked.landed.height} + {checked.rejected.height} left"
             )
         self._count(file, checked)
-        ids = pl.Series("delivery_id", [delivery.delivery_id for delivery in self._deliveries])
-        landed = checked.landed.with_columns(ids.gather(checked.landed[checks.DELIVERY]))
+        landed = checked.landed.with_columns(self._ids.gather(checked.landed[checks.DELIVERY]))
         contract = self._checkers[file].contract
         self._writer.append(contract.table, landed.select(*checks.landing_schema(contract)))
         if not checked.rejected.is_empty():
@@ -236,8 +271,13 @@ class _Batch:
             self.rules[index, file, rule, column, level] += n
 
     def finish(self) -> None:
-        for key in list(self._waiting):
-            self._flush(key)
+        """Check all that waits."""
+        for shape in list(self._waiting):
+            self._split(shape)
+        while self._rows:
+            (file, _), frames = self._rows.popitem()
+            self._check(file, pl.concat(frames))
+        self._waiting_bytes = 0
 
 
 def _first_line(block: bytes) -> str:
@@ -260,8 +300,8 @@ def land_batch(
 ) -> list[Outcome]:
     """Land `deliveries` of one region as one batch, receipts inside, and say what became of each.
 
-    A delivery that cannot be read is recorded as rejected and does not hold up the others. A batch that would only
-    repeat `known_rejections` is not committed.
+    A delivery that cannot be read is recorded as rejected and does not hold up the others. `known_rejections` are
+    not recorded again, and a batch of them alone is not committed.
     """
     with BatchWriter(landing, region, batch) as writer:
         work = _Batch(writer, _checkers(hospcodes, keys), deliveries)
@@ -275,7 +315,7 @@ def land_batch(
         work.finish()
         outcomes = [_outcome(work, index, delivery, rejected.get(index)) for index, delivery in enumerate(deliveries)]
         if not all(rejection(*pair) in known_rejections for pair in zip(deliveries, outcomes, strict=True)):
-            _write_receipts(writer, work, deliveries, outcomes, keys)
+            _write_receipts(writer, work, deliveries, outcomes, keys, known_rejections)
             writer.commit()
     return outcomes
 
@@ -321,9 +361,14 @@ def receipt(delivery: Delivery, outcome: Outcome, key_id: str) -> dict[str, obje
 
 
 def _write_receipts(
-    writer: BatchWriter, work: _Batch, deliveries: list[Delivery], outcomes: list[Outcome], keys: Keys
+    writer: BatchWriter,
+    work: _Batch,
+    deliveries: list[Delivery],
+    outcomes: list[Outcome],
+    keys: Keys,
+    known: frozenset[Rejection],
 ) -> None:
-    pairs = zip(deliveries, outcomes, strict=True)
+    pairs = [pair for pair in zip(deliveries, outcomes, strict=True) if rejection(*pair) not in known]
     writer.append("receipts", pl.DataFrame([receipt(d, o, keys.key_id) for d, o in pairs], schema=RECEIPTS))
     files = [
         {

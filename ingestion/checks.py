@@ -285,22 +285,27 @@ def _parsed(column: Column) -> pl.Expr:
     text = pl.col(column.name)
     match column.type:
         case ColumnType.DATE:
-            return _believable(text.str.to_date("%Y%m%d", strict=False))
+            return _believable(_whole(text, "^[0-9]{8}$").str.to_date("%Y%m%d", strict=False))
         case ColumnType.DATETIME:
-            full = text.str.pad_end(14, "0")
+            full = _whole(text, "^[0-9]{8}([0-9]{2}){0,3}$").str.pad_end(14, "0")
             return _believable(full.str.to_datetime("%Y%m%d%H%M%S", strict=False, time_unit="us"))
         case ColumnType.INTEGER:
             return _number(text).cast(pl.Float64, strict=False).round().cast(pl.Int64, strict=False)
         case ColumnType.DECIMAL:
             return _number(text).cast(pl.Decimal(18, 4), strict=False)
         case ColumnType.TIME:
-            full = text.str.zfill(4).str.pad_end(6, "0")
+            full = pl.when(text.str.len_bytes() == 5).then("0" + text).otherwise(text.str.zfill(4)).str.pad_end(6, "0")
             return pl.when(full.str.contains(r"^([01][0-9]|2[0-3])[0-5][0-9][0-5][0-9]$")).then(full)
         case _ if column.name == "HOSPCODE":
             padded = text.str.zfill(5)
             return pl.when(padded == pl.col(SENDER)).then(padded).otherwise(text)
         case _:
             return text
+
+
+def _whole(text: pl.Expr, form: str) -> pl.Expr:
+    """Null unless in the form: the date parser takes a lone digit for a day or a month."""
+    return pl.when(text.str.contains(form)).then(text)
 
 
 def _number(text: pl.Expr) -> pl.Expr:
@@ -331,19 +336,23 @@ def masked(value: pl.Expr) -> pl.Expr:
         value.str.slice(0, 40)
         .str.replace_all(r"[0-9๐-๙]", "9")
         .str.replace_all(r"[A-Za-z]", "A")
-        .str.replace_all(r"[ก-ฮ]", "ก")
+        .str.replace_all(r"[ก-\u0e3aเ-\u0e4e]", "ก")
     )
 
 
+_DATE_RULES = ("invalid_date", "be_year", "zero_date", "future_date")
+_DATE_SHAPE = r"^(0{8}|(18|19|2[0-6])[0-9]{2}[-/.]?[0-9]{2}[-/.]?[0-9]{2})([0-9]{6})?$"
+
+
 def _rejected_rows(rejected: pl.DataFrame) -> pl.DataFrame:
-    """One line per rejected row. Dates are shown as sent: they say what is wrong and identify nobody."""
+    """One line per rejected row. Dates of care are shown as sent: they say what is wrong and identify nobody."""
     column = pl.col("_reason").str.split_exact(":", 1)
     frame = rejected.with_columns(
         column.struct.field("field_0").alias("column_name"), column.struct.field("field_1").alias("rule")
     )
     names = frame["column_name"].unique().drop_nulls().to_list()
     value = pl.coalesce(*(pl.when(pl.col("column_name") == n).then(pl.col(n)) for n in names), pl.lit(None, pl.String))
-    is_date = value.str.contains(r"^[0-9]{4}[-/.]?[0-9]{2}[-/.]?[0-9]{2}([0-9]{6})?$") & (value.str.len_bytes() != 13)
+    is_date = pl.col("rule").is_in(_DATE_RULES) & value.str.contains(_DATE_SHAPE)
     return frame.select(
         DELIVERY,
         pl.col("source_line").cast(pl.Int32),

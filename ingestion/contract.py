@@ -12,6 +12,9 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 CONTRACTS = Path(__file__).with_name("contracts")
 
+_LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+"""The safe loader in C where it was built: ten times faster, and every worker process reads the contracts."""
+
 
 class FileClass(StrEnum):
     """How a file relates to the sender's workload (domain.md §1.1)."""
@@ -136,7 +139,7 @@ def load_contracts(folder: Path = CONTRACTS) -> dict[str, Contract]:
     contracts: dict[str, Contract] = {}
     for path in sorted(folder.glob("*.yml")):
         try:
-            contract = Contract.model_validate(yaml.safe_load(path.read_text(encoding="utf-8")))
+            contract = Contract.model_validate(yaml.load(path.read_text(encoding="utf-8"), _LOADER))  # noqa: S506
         except ValueError as error:
             raise ValueError(f"{path}: {error}") from error
         if path.stem != contract.table:

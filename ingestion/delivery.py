@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import lzma
 import re
 import stat
 import zipfile
@@ -24,7 +25,8 @@ BUDDHIST_ERA_FROM = 2400
 _LOCAL_HEADER = b"PK\x03\x04"
 _END_OF_DIRECTORY = b"PK\x05\x06"
 _END_RECORD_BYTES = 22
-_JUNK = re.compile(r"(^|/)(__MACOSX/|\.)", re.IGNORECASE)
+_DAMAGE = (zipfile.BadZipFile, zlib.error, lzma.LZMAError, EOFError, OSError, ValueError, NotImplementedError)
+_JUNK = re.compile(r"(^|/)(__MACOSX/|\.[^/])", re.IGNORECASE)
 
 
 class DeliveryRejectedError(Exception):
@@ -111,10 +113,7 @@ class DeliveryZip:
         self._limits = limits
         self._held: dict[str, bytes] = {}
         _check_frame(path, limits)
-        try:
-            self._zip = zipfile.ZipFile(path, metadata_encoding="cp874")
-        except (zipfile.BadZipFile, NotImplementedError, UnicodeDecodeError) as error:
-            raise DeliveryRejectedError("unreadable_zip", f"the zip's directory cannot be read: {error}") from error
+        self._zip = _open(path)
         try:
             self.members, self.ignored = self._select(self._zip.infolist())
             self._verify()
@@ -139,9 +138,9 @@ class DeliveryZip:
         ignored = []
         for info in infos:
             name = info.filename
+            _check_member(info)
             if info.is_dir() or _JUNK.search(name):
                 continue
-            _check_member(info)
             file = file_of(name)
             if file is None:
                 ignored.append(name)
@@ -179,7 +178,7 @@ class DeliveryZip:
             with self._zip.open(member.info) as handle:
                 while piece := handle.read(BLOCK_BYTES):
                     yield piece
-        except (zipfile.BadZipFile, zlib.error, EOFError, OSError, NotImplementedError) as error:
+        except _DAMAGE as error:
             raise DeliveryRejectedError("corrupt_member", f"{member.name} is damaged: {error}") from error
 
     def _check_size(self, member: Member, size: int, total: int) -> None:
@@ -209,6 +208,17 @@ class DeliveryZip:
                 yield _with_line_feeds(text[:cut])
         if rest:
             yield _with_line_feeds(rest) + b"\n"
+
+
+def _open(path: Path) -> zipfile.ZipFile:
+    """Names are cp874 unless flagged as UTF-8; one that cannot be is read as the zip's own cp437, which has no gaps."""
+    try:
+        try:
+            return zipfile.ZipFile(path, metadata_encoding="cp874")
+        except UnicodeDecodeError:
+            return zipfile.ZipFile(path)
+    except (zipfile.BadZipFile, NotImplementedError, ValueError) as error:
+        raise DeliveryRejectedError("unreadable_zip", f"the zip's directory cannot be read: {error}") from error
 
 
 def _with_line_feeds(block: bytes) -> bytes:

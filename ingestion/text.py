@@ -18,6 +18,8 @@ DELIMITER = "|"
 MIN_THAI_SHARE = 0.9
 """Of the letters that are not ASCII in a cp874 text of ours; Thai text without Thai letters is another encoding."""
 
+_BLANKS = " \t"
+_PADDED = (b" |", b"| ", b" \n", b"\n ", b"\t")
 _UTF8_THAI = re.compile(rb"\xe0[\xb8\xb9][\x80-\xbf]")
 
 
@@ -88,10 +90,10 @@ def read_header(first_line: str, contract: Contract) -> Header | None:
     if "HOSPCODE" in cells or 2 * sum(cell in known for cell in cells) > len(cells):
         names = cells
     else:
-        by_count = {len(columns): columns for columns in contract.editions.values()}
-        if len(cells) not in by_count:
+        fitting = [columns for columns in contract.editions.values() if len(columns) == len(cells)]
+        if not fitting:
             return None
-        names = by_count[len(cells)]
+        names = next((columns for columns in reversed(fitting) if _has_stamp(cells, columns)), fitting[-1])
     positions: dict[str, int] = {}
     for index, name in enumerate(names):
         if name in contract.by_name:
@@ -104,6 +106,11 @@ def read_header(first_line: str, contract: Contract) -> Header | None:
         missing=[name for name in contract.by_name if name not in positions],
         unknown=[name for name in names if name and name not in known],
     )
+
+
+def _has_stamp(cells: list[str], columns: list[str]) -> bool:
+    """Whether D_UPDATE, by its place, is a time: tells editions of equal width apart (ADDRESS of 2016 and 2.4.1)."""
+    return "D_UPDATE" in columns and re.fullmatch("[12][0-9]{13}", cells[columns.index("D_UPDATE")]) is not None
 
 
 def _layout(names: set[str], editions: dict[Version, list[str]]) -> str:
@@ -120,15 +127,16 @@ class RejectedLine:
 
 @dataclass
 class Block:
-    """Rows of one block: `frame` has one text column per column of the contract that was sent, and `source_line`."""
+    """Lines of one block that have the header's number of cells: UTF-8 text, and the number of each line."""
 
-    frame: pl.DataFrame
+    text: bytes
+    lines: npt.NDArray[np.int32]
     rejected: list[RejectedLine] = field(default_factory=list)
     encoding: str = "ascii"
 
 
-def read_rows(block: bytes, header: Header, first_line: int) -> Block:
-    """Split a block of whole lines into columns.
+def read_lines(block: bytes, header: Header, first_line: int) -> Block:
+    """Sort the lines of a block of whole lines into readable and rejected.
 
     `first_line` is the number of the block's first line in the member. Blank lines are no rows. Lines that
     cannot be decoded, have another number of cells than the header, or hold a NUL byte are set aside: a shifted
@@ -138,7 +146,7 @@ def read_rows(block: bytes, header: Header, first_line: int) -> Block:
         text, encoding = to_utf8(block)
     except UndecodableError:
         lines = [first_line + index for index, line in enumerate(block.split(b"\n")) if line.strip()]
-        return Block(_no_rows(header), [RejectedLine(line, "undecodable", 0) for line in lines], "unknown")
+        return Block(b"", np.empty(0, np.int32), [RejectedLine(line, "undecodable", 0) for line in lines], "unknown")
     starts, ends, n_cells = _lines(text)
     blank = ends == starts
     ragged = (n_cells != header.n_cells) & ~blank
@@ -147,7 +155,7 @@ def read_rows(block: bytes, header: Header, first_line: int) -> Block:
         at = np.flatnonzero(np.frombuffer(text, dtype=np.uint8) == 0)
         with_nul[np.searchsorted(ends, at)] = True
         with_nul &= ~ragged
-    numbers = np.arange(first_line, first_line + len(starts), dtype=np.int64)
+    numbers = np.arange(first_line, first_line + len(starts), dtype=np.int32)
     bad = ragged | with_nul
     rejected = [
         RejectedLine(int(numbers[index]), "nul_byte" if with_nul[index] else "wrong_columns", int(n_cells[index]))
@@ -156,8 +164,7 @@ def read_rows(block: bytes, header: Header, first_line: int) -> Block:
     kept = ~(bad | blank)
     if not kept.all():
         text = b"".join(text[begin:end] for begin, end in _runs(kept, starts, ends))
-    frame = _split(text, header) if kept.any() else _no_rows(header)
-    return Block(frame.with_columns(pl.Series("source_line", numbers[kept], dtype=pl.Int32)), rejected, encoding)
+    return Block(text, numbers[kept], rejected, encoding)
 
 
 def _lines(text: bytes) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64], npt.NDArray[np.int64]]:
@@ -179,22 +186,19 @@ def _runs(
         yield int(starts[first]), int(ends[past - 1]) + 1
 
 
-def _split(text: bytes, header: Header) -> pl.DataFrame:
-    order = sorted(header.positions.items(), key=lambda item: item[1])
+def split_cells(text: bytes, positions: dict[str, int], n_cells: int) -> pl.DataFrame:
+    """One text column for each column of `positions` (name to place in the line), empty as null, blanks stripped."""
+    names = [f"_{place}" for place in range(n_cells)]
+    for name, place in positions.items():
+        names[place] = name
     frame = pl.read_csv(
         BytesIO(text),
         separator=DELIMITER,
         has_header=False,
         quote_char=None,
-        infer_schema=False,
-        columns=[position for _, position in order],
-        new_columns=[name for name, _ in order],
-        encoding="utf8",
+        schema=dict.fromkeys(names, pl.String),
+        columns=sorted(positions.values()),
     )
     if b" |" in text or b"| " in text or b" \n" in text or b"\n " in text or text.startswith(b" "):
         frame = frame.with_columns(pl.all().str.strip_chars().replace("", None))
     return frame
-
-
-def _no_rows(header: Header) -> pl.DataFrame:
-    return pl.DataFrame(schema={**dict.fromkeys(header.positions, pl.String), "source_line": pl.Int32})
