@@ -54,6 +54,7 @@ app.add_typer(reference_app, name="reference")
 # Piped into a file, tables keep their width instead of being squeezed into 80 columns.
 console = Console(highlight=False, soft_wrap=True, width=None if sys.stdout.isatty() else 140)
 log = logging.getLogger("ruam.cli")
+log.addHandler(logging.NullHandler())  # Before there is a home to log to, errors go to the user alone.
 
 Paths = Annotated[
     list[Path] | None, typer.Argument(help="Zips, or folders that are searched for zips.", show_default=False)

@@ -43,7 +43,7 @@ def run_dbt(
             progress(counted[0], max(counted))
 
     command = [
-        *("--quiet", "--no-use-colors"),
+        *("--log-level", "none", "--no-use-colors"),
         *arguments,
         *("--project-dir", str(PROJECT), "--profiles-dir", str(PROJECT)),
         *("--target-path", str(home.dbt / "target"), "--log-path", str(home.dbt / "logs")),

@@ -50,7 +50,7 @@ class DataHome:
 
     def create(self) -> None:
         """Make the folders. Only the owner may enter: pseudonymised rows remain personal data (PDPA)."""
-        self.root.mkdir(parents=True, exist_ok=True)
+        self.root.mkdir(mode=0o700, parents=True, exist_ok=True)
         for folder in (
             self.keys,
             self.inbox,

@@ -29,10 +29,14 @@ class JsonLines(logging.Formatter):
 def log_to(home: DataHome) -> None:
     """Send the log of this process to the home's file."""
     logger = logging.getLogger("ruam")
-    if not home.logs.is_dir() or logger.handlers:
+    for old in list(logger.handlers):
+        logger.removeHandler(old)
+        old.close()
+    logger.propagate = False
+    if not home.logs.is_dir():
+        logger.addHandler(logging.NullHandler())
         return
     handler = RotatingFileHandler(home.logs / "ruam.jsonl", maxBytes=10 << 20, backupCount=5, encoding="utf-8")
     handler.setFormatter(JsonLines())
     logger.addHandler(handler)
     logger.setLevel(logging.INFO)
-    logger.propagate = False

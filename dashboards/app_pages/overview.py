@@ -1,0 +1,191 @@
+"""Overview for executives: key figures of an area, and one figure over the 13 regions and by month."""
+
+from __future__ import annotations
+
+import polars as pl
+import streamlit as st
+
+from dashboards.components import charts
+from dashboards.components.context import Context, open_context
+from dashboards.components.exhibit import completeness_text, exhibit, notes, page_title
+from dashboards.components.filters import choose_area, choose_of, choose_period, region_label
+from dashboards.components.rollout_facts import rollout_completeness, rollout_facts
+from dashboards.components.tables import columns_of, figure_months, last_known, spoken, texts
+from dashboards.components.values import (
+    change_text,
+    date_text,
+    figure_value,
+    period_text,
+    with_values,
+)
+from dashboards.queries import figures, reads
+from dashboards.queries.figures import Figure
+from dashboards.queries.reads import NATION, Area, Period
+
+CARDS_IN_A_ROW = 3
+TILE_COLUMNS = ("tile_row", "tile_column", "label", "value", "shown", "coverage", "is_comparable")
+SMALLEST_COVERAGE = 0.5
+"""Of facilities that reported: below it a figure says more of reporting than of care, and is not coloured."""
+
+
+def figure_card(context: Context, figure: Figure, area: Area, area_name: str, period: Period) -> None:
+    words = context.words
+    rows = reads.figure_of(context.serving, figure, area, period)
+    text = figure_value(words, figure, rows.row(0, named=True)).text if rows.height else words("value.missing")
+    months = figure_months(context, figure, area)
+    with st.container(border=True, height="stretch"):
+        st.metric(
+            words(f"figure.{figure.code}"),
+            text,
+            delta=change_text(words, figure, months["value"].to_list()),
+            delta_color="off",
+            delta_arrow="off",
+            delta_description=words("overview.month_change"),
+        )
+        if months["value"].count():
+            st.altair_chart(
+                charts.sparkline(months.select("label", "value", "shown")),
+                alt=words(
+                    "overview.spark_alt",
+                    figure=words(f"figure.{figure.code}"),
+                    area=area_name,
+                    last=last_known(months),
+                ),
+                key=f"spark_{figure.code}",
+            )
+        notes(
+            context,
+            figure.code,
+            figure.measure_id,
+            completeness_text(context, area, period),
+            months,
+            columns_of(context, figure, "month"),
+        )
+
+
+def live_card(context: Context, area: Area) -> None:
+    words = context.words
+    facts = rollout_facts(context, region=area.area_code if area.area_level == "region" else None)
+    with st.container(border=True, height="stretch"):
+        st.metric(
+            words("overview.live_provinces"),
+            words("overview.live_value", live=facts.n_live, total=facts.n_total),
+        )
+        if facts.steps.height:
+            st.altair_chart(
+                charts.step_sparkline(facts.steps.filter(pl.col("kind") == "actual")),
+                alt=words("rollout.cumulative_alt", live=facts.n_live, planned=facts.n_planned),
+                key="spark_live_provinces",
+            )
+        st.markdown(
+            words(
+                "overview.live_text",
+                planned=facts.n_planned,
+                of=facts.n_with_plan,
+                last=date_text(words, facts.last_live_date),
+            )
+        )
+        notes(
+            context,
+            "live_provinces",
+            figures.LIVE_PROVINCES,
+            rollout_completeness(words, facts),
+            facts.steps,
+            {"series": " ", "shown_day": words("column.day"), "n": words("column.cumulative")},
+        )
+
+
+def tiles(context: Context, figure: Figure, period: Period) -> None:
+    words = context.words
+    rows = with_values(words, figure, reads.figure_by_region(context.serving, figure, period))
+    coverage = [
+        (reported or 0) / expected if expected else 0.0
+        for reported, expected in rows.select("n_facilities_reported", "n_facilities_expected").iter_rows()
+    ]
+    rows = rows.with_columns(
+        texts("label", [region_label(words, code, short=True) for code in rows["area_code"]]),
+        texts("coverage", [words("overview.coverage", share=f"{100 * share:.0f}") for share in coverage]),
+        pl.Series("is_comparable", [share >= SMALLEST_COVERAGE for share in coverage]) & pl.col("value").is_not_null(),
+        texts("area", [region_label(words, code) for code in rows["area_code"]]),
+    )
+    exhibit(
+        context,
+        "tiles",
+        title=words("overview.tiles", figure=words(f"figure.{figure.code}")),
+        caption=words("overview.tiles_caption", period=period_text(words, period)),
+        chart=charts.tile_grid(
+            rows.select("tile_row", "tile_column", "label", "value", "shown", "coverage", "is_comparable")
+        ),
+        description=words(
+            "overview.tiles_alt",
+            figure=words(f"figure.{figure.code}"),
+            period=period_text(words, period),
+            values=spoken(rows),
+        ),
+        measure_id=figure.measure_id,
+        completeness=completeness_text(context, NATION, period),
+        table=rows,
+        columns=columns_of(context, figure, "area") | {"coverage": words("figure.completeness")},
+    )
+
+
+def trend(context: Context, figure: Figure, area: Area, area_name: str, period: Period) -> None:
+    words = context.words
+    rows = figure_months(context, figure, area).with_columns(pl.lit(area_name).alias("series"))
+    exhibit(
+        context,
+        "trend",
+        title=words("overview.trend", figure=words(f"figure.{figure.code}")),
+        caption=area_name,
+        chart=charts.trend(
+            rows.select("label", "series", "value", "shown"),
+            [area_name],
+            words("axis.month"),
+            words(f"unit.{figure.unit}"),
+            height=440,
+        ),
+        description=words(
+            "overview.spark_alt",
+            figure=words(f"figure.{figure.code}"),
+            area=area_name,
+            last=last_known(rows),
+        ),
+        measure_id=figure.measure_id,
+        completeness=completeness_text(context, area, period),
+        table=rows,
+        columns=columns_of(context, figure, "month"),
+    )
+
+
+def page() -> None:
+    context = open_context()
+    words = context.words
+    page_title(words, "overview")
+    left, right = st.columns(2)
+    with left:
+        area, area_name = choose_area(context, provinces=False)
+    with right:
+        period = choose_period(context)
+
+    st.header(words("overview.key_figures"), anchor=False)
+    cards = [*figures.OVERVIEW, None]
+    for start in range(0, len(cards), CARDS_IN_A_ROW):
+        row = cards[start : start + CARDS_IN_A_ROW]
+        for column, figure in zip(st.columns(CARDS_IN_A_ROW), row, strict=True):
+            with column:
+                if figure is None:
+                    live_card(context, area)
+                else:
+                    figure_card(context, figure, area, area_name, period)
+    st.caption(words("overview.signal"))
+
+    by_code = {figure.code: figure for figure in figures.OVERVIEW}
+    figure = by_code[choose_of(words, "figure", tuple(by_code), "figure", style="segments")]
+    left, right = st.columns([5, 6], gap="large")
+    with left:
+        tiles(context, figure, period)
+    with right:
+        trend(context, figure, area, area_name, period)
+
+
+page()

@@ -1,0 +1,249 @@
+"""Charts. Each takes a frame with texts already made, so that Vega formats no date and no number of ours."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, TypeAlias
+
+import altair as alt
+import polars as pl
+
+# Four colours that people with colour-blindness tell apart, and each 3:1 against white.
+SERIES = ("#12436D", "#28A197", "#801650", "#F46A25")
+INK, MUTED, GRID, EMPTY = "#1F2933", "#52606D", "#E4E8ED", "#E9EDF2"
+# One hue, light to dark: the value is also printed, colour never tells it alone.
+SEQUENCE = ("#E3EDF6", "#A9C7E0", "#5C93BF", "#2A6496", "#12436D")
+LABEL_SIZE = 12
+
+
+# What `alt.layer` may return.
+Picture: TypeAlias = alt.LayerChart | alt.FacetChart
+
+
+def _axis(**options: Any) -> alt.Axis:
+    common: dict[str, Any] = {
+        "labelFontSize": LABEL_SIZE,
+        "titleFontSize": LABEL_SIZE,
+        "labelColor": MUTED,
+        "titleColor": MUTED,
+        "gridColor": GRID,
+        "domainColor": GRID,
+        "tickColor": GRID,
+        "labelLimit": 220,
+    }
+    return alt.Axis(**(common | options))
+
+
+def _legend(names: Sequence[str], symbol: str | None = None) -> alt.Legend | None:
+    """One for colour, shape and dash alike, so that they are drawn as one."""
+    if len(names) < 2:
+        return None
+    common: dict[str, Any] = {"symbolType": symbol, "symbolSize": 500} if symbol else {"symbolSize": 90}
+    return alt.Legend(orient="top", title=None, labelFontSize=LABEL_SIZE, labelColor=INK, labelLimit=320, **common)
+
+
+def _colour(names: Sequence[str], symbol: str | None = None) -> alt.Color:
+    scale = alt.Scale(domain=list(names), range=list(SERIES[: len(names)]))
+    return alt.Color("series:N", sort=list(names), scale=scale, legend=_legend(names, symbol))
+
+
+def _shape(names: Sequence[str]) -> alt.Shape:
+    # Shape beside colour: lines stay apart in a black-and-white print.
+    scale = alt.Scale(domain=list(names), range=["circle", "square", "triangle-up", "diamond"][: len(names)])
+    return alt.Shape("series:N", sort=list(names), scale=scale, legend=_legend(names))
+
+
+def sparkline(rows: pl.DataFrame) -> Picture:
+    """`label`, `value`, `shown`, in order of time; months without a value stay gaps."""
+    x = alt.X("label:O", sort=None, axis=None)
+    y = alt.Y("value:Q", axis=None, scale=alt.Scale(zero=False, padding=6))
+    tips = [alt.Tooltip("label:N", title=" "), alt.Tooltip("shown:N", title=" ")]
+    base = alt.Chart(rows)
+    line = base.mark_line(color=SERIES[0], strokeWidth=2).encode(x=x, y=y)
+    points = base.mark_point(color=SERIES[0], filled=True, size=18, opacity=1).encode(x=x, y=y, tooltip=tips)
+    return alt.layer(line, points).properties(height=56)
+
+
+def step_sparkline(rows: pl.DataFrame) -> Picture:
+    """`day`, `n`, `shown`: a count that only grows."""
+    base = alt.Chart(rows).encode(
+        x=alt.X("day:T", axis=None, scale=alt.Scale(type="utc")),
+        y=alt.Y("n:Q", axis=None, scale=alt.Scale(domainMin=0, padding=6)),
+    )
+    line = base.mark_line(color=SERIES[0], strokeWidth=2, interpolate="step-after")
+    points = base.mark_point(color=SERIES[0], filled=True, size=18, opacity=1).encode(
+        tooltip=[alt.Tooltip("shown:N", title=" ")]
+    )
+    return alt.layer(line, points).properties(height=56)
+
+
+def trend(rows: pl.DataFrame, names: Sequence[str], x_title: str, y_title: str, height: int = 320) -> Picture:
+    """`label`, `series`, `value`, `shown`; at most four series."""
+    x = alt.X("label:O", sort=None, axis=_axis(title=x_title, labelAngle=0, labelOverlap="parity", grid=False))
+    y = alt.Y("value:Q", axis=_axis(title=y_title, tickCount=5), scale=alt.Scale(zero=True, nice=True))
+    tips = [alt.Tooltip(f"{field}:N", title=" ") for field in ("series", "label", "shown")]
+    base = alt.Chart(rows)
+    line = base.mark_line(strokeWidth=2.5).encode(x=x, y=y, color=_colour(names))
+    points = base.mark_point(filled=True, size=50, opacity=1).encode(
+        x=x, y=y, color=_colour(names), shape=_shape(names), tooltip=tips
+    )
+    return alt.layer(line, points).properties(height=height)
+
+
+def bars(rows: pl.DataFrame) -> Picture:
+    """`label`, `value`, `shown`; the printed text stands at the bar's end, also where there is no bar."""
+    base = alt.Chart(rows.with_columns(pl.col("value").fill_null(0).alias("length"))).encode(y=_rows_axis(rows))
+    highest = max((value for value in rows["value"].to_list() if value is not None), default=1) or 1
+    # Room to the right of the longest bar for its number.
+    x = alt.X("length:Q", axis=None, scale=alt.Scale(domain=[0, highest * 1.3], nice=False))
+    bar = base.mark_bar(color=SERIES[0], height={"band": 0.62}).encode(x=x)
+    text = base.mark_text(align="left", dx=6, fontSize=LABEL_SIZE + 1, color=INK).encode(x=x, text="shown:N")
+    return alt.layer(bar, text).properties(height=38 * max(rows.height, 2))
+
+
+def _rows_axis(rows: pl.DataFrame) -> alt.Y:
+    axis = _axis(title=None, grid=False, ticks=False, domain=False, labelColor=INK, labelPadding=6)
+    return alt.Y("label:N", sort=rows["label"].to_list(), axis=axis)
+
+
+def net_bars(rows: pl.DataFrame) -> Picture:
+    """`label`, `value` (may be negative), `shown`."""
+    edge = max((abs(value) for value in rows["value"].to_list() if value is not None), default=1) or 1
+    base = alt.Chart(rows.with_columns(pl.col("value").fill_null(0).alias("length"))).encode(
+        y=_rows_axis(rows),
+        x=alt.X("length:Q", axis=None, scale=alt.Scale(domain=[-1.4 * edge, 1.4 * edge], nice=False)),
+    )
+    colour = alt.condition(alt.datum.length < 0, alt.value(SERIES[3]), alt.value(SERIES[0]))
+    bar = base.mark_bar(height={"band": 0.62}).encode(color=colour)
+    gain = (
+        base.transform_filter(alt.datum.length >= 0)
+        .mark_text(align="left", dx=6, fontSize=LABEL_SIZE, color=INK)
+        .encode(text="shown:N")
+    )
+    loss = (
+        base.transform_filter(alt.datum.length < 0)
+        .mark_text(align="right", dx=-6, fontSize=LABEL_SIZE, color=INK)
+        .encode(text="shown:N")
+    )
+    return alt.layer(bar, gain, loss).properties(height=28 * rows.height)
+
+
+def tile_grid(rows: pl.DataFrame) -> Picture:
+    """`tile_row`, `tile_column`, `label`, `value`, `shown`, `coverage`, `is_comparable`: one tile a region.
+
+    Every number is printed. A tile that cannot be compared (no value, or too few facilities reported) is dashed
+    and takes no part in the colours.
+    """
+    known = rows.filter(pl.col("is_comparable"))["value"].to_list()
+    low, high = (min(known), max(known)) if known else (0.0, 1.0)
+    middle = low + (high - low) * 0.55
+    band = alt.Scale(paddingInner=0.06, paddingOuter=0)
+    base = alt.Chart(rows).encode(
+        x=alt.X("tile_column:O", axis=None, scale=band),
+        y=alt.Y("tile_row:O", axis=None, scale=band),
+        tooltip=[alt.Tooltip(f"{field}:N", title=" ") for field in ("label", "shown", "coverage")],
+    )
+    domain = [low, high if high > low else low + 1]
+    colour = alt.Color("value:Q", legend=None, scale=alt.Scale(domain=domain, range=list(SEQUENCE)))
+    full = base.transform_filter("datum.is_comparable").mark_rect(cornerRadius=6).encode(color=colour)
+    gap = base.transform_filter("!datum.is_comparable").mark_rect(
+        cornerRadius=6, fill=EMPTY, stroke=MUTED, strokeDash=[4, 3]
+    )
+    ink = alt.condition(f"datum.is_comparable && datum.value > {middle}", alt.value("#FFFFFF"), alt.value(INK))
+    name = base.mark_text(dy=-19, fontSize=12).encode(text="label:N", color=ink)
+    # Words such as "no data" are longer than numbers and must still fit the tile.
+    size = alt.condition("isValid(datum.value)", alt.value(18), alt.value(12))
+    number = base.mark_text(dy=2, fontWeight=600).encode(text="shown:N", color=ink, size=size)
+    coverage = base.mark_text(dy=21, fontSize=10.5).encode(text="coverage:N", color=ink)
+    return alt.layer(full, gap, name, number, coverage).properties(height=72 * max(rows["tile_row"].n_unique(), 1))
+
+
+def flow_matrix(rows: pl.DataFrame, order: Sequence[str], x_title: str, y_title: str) -> Picture:
+    """`home`, `treatment`, `value`, `cell` (its text), `shown`; colour by logarithm: care at home dwarfs the rest."""
+    names = list(order)
+    known = [value for value in rows["value"].to_list() if value]
+    high = max(known, default=10.0)
+    base = alt.Chart(rows).encode(
+        x=alt.X("treatment:N", sort=names, axis=_axis(title=x_title, orient="top", labelAngle=0, grid=False)),
+        y=alt.Y("home:N", sort=names, axis=_axis(title=y_title, grid=False)),
+        tooltip=[
+            alt.Tooltip("home:N", title=y_title),
+            alt.Tooltip("treatment:N", title=x_title),
+            alt.Tooltip("shown:N", title=" "),
+        ],
+    )
+    cell = base.mark_rect(stroke="#FFFFFF", strokeWidth=1).encode(
+        color=alt.condition(
+            "isValid(datum.value)",
+            alt.Color(
+                "value:Q",
+                legend=None,
+                scale=alt.Scale(type="symlog", constant=100, domain=[0, high], range=list(SEQUENCE)),
+            ),
+            alt.value(EMPTY),
+        )
+    )
+    # On a phone the cells are narrower than their numbers; colour, tooltip and table remain.
+    text = base.mark_text(fontSize=11, opacity=alt.ExprRef("width < 520 ? 0 : 1")).encode(
+        text="cell:N",
+        color=alt.condition(f"datum.value > {high**0.62}", alt.value("#FFFFFF"), alt.value(INK)),
+    )
+    return alt.layer(cell, text).properties(height=32 * len(names) + 40)
+
+
+def _date_axis(months: Sequence[str], **options: Any) -> alt.Axis:
+    names = ", ".join(f"'{month}'" for month in months)
+    return _axis(
+        labelExpr=f"[{names}][utcmonth(datum.value)] + ' ' + (utcyear(datum.value) + 543 - 2500)",
+        labelOverlap="greedy",
+        **options,
+    )
+
+
+def cumulative(
+    rows: pl.DataFrame, names: Sequence[str], months: Sequence[str], total: int, x_title: str, y_title: str
+) -> Picture:
+    """`day`, `series`, `n`, `shown`: steps up at each day, each line drawn on to the last day of all."""
+    last = rows.group_by("series", maintain_order=True).last().with_columns(pl.lit(rows["day"].max()).alias("day"))
+    y = alt.Y("n:Q", axis=_axis(title=y_title, tickCount=5), scale=alt.Scale(domain=[0, total], nice=True))
+    dash = alt.StrokeDash(
+        "series:N",
+        sort=list(names),
+        scale=alt.Scale(domain=list(names), range=[[1, 0], [6, 4]]),
+        legend=_legend(names, "stroke"),
+    )
+    axis = _date_axis(months, title=x_title, grid=False, tickCount={"interval": "month", "step": 2})
+    x = alt.X("day:T", scale=alt.Scale(type="utc", padding=10), axis=axis)
+    line = alt.Chart(pl.concat([rows, last.select(rows.columns)])).mark_line(interpolate="step-after", strokeWidth=2.5)
+    points = alt.Chart(rows).mark_point(filled=True, size=60, opacity=1)
+    return alt.layer(
+        line.encode(x=x, y=y, color=_colour(names, "stroke"), strokeDash=dash),
+        points.encode(
+            x=x,
+            y=y,
+            color=_colour(names, "stroke"),
+            tooltip=[alt.Tooltip("series:N", title=" "), alt.Tooltip("shown:N", title=" ")],
+        ),
+    ).properties(height=400)
+
+
+def timeline(
+    rows: pl.DataFrame, order: Sequence[str], names: Sequence[str], months: Sequence[str], x_title: str
+) -> Picture:
+    """`place`, `series` (phase), `planned`, `actual`, `n`, `shown`: ring = plan, disc = actual, line = variance."""
+    axis = _date_axis(months, title=x_title, grid=False, tickCount={"interval": "month", "step": 2})
+    scale = alt.Scale(type="utc", padding=18)
+    planned = alt.X("planned:T", scale=scale, axis=axis)
+    actual = alt.X("actual:T", scale=scale, axis=axis)
+    base = alt.Chart(rows).encode(
+        y=alt.Y("place:N", sort=list(order), axis=_axis(title=None, grid=True, labelColor=INK))
+    )
+    tips = [alt.Tooltip("shown:N", title=" ")]
+    known = base.transform_filter("isValid(datum.planned)")
+    rule = known.mark_rule(strokeWidth=2).encode(x=planned, x2="actual:T", color=_colour(names))
+    ring = known.mark_point(filled=False, fill="#FFFFFF", size=110, strokeWidth=2, opacity=1).encode(
+        x=planned, color=_colour(names), tooltip=tips
+    )
+    disc = base.mark_point(filled=True, size=130, opacity=1).encode(x=actual, color=_colour(names), tooltip=tips)
+    number = base.mark_text(dy=-13, fontSize=11, color=INK).encode(x=actual, text="n:N")
+    return alt.layer(rule, ring, disc, number).properties(height=31 * max(len(order), 3) + 60)

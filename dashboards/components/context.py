@@ -1,0 +1,50 @@
+"""What every page needs: the words, the published file and its dates."""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import dataclass
+
+import streamlit as st
+
+from dashboards.components.words import LANGUAGES, Language, Words
+from dashboards.queries import reads
+from dashboards.queries.serving import Serving, ServingFileError, current_serving
+from ruam.settings import Settings
+
+LOGGER = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Context:
+    words: Words
+    serving: Serving
+    publication: reads.Publication
+
+
+CHOSEN = "chosen"
+"""Where the session keeps every choice, by filter: pages come and go, their widgets with them."""
+
+
+def chosen_language() -> Language:
+    """The choice of the switch that `app.py` draws above every page."""
+    chosen = st.session_state.get(CHOSEN, {}).get("lang")
+    return next((language for language in LANGUAGES if language == chosen), LANGUAGES[0])
+
+
+def open_context() -> Context:
+    """The page's context; the page ends here with a plain word when nothing can be shown."""
+    words = Words(chosen_language())
+    try:
+        serving = current_serving(Settings().data_home.serving)
+        if serving is None:
+            st.header(words("state.empty_title"))
+            st.info(words("state.empty_text"), icon=":material/hourglass_empty:")
+            st.stop()
+        return Context(words, serving, reads.publication(serving))
+    except ServingFileError as error:
+        # The message names paths: it goes to the log, never to the page.
+        LOGGER.error("serving file cannot be opened: %s", error)
+        st.header(words("state.damaged_title"))
+        st.error(words("state.damaged_text"), icon=":material/error:")
+        st.stop()

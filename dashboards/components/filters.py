@@ -1,0 +1,129 @@
+"""Filters. Each lives in the URL, so that a copied address shows the same view."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, Literal
+
+import streamlit as st
+
+from dashboards.components.context import CHOSEN, Context
+from dashboards.components.values import period_code, period_text
+from dashboards.components.words import Language, Words
+from dashboards.queries import reads
+from dashboards.queries.reads import Area, Period
+
+UNKNOWN_CODES = ("00", "99")
+"""The unknown region and the unknown province."""
+
+
+def choice(
+    label: str,
+    key: str,
+    shown: Mapping[str, str],
+    language: Language,
+    *,
+    style: Literal["select", "segments"] = "select",
+    hide_label: bool = False,
+) -> str:
+    """One of several codes; the first is the default. `shown` gives each code's label in the language.
+
+    The URL holds the code. Streamlit's own `bind="query-params"` writes the shown label: such an address would
+    mean nothing in the other language, and the label would go stale when the language is switched.
+    """
+    default = next(iter(shown))
+    chosen: dict[str, str] = st.session_state.setdefault(CHOSEN, {})
+    asked = st.query_params.get(key) or chosen.get(key, default)
+    # Kept as asked, also where this page has no such option: the next page may have it.
+    chosen[key] = asked
+    code = asked if asked in shown else default
+    _write_url(key, code, default)
+
+    # A widget for each language: a browser keeps the label of a widget, not its code.
+    widget = f"{key}_{language}"
+    st.session_state[widget] = code
+
+    def changed() -> None:
+        chosen[key] = st.session_state[widget]
+        _write_url(key, chosen[key], default)
+
+    common: dict[str, Any] = {
+        "format_func": shown.__getitem__,
+        "key": widget,
+        "label_visibility": "collapsed" if hide_label else "visible",
+        "on_change": changed,
+    }
+    if style == "segments":
+        st.segmented_control(label, list(shown), required=True, **common)
+    else:
+        st.selectbox(label, list(shown), **common)
+    return code
+
+
+def _write_url(key: str, code: str, default: str) -> None:
+    """Put the choice into the address; a default leaves no trace there."""
+    if code != default:
+        if st.query_params.get(key) != code:
+            st.query_params[key] = code
+    elif key in st.query_params:
+        del st.query_params[key]
+
+
+def area_label(words: Words, row: dict[str, object]) -> str:
+    """Region codes and province codes overlap, and Bangkok is both: the label says which."""
+    code = str(row["area_code"])
+    if code in UNKNOWN_CODES:
+        return words.name(row)
+    if row["area_level"] == "nation":
+        return words("area.nation")
+    if row["area_level"] == "region":
+        return region_label(words, code)
+    return words("area.bangkok_province") if code == "10" else words("area.province", name=words.name(row))
+
+
+def region_label(words: Words, code: str, *, short: bool = False) -> str:
+    stem = "area.region_short" if short else "area.region"
+    return words(f"{stem}_bangkok") if code == "13" else words(stem, number=int(code))
+
+
+def choose_area(context: Context, *, provinces: bool) -> tuple[Area, str]:
+    """The area and its label. Codes in the URL: `TH`, `R04`, `P50`."""
+    rows = {
+        _area_code(row): row
+        for row in reads.areas(context.serving).iter_rows(named=True)
+        if provinces or row["area_level"] != "province"
+    }
+
+    words = context.words
+    shown = {code: area_label(words, row) for code, row in rows.items()}
+    code = choice(words("filter.area"), "area", shown, words.language)
+    return Area.model_validate(rows[code]), shown[code]
+
+
+def _area_code(row: dict[str, object]) -> str:
+    level, code = str(row["area_level"]), str(row["area_code"])
+    return code if level == "nation" else level[0].upper() + code
+
+
+def choose_period(context: Context) -> Period:
+    """Twelve months, fiscal years and months in one list, all in the Buddhist Era."""
+    periods = {period_code(period): period for period in reads.periods(context.serving)}
+
+    words = context.words
+    shown = {code: period_text(words, period) for code, period in periods.items()}
+    return periods[choice(words("filter.period"), "period", shown, words.language)]
+
+
+def choose_of(
+    words: Words,
+    key: str,
+    codes: tuple[str, ...],
+    stem: str,
+    *,
+    style: Literal["select", "segments"] = "select",
+    hide_label: bool = False,
+) -> str:
+    """One of a fixed list, whose labels are at `<stem>.<code>` in the words' file."""
+
+    shown = {code: words(f"{stem}.{code}") for code in codes}
+    return choice(words(f"filter.{key}"), key, shown, words.language, style=style, hide_label=hide_label)

@@ -1,0 +1,1 @@
+"""All SQL of the pages, over the published serving file alone."""

@@ -1,0 +1,367 @@
+"""Reads, one function each. Identifiers come from the constants of `figures`, values as parameters.
+
+Rows that an area did not report are made by the joins below and stay NULL with status `missing`: never 0.
+"""
+
+from __future__ import annotations
+
+from datetime import UTC, date, datetime, timedelta, timezone
+
+import polars as pl
+from pydantic import BaseModel, ConfigDict
+
+from dashboards.queries.figures import Figure
+from dashboards.queries.serving import Parameter, Serving, fetch
+
+THAILAND = timezone(timedelta(hours=7))
+
+
+class Area(BaseModel):
+    model_config = ConfigDict(frozen=True)
+
+    area_level: str
+    area_code: str
+
+
+NATION = Area(area_level="nation", area_code="TH")
+
+
+class Period(BaseModel):
+    model_config = ConfigDict(frozen=True)
+
+    period_type: str
+    period_start: date
+    period_end: date
+
+
+class Publication(BaseModel):
+    """The row of `publication` that pages show."""
+
+    model_config = ConfigDict(frozen=True, extra="ignore")
+
+    run_id: str
+    published_at: datetime
+    data_from: date
+    data_to: date
+
+    @property
+    def published_on(self) -> date:
+        """The day in Thailand; a time without a zone is UTC."""
+        moment = self.published_at if self.published_at.tzinfo else self.published_at.replace(tzinfo=UTC)
+        return moment.astimezone(THAILAND).date()
+
+
+def publication(serving: Serving) -> Publication:
+    rows = fetch(
+        serving,
+        """
+        select
+            run_id,
+            cast(published_at as timestamp) as published_at,
+            cast(data_from as date) as data_from,
+            cast(data_to as date) as data_to
+        from publication
+        """,
+    )
+    return Publication.model_validate(rows.row(0, named=True))
+
+
+def areas(serving: Serving) -> pl.DataFrame:
+    """area_level, area_code, parent_code, name_th, name_en, tile_row, tile_column; nation, regions, provinces."""
+    return fetch(
+        serving,
+        """
+        select area_level, area_code, parent_code, name_th, name_en, tile_row, tile_column
+        from dim_areas
+        order by case area_level when 'nation' then 0 when 'region' then 1 else 2 end, area_code
+        """,
+    )
+
+
+def periods(serving: Serving) -> list[Period]:
+    """Every published period; of `last_12_months` the newest alone. Longest first, then newest first."""
+    rows = fetch(
+        serving,
+        """
+        select distinct period_type, period_start, period_end
+        from agg_completeness
+        where area_level = 'nation'
+        qualify period_type != 'last_12_months'
+            or period_end = max(period_end) over (partition by period_type)
+        order by
+            case period_type when 'last_12_months' then 0 when 'fiscal_year' then 1 else 2 end,
+            period_start desc
+        """,
+    )
+    return [Period.model_validate(row) for row in rows.iter_rows(named=True)]
+
+
+def definition(serving: Serving, measure_id: str) -> dict[str, object] | None:
+    """The measure's row in the registry, newest version; None when it is not registered."""
+    rows = fetch(
+        serving,
+        "select * from dim_measures where measure_id = $measure_id order by version desc limit 1",
+        {"measure_id": measure_id},
+    )
+    return rows.row(0, named=True) if rows.height else None
+
+
+def members(serving: Serving, dimension: str) -> pl.DataFrame:
+    """member_code, label_th, label_en in their order."""
+    return fetch(
+        serving,
+        """
+        select member_code, label_th, label_en
+        from dim_members
+        where dimension = $dimension
+        order by sort_order, member_code
+        """,
+        {"dimension": dimension},
+    )
+
+
+def completeness(serving: Serving, area: Area, period: Period) -> tuple[int, int] | None:
+    """Facilities that reported and facilities expected; None when nothing is published for the area."""
+    rows = fetch(
+        serving,
+        """
+        select n_facilities_reported, n_facilities_expected
+        from agg_completeness
+        where area_level = $area_level and area_code = $area_code
+            and period_type = $period_type and period_start = $period_start
+        """,
+        {**area.model_dump(), "period_type": period.period_type, "period_start": period.period_start},
+    )
+    if not rows.height or None in rows.row(0):
+        return None
+    return rows.row(0)
+
+
+def _counts(figure: Figure, dimension: str = "'all'") -> str:
+    """A sub-select with the same columns whatever table the figure comes from."""
+
+    def column(name: str | None, alias: str) -> str:
+        if name is None:
+            return f"cast(null as bigint) as {alias}, cast(null as varchar) as {alias}_status"
+        status = f"{name}_status" if figure.controlled else "'exact'"
+        return f"{name} as {alias}, {status} as {alias}_status"
+
+    keys = "period_type, period_start, area_level, area_code"
+    counts = f"{column(figure.numerator, 'numerator')}, {column(figure.denominator, 'denominator')}"
+    if figure.table == "agg_utilization":
+        return f"(select {keys}, dimension_value, {counts} from agg_utilization where dimension = {dimension})"
+    where = f" where measure_id = '{figure.measure_id}'" if figure.table == "agg_measure_results" else ""
+    return f"(select {keys}, {counts} from {figure.table}{where})"
+
+
+_COUNTS = """
+    counts.numerator,
+    coalesce(counts.numerator_status, 'missing') as numerator_status,
+    counts.denominator,
+    coalesce(counts.denominator_status, 'missing') as denominator_status
+"""
+
+_MONTHS = """
+    select distinct period_type, period_start
+    from agg_completeness
+    where area_level = 'nation' and period_type = 'month'
+"""
+
+
+def figure_by_month(serving: Serving, figure: Figure, area: Area) -> pl.DataFrame:
+    """period_start and the two counts, one row for every published month."""
+    return fetch(
+        serving,
+        f"""
+        with months as ({_MONTHS}), counts as {_counts(figure)}
+        select months.period_start, {_COUNTS}
+        from months
+        left join counts
+            on counts.period_type = months.period_type
+            and counts.period_start = months.period_start
+            and counts.area_level = $area_level
+            and counts.area_code = $area_code
+        order by months.period_start
+        """,
+        area.model_dump(),
+    )
+
+
+def figure_by_region(serving: Serving, figure: Figure, period: Period) -> pl.DataFrame:
+    """One row for every region with a tile.
+
+    area_code, name_th, name_en, tile_row, tile_column, the two counts, n_facilities_reported,
+    n_facilities_expected.
+    """
+    return fetch(
+        serving,
+        f"""
+        with counts as {_counts(figure)}
+        select
+            areas.area_code, areas.name_th, areas.name_en, areas.tile_row, areas.tile_column, {_COUNTS},
+            completeness.n_facilities_reported, completeness.n_facilities_expected
+        from dim_areas as areas
+        left join counts
+            on counts.area_level = areas.area_level
+            and counts.area_code = areas.area_code
+            and counts.period_type = $period_type
+            and counts.period_start = $period_start
+        left join agg_completeness as completeness
+            on completeness.area_level = areas.area_level
+            and completeness.area_code = areas.area_code
+            and completeness.period_type = $period_type
+            and completeness.period_start = $period_start
+        where areas.area_level = 'region' and areas.tile_row is not null
+        order by areas.area_code
+        """,
+        {"period_type": period.period_type, "period_start": period.period_start},
+    )
+
+
+def figure_of(serving: Serving, figure: Figure, area: Area, period: Period) -> pl.DataFrame:
+    """The two counts of one area and period: one row, or none."""
+    return fetch(
+        serving,
+        f"""
+        with counts as {_counts(figure)}
+        select {_COUNTS}
+        from counts
+        where area_level = $area_level and area_code = $area_code
+            and period_type = $period_type and period_start = $period_start
+        """,
+        {**area.model_dump(), "period_type": period.period_type, "period_start": period.period_start},
+    )
+
+
+def figure_by_member(serving: Serving, figure: Figure, dimension: str, area: Area, period: Period) -> pl.DataFrame:
+    """member_code, label_th, label_en and the two counts, one row for every member of the dimension.
+
+    The unknown member only where something is unknown.
+    """
+    return fetch(
+        serving,
+        f"""
+        with counts as {_counts(figure, "$dimension")}
+        select members.member_code, members.label_th, members.label_en, {_COUNTS}
+        from dim_members as members
+        left join counts
+            on counts.dimension_value = members.member_code
+            and counts.area_level = $area_level
+            and counts.area_code = $area_code
+            and counts.period_type = $period_type
+            and counts.period_start = $period_start
+        where members.dimension = $dimension
+            and (members.member_code <> 'unknown' or counts.numerator_status is not null)
+        order by members.sort_order, members.member_code
+        """,
+        {
+            **area.model_dump(),
+            "period_type": period.period_type,
+            "period_start": period.period_start,
+            "dimension": dimension,
+        },
+    )
+
+
+def patient_flow(serving: Serving, period: Period) -> pl.DataFrame:
+    """home_code, treatment_code, n_visits, n_visits_status: every pair of regions with a tile."""
+    return fetch(
+        serving,
+        """
+        with regions as (select area_code from dim_areas where area_level = 'region' and tile_row is not null)
+        select
+            homes.area_code as home_code,
+            treatments.area_code as treatment_code,
+            flows.n_visits,
+            coalesce(flows.n_visits_status, 'missing') as n_visits_status
+        from regions as homes
+        cross join regions as treatments
+        left join agg_patient_flow as flows
+            on flows.home_code = homes.area_code
+            and flows.treatment_code = treatments.area_code
+            and flows.home_level = 'region'
+            and flows.period_type = $period_type
+            and flows.period_start = $period_start
+        order by homes.area_code, treatments.area_code
+        """,
+        {"period_type": period.period_type, "period_start": period.period_start},
+    )
+
+
+def registered_persons(serving: Serving, period: Period) -> pl.DataFrame:
+    """area_code, n_registered_persons, n_registered_persons_status by region."""
+    return fetch(
+        serving,
+        """
+        select area_code, n_registered_persons, n_registered_persons_status
+        from agg_utilization
+        where area_level = 'region' and dimension = 'all'
+            and period_type = $period_type and period_start = $period_start
+        """,
+        {"period_type": period.period_type, "period_start": period.period_start},
+    )
+
+
+def rollout(serving: Serving, region: str | None = None, phase: int | None = None) -> pl.DataFrame:
+    """One row a province, with its names and its region's, dates, variance in days and where the plan comes from."""
+    parameters: dict[str, Parameter] = {"region": region, "phase": phase}
+    return fetch(
+        serving,
+        """
+        select
+            rollout.province_code,
+            provinces.name_th,
+            provinces.name_en,
+            rollout.region_code,
+            cast(rollout.phase as integer) as phase,
+            rollout.planned_date,
+            rollout.partial_service_date,
+            rollout.actual_date,
+            rollout.plan_source,
+            rollout.actual_source,
+            cast(rollout.budget_fiscal_year_be as integer) as budget_fiscal_year_be,
+            rollout.variance_days
+        from agg_rollout as rollout
+        left join dim_areas as provinces
+            on provinces.area_level = 'province' and provinces.area_code = rollout.province_code
+        where ($region is null or rollout.region_code = $region)
+            and ($phase is null or cast(rollout.phase as integer) = $phase)
+        order by rollout.actual_date, rollout.province_code
+        """,
+        parameters,
+    )
+
+
+def figure_by_phase_and_month(serving: Serving, figure: Figure) -> pl.DataFrame:
+    """phase, period_start and the two counts, summed over the phase's provinces where both are published."""
+    return fetch(
+        serving,
+        f"""
+        with months as ({_MONTHS}),
+        phases as (select distinct cast(phase as integer) as phase from agg_rollout),
+        counts as {_counts(figure)},
+        sums as (
+            select
+                cast(rollout.phase as integer) as phase,
+                counts.period_start,
+                sum(counts.numerator) as numerator,
+                sum(counts.denominator) as denominator
+            from counts
+            inner join agg_rollout as rollout on rollout.province_code = counts.area_code
+            where counts.area_level = 'province' and counts.period_type = 'month'
+                and counts.numerator is not null and counts.denominator is not null
+            group by all
+        )
+        select
+            phases.phase,
+            months.period_start,
+            cast(sums.numerator as bigint) as numerator,
+            case when sums.numerator is null then 'missing' else 'rounded' end as numerator_status,
+            cast(sums.denominator as bigint) as denominator,
+            case when sums.denominator is null then 'missing' else 'rounded' end as denominator_status
+        from phases
+        cross join months
+        left join sums on sums.phase = phases.phase and sums.period_start = months.period_start
+        order by phases.phase, months.period_start
+        """,
+    )

@@ -1,0 +1,91 @@
+"""The way to the published file: pointer, connection, cached read."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import date, datetime
+from pathlib import Path
+from typing import Annotated, TypeAlias
+
+import duckdb
+import polars as pl
+import streamlit as st
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+MEMORY_LIMIT = "512MB"
+
+Parameter: TypeAlias = str | int | date | None
+
+
+class ServingFileError(Exception):
+    """The pointer or the file it names cannot be read; the message names the file."""
+
+
+class Pointer(BaseModel):
+    """`serving/current.json`."""
+
+    model_config = ConfigDict(frozen=True)
+
+    # A bare name: the pointer can never lead out of the serving folder.
+    file: Annotated[str, Field(pattern=r"^ruam_[A-Za-z0-9_-]+\.duckdb$")]
+    run_id: Annotated[str, Field(min_length=1)]
+    published_at: datetime
+
+
+@dataclass(frozen=True)
+class Serving:
+    """One published file, and the run that wrote it."""
+
+    path: Path
+    run_id: str
+
+
+def current_serving(folder: Path) -> Serving | None:
+    """The file that `current.json` names, or None when nothing has been published yet.
+
+    Read on each rerun, so that a page shows a new publication without a restart.
+    Raises `ServingFileError` when the pointer is damaged or its file is gone.
+    """
+    pointer_path = folder / "current.json"
+    try:
+        text = pointer_path.read_text(encoding="utf-8")
+    except FileNotFoundError:
+        return None
+    try:
+        pointer = Pointer.model_validate_json(text)
+    except ValidationError as error:
+        raise ServingFileError(f"{pointer_path}: {error}") from error
+    path = folder / pointer.file
+    if not path.is_file():
+        raise ServingFileError(f"{path}: named by {pointer_path.name}, but not there")
+    return Serving(path, pointer.run_id)
+
+
+@st.cache_resource(max_entries=2, show_spinner=False)
+def _connection(path: str) -> duckdb.DuckDBPyConnection:
+    """Keyed by file name: a second connection to a *replaced* path would still show the old content."""
+    try:
+        return duckdb.connect(
+            path,
+            read_only=True,
+            config={
+                "enable_external_access": "false",
+                "memory_limit": MEMORY_LIMIT,
+                "lock_configuration": "true",
+            },
+        )
+    except duckdb.Error as error:
+        raise ServingFileError(f"{path}: {error}") from error
+
+
+@st.cache_data(max_entries=512, show_spinner=False)
+def _cached(run_id: str, path: str, sql: str, parameters: dict[str, Parameter]) -> pl.DataFrame:
+    # A cursor each: sessions run in threads of their own, and one connection serves one statement at a time.
+    with _connection(path).cursor() as cursor:
+        return cursor.execute(sql, parameters).pl()
+
+
+def fetch(serving: Serving, sql: str, parameters: Mapping[str, Parameter] | None = None) -> pl.DataFrame:
+    """Rows of one statement. Values come in as `$name` parameters, never inside the text."""
+    return _cached(serving.run_id, str(serving.path), sql, dict(parameters or {}))

@@ -1,0 +1,20 @@
+"""A published home, written once; each test that changes something makes its own."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import pytest
+
+# The factory stands beside the tests and is no part of the product.
+sys.path.insert(0, str(Path(__file__).parent))
+
+from serving_factory import write_serving
+
+
+@pytest.fixture(scope="session")
+def published_home(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    home = tmp_path_factory.mktemp("published")
+    write_serving(home)
+    return home

@@ -1,0 +1,333 @@
+"""A small valid serving file: every published table, with values that show what pages must cope with.
+
+Cells below 10, months and areas that sent nothing, a base under 30; region 13 is mostly missing.
+The numbers are drawn from a fixed seed and mean nothing.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import UTC, date, datetime, timedelta
+from itertools import pairwise
+from pathlib import Path
+
+import duckdb
+import numpy as np
+import polars as pl
+
+RUN_ID = "20260102T030405"
+FIRST_MONTH = date(2024, 4, 1)
+N_MONTHS = 12
+SEED = 43
+
+SEEDS = Path(__file__).parents[2] / "seeds"
+REGIONS = pl.read_csv(SEEDS / "geography" / "health_regions.csv", infer_schema=False)
+PROVINCES = pl.read_csv(SEEDS / "geography" / "provinces.csv", infer_schema=False)
+ROLLOUT = pl.read_csv(SEEDS / "rollout" / "rollout_phases.csv", infer_schema=False).with_columns(
+    pl.col("planned_date", "partial_service_date", "actual_date").str.to_date(),
+    pl.col("phase", "budget_fiscal_year_be").cast(pl.Int32),
+)
+LIVE_FROM: dict[str, date] = dict(ROLLOUT.select("province_code", "actual_date").iter_rows())
+SILENT_REGION = "13"
+MEMBERS = {
+    "facility_type": {
+        "05": ("โรงพยาบาลศูนย์", "Regional hospital", 0.16),
+        "06": ("โรงพยาบาลทั่วไป", "General hospital", 0.17),
+        "07": ("โรงพยาบาลชุมชน", "Community hospital", 0.35),
+        "18": ("โรงพยาบาลส่งเสริมสุขภาพตำบล", "Health promoting hospital", 0.32),
+        "15": ("โรงพยาบาลเอกชน", "Private hospital", 0.0004),
+    },
+    "affiliation": {
+        "moph_ops": ("สำนักงานปลัดกระทรวงสาธารณสุข", "Office of the Permanent Secretary", 0.8),
+        "pao": ("องค์การบริหารส่วนจังหวัด", "Provincial administration", 0.15),
+        "other": ("สังกัดอื่น", "Other", 0.05),
+    },
+    "right_group": {
+        "ucs": ("หลักประกันสุขภาพแห่งชาติ", "Universal coverage", 0.74),
+        "sss": ("ประกันสังคม", "Social security", 0.17),
+        "csmbs": ("ข้าราชการ", "Civil servants", 0.08),
+        "other": ("สิทธิอื่น", "Other", 0.01),
+    },
+    "visit_class": {
+        "OP": ("ผู้ป่วยนอก", "Outpatient", 0.9),
+        "ED": ("ฉุกเฉิน", "Emergency", 0.09),
+        "TELE": ("การแพทย์ทางไกล", "Telehealth", 0.01),
+    },
+}
+SHARES = {
+    "n_visits": 1.0,
+    "n_persons": 0.6,
+    "n_home_known_visits": 0.97,
+    "n_out_of_network_visits": 0.12,
+    "n_cross_province_visits": 0.045,
+    "n_cross_region_visits": 0.02,
+    "n_anywhere_visits": 0.03,
+    "n_policy_eligible_visits": 0.6,
+    "n_admissions": 0.03,
+    "n_bed_days": 0.11,
+}
+UTILIZATION_COUNTS = (*SHARES, "n_registered_persons")
+MEASURES = {
+    "UT-00": ("จำนวนครั้งการรับบริการผู้ป่วยนอก", "Outpatient visits"),
+    "UT-01": ("จำนวนครั้งการรับบริการผู้ป่วยนอกต่อคน", "Outpatient visits per head"),
+    "UT-02": ("การรับไว้เป็นผู้ป่วยใน", "Admissions"),
+    "UT-04": ("สัดส่วนการรับบริการนอกเครือข่าย", "Out-of-network share"),
+    "UT-05": ("สัดส่วนการรับบริการข้ามจังหวัด", "Cross-province share"),
+    "UT-06": ("สัดส่วนการรับบริการข้ามเขตสุขภาพ", "Cross-region share"),
+    "UT-07": ("การเดินทางไปรับบริการ", "Patient flow"),
+    "UT-08": ("ผู้รับบริการสุทธิ", "Net flow"),
+    "RED-01": ("รับบริการหลายแห่งในวันเดียวด้วยโรคเดียวกัน", "Same-day visits for one condition"),
+    "RED-02": ("รับบริการซ้ำภายใน 7 วันด้วยโรคเดียวกัน", "Repeat visits within 7 days"),
+    "RO-16": ("จังหวัดที่เริ่มนโยบาย", "Provinces live"),
+    "RO-17": ("การรับบริการที่เข้าเงื่อนไขนโยบาย", "Policy-eligible visits"),
+    "DQ-01": ("ความครบถ้วนของการส่งข้อมูล", "Completeness of reporting"),
+}
+
+
+@dataclass(frozen=True)
+class Period:
+    kind: str
+    start: date
+    end: date
+    months: int
+
+
+@dataclass(frozen=True)
+class Place:
+    level: str
+    code: str
+    weight: float
+
+
+def month_start(first: date, offset: int) -> date:
+    return date(first.year + (first.month - 1 + offset) // 12, (first.month - 1 + offset) % 12 + 1, 1)
+
+
+def all_periods() -> list[Period]:
+    starts = [month_start(FIRST_MONTH, n) for n in range(N_MONTHS + 1)]
+    day = timedelta(days=1)
+    months = [Period("month", start, after - day, 1) for start, after in pairwise(starts)]
+    end = months[-1].end
+    return [
+        *months,
+        Period("fiscal_year", date(2023, 10, 1), date(2024, 9, 30), 6),
+        Period("fiscal_year", date(2024, 10, 1), date(2025, 9, 30), 6),
+        Period("last_12_months", FIRST_MONTH, end, 12),
+    ]
+
+
+def all_places() -> list[Place]:
+    places = [Place("nation", "TH", 1.0)]
+    for region in REGIONS["region_code"]:
+        provinces = PROVINCES.filter(pl.col("region_code") == region)["province_code"].to_list()
+        weight = 0.0004 if region == SILENT_REGION else len(provinces) / PROVINCES.height
+        places.append(Place("region", region, weight))
+        places += [Place("province", code, weight / len(provinces)) for code in provinces]
+    return places
+
+
+def controlled(level: str, number: int | None) -> tuple[int | None, str]:
+    """The rule of docs/architecture.md, "What is published"."""
+    if number is None:
+        return None, "missing"
+    if level == "nation":
+        return number, "exact"
+    if 0 < number < 10:
+        return None, "below_10"
+    return 5 * round(number / 5), "rounded"
+
+
+def is_silent(place: Place) -> bool:
+    """Code 13 is a region here and Pathum Thani there."""
+    return (place.level, place.code) in {("region", "13"), ("province", "10")}
+
+
+def reported(place: Place, period: Period) -> bool:
+    """Region 13 sent two months; province 58 not the third."""
+    if is_silent(place):
+        return period.kind != "month" or period.start in {
+            month_start(FIRST_MONTH, 3),
+            month_start(FIRST_MONTH, 7),
+        }
+    return not (place.code == "58" and period.kind == "month" and period.start == month_start(FIRST_MONTH, 2))
+
+
+def _controlled_columns(level: str, counts: dict[str, int | None]) -> dict[str, object]:
+    columns: dict[str, object] = {}
+    for name, number in counts.items():
+        columns[name], columns[f"{name}_status"] = controlled(level, number)
+    return columns
+
+
+def utilization_rows(random: np.random.Generator) -> Iterator[dict[str, object]]:
+    members = [("all", "all", 1.0)] + [
+        (dimension, code, share) for dimension, codes in MEMBERS.items() for code, (_, _, share) in codes.items()
+    ]
+    for period in all_periods():
+        for place in all_places():
+            if not reported(place, period):
+                continue
+            registered = round(66_000_000 / 77 * 0.02 * 77 * max(place.weight, 0.01))
+            visits = registered * 0.31 * period.months * random.uniform(0.85, 1.15)
+            visits *= place.weight / max(place.weight, 0.01)
+            spread = random.uniform(0.6, 1.5)
+            for dimension, value, share in members:
+                counts: dict[str, int | None] = {
+                    name: round(visits * share * part * (spread if 0.01 < part < 0.3 else 1))
+                    for name, part in SHARES.items()
+                }
+                if place.level == "province":
+                    live = period.start >= LIVE_FROM[place.code]
+                    counts["n_policy_eligible_visits"] = round(visits * share * (0.55 if live else 0))
+                counts["n_registered_persons"] = registered if dimension == "all" else None
+                yield {
+                    "period_type": period.kind, "period_start": period.start, "period_end": period.end,
+                    "area_level": place.level, "area_code": place.code,
+                    "dimension": dimension, "dimension_value": value,
+                    **_controlled_columns(place.level, counts),
+                }  # fmt: skip
+
+
+def flow_rows(random: np.random.Generator) -> Iterator[dict[str, object]]:
+    regions = [place for place in all_places() if place.level == "region"]
+    for period in all_periods():
+        for home in regions:
+            for treatment in regions:
+                at_home = home.code == treatment.code
+                visits = 400_000 * period.months * home.weight * (0.96 if at_home else 0.04 * treatment.weight)
+                number = round(visits * random.uniform(0.5, 1.5)) if visits >= 1 else None
+                if number is None:
+                    continue
+                yield {
+                    "period_type": period.kind, "period_start": period.start, "period_end": period.end,
+                    "home_level": "region", "home_code": home.code, "treatment_code": treatment.code,
+                    **_controlled_columns("region", {"n_visits": number, "n_persons": round(number * 0.7)}),
+                }  # fmt: skip
+
+
+def measure_rows(random: np.random.Generator) -> Iterator[dict[str, object]]:
+    for measure, share in (("RED-01", 0.0038), ("RED-02", 0.011)):
+        for period in all_periods():
+            for place in all_places():
+                if not reported(place, period):
+                    continue
+                denominator = round(350_000 * period.months * place.weight)
+                numerator = round(denominator * share * random.uniform(0.7, 1.3))
+                yield {
+                    "period_type": period.kind, "period_start": period.start, "period_end": period.end,
+                    "area_level": place.level, "area_code": place.code,
+                    "measure_id": measure, "measure_version": "1",
+                    **_controlled_columns(
+                        place.level,
+                        {"numerator": numerator, "denominator": denominator, "n_linkable": round(denominator * 0.97)},
+                    ),
+                }  # fmt: skip
+
+
+def completeness_rows() -> Iterator[dict[str, object]]:
+    for period in all_periods():
+        for place in all_places():
+            expected = max(1, round(300 * place.weight)) if not is_silent(place) else 12
+            share = 0.0 if not reported(place, period) else 0.08 if is_silent(place) else 0.97
+            yield {
+                "period_type": period.kind, "period_start": period.start, "period_end": period.end,
+                "area_level": place.level, "area_code": place.code,
+                "n_facilities_expected": expected, "n_facilities_reported": round(expected * share),
+            }  # fmt: skip
+
+
+def rollout_rows() -> Iterator[dict[str, object]]:
+    for row in ROLLOUT.iter_rows(named=True):
+        planned = row["planned_date"]
+        yield row | {"variance_days": (row["actual_date"] - planned).days if planned else None}
+
+
+def area_rows() -> Iterator[dict[str, object]]:
+    yield _area("nation", "TH", None, "ประเทศไทย", "Thailand", (None, None))
+    for region in REGIONS.iter_rows(named=True):
+        tile = (int(region["tile_row"]), int(region["tile_column"]))
+        yield _area("region", region["region_code"], "TH", region["name_th"], region["name_en"], tile)
+    for province in PROVINCES.iter_rows(named=True):
+        code, parent = province["province_code"], province["region_code"]
+        yield _area("province", code, parent, province["name_th"], province["name_en"], (None, None))
+
+
+def _area(
+    level: str, code: str, parent: str | None, name_th: str, name_en: str, tile: tuple[int | None, int | None]
+) -> dict[str, object]:
+    return {
+        "area_level": level, "area_code": code, "parent_code": parent, "name_th": name_th, "name_en": name_en,
+        "tile_row": tile[0], "tile_column": tile[1],
+    }  # fmt: skip
+
+
+def definition_rows() -> Iterator[dict[str, object]]:
+    for measure, (name_th, name_en) in MEASURES.items():
+        yield {
+            "measure_id": measure, "version": "1", "name_th": name_th, "name_en": name_en,
+            "question_th": f"คำถามของ {measure}", "question_en": f"Question of {measure}",
+            "numerator_th": f"ตัวตั้งของ {measure}", "numerator_en": f"Numerator of {measure}",
+            "denominator_th": f"ตัวหารของ {measure}", "denominator_en": f"Denominator of {measure}",
+            "exclusions_th": "–", "exclusions_en": "–", "window_days": 0, "direction": "lower",
+            "source": "แบบจำลองเพื่อทดสอบ", "caveat_th": "เป็นสัญญาณให้ทบทวน", "caveat_en": "A signal for review",
+            "owner": "กองยุทธศาสตร์และแผนงาน", "next_review_date": date(2027, 1, 1),
+        }  # fmt: skip
+
+
+def member_rows() -> Iterator[dict[str, object]]:
+    for dimension, codes in MEMBERS.items():
+        for order, (code, (label_th, label_en, _)) in enumerate(codes.items()):
+            yield {
+                "dimension": dimension, "member_code": code, "label_th": label_th, "label_en": label_en,
+                "sort_order": order,
+            }  # fmt: skip
+
+
+def delivery_rows() -> Iterator[dict[str, object]]:
+    for period in all_periods():
+        if period.kind == "month":
+            yield {
+                "period_type": period.kind, "period_start": period.start, "period_end": period.end,
+                "area_level": "nation", "area_code": "TH", "outcome": "accepted",
+                "n_deliveries": 300, "n_rows": 1_500_000, "n_rejected_rows": 1200,
+            }  # fmt: skip
+
+
+def publication_row(run_id: str) -> dict[str, object]:
+    moment = datetime(2025, 4, 9, 20, 30, tzinfo=UTC).replace(tzinfo=None)
+    return {
+        "run_id": run_id, "published_at": moment, "built_at": moment, "data_from": FIRST_MONTH,
+        "data_to": date(2025, 3, 31), "last_sent_at": moment, "last_received_at": moment, "n_deliveries": 3600,
+        "ruam_version": "0.1.0", "disclosure_rule": "0; 1-9 below_10; nearest 5",
+    }  # fmt: skip
+
+
+def write_serving(home: Path, run_id: str = RUN_ID) -> Path:
+    """Write `serving/ruam_<run>.duckdb` and point `serving/current.json` at it; returns the file."""
+    random = np.random.default_rng(SEED)
+    tables: dict[str, list[dict[str, object]]] = {
+        "agg_utilization": list(utilization_rows(random)),
+        "agg_patient_flow": list(flow_rows(random)),
+        "agg_measure_results": list(measure_rows(random)),
+        "agg_completeness": list(completeness_rows()),
+        "agg_rollout": list(rollout_rows()),
+        "agg_deliveries": list(delivery_rows()),
+        "dim_areas": list(area_rows()),
+        "dim_measures": list(definition_rows()),
+        "dim_members": list(member_rows()),
+        "publication": [publication_row(run_id)],
+    }
+    folder = home / "serving"
+    folder.mkdir(parents=True, exist_ok=True)
+    path = folder / f"ruam_{run_id}.duckdb"
+    with duckdb.connect(path) as connection:
+        for name, rows in tables.items():
+            frame = pl.DataFrame(rows, infer_schema_length=None)
+            connection.register("frame", frame.to_arrow())
+            connection.execute(f"create table {name} as select * from frame")
+            connection.unregister("frame")
+    pointer = {"file": path.name, "run_id": run_id, "published_at": "2025-04-09T20:30:00+00:00"}
+    (folder / "current.json").write_text(json.dumps(pointer), encoding="utf-8")
+    return path

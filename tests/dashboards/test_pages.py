@@ -1,0 +1,167 @@
+"""Each page as a session sees it: both languages, with and without data, by its URL."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from streamlit.testing.v1 import AppTest
+
+import dashboards
+
+APP = Path(dashboards.__file__).with_name("app.py")
+PAGES = ("overview", "utilization", "rollout")
+TITLES = {
+    "th": {"overview": "ภาพรวมการรับบริการ", "utilization": "การใช้บริการ", "rollout": "ความก้าวหน้า 30 บาทรักษาทุกที่"},
+    "en": {
+        "overview": "Overview of care",
+        "utilization": "Utilization of care",
+        "rollout": "Rollout of treatment anywhere",
+    },
+}
+N_CHARTS = {"overview": 8, "utilization": 4, "rollout": 3}
+
+
+@pytest.fixture
+def home(monkeypatch: pytest.MonkeyPatch, published_home: Path) -> Path:
+    monkeypatch.setenv("RUAM_HOME", str(published_home))
+    return published_home
+
+
+def open_page(page: str, **query: str) -> AppTest:
+    app = AppTest.from_file(str(APP), default_timeout=60)
+    for key, value in query.items():
+        app.query_params[key] = value
+    app.run()
+    if page != "overview":
+        app.switch_page(f"app_pages/{page}.py").run()
+    assert not app.exception
+    return app
+
+
+def texts(app: AppTest) -> str:
+    kinds = ("title", "header", "markdown", "caption", "info", "error")
+    return "\n".join(str(element.value) for kind in kinds for element in app.get(kind))
+
+
+def metrics(app: AppTest) -> dict[str, str]:
+    return {metric.label: metric.value for metric in app.metric}
+
+
+@pytest.mark.parametrize("language", ["th", "en"])
+@pytest.mark.parametrize("page", PAGES)
+@pytest.mark.usefixtures("home")
+def test_every_figure_says_what_it_is_as_of_when_and_how_complete(page: str, language: str) -> None:
+    app = open_page(page, lang=language)
+    assert [title.value for title in app.title] == [TITLES[language][page]]
+    charts = app.get("vega_lite_chart")
+    assert len(charts) == N_CHARTS[page]
+    as_of = "ข้อมูลถึง 31 มี.ค. 2568 · เผยแพร่ 10 เม.ย. 2568" if language == "th" else "Data to 31 Mar BE 2568"
+    notes = [caption.value for caption in app.caption if as_of in caption.value]
+    assert len(notes) >= len(charts)
+    completeness = ("291 จาก 300", "77 จาก 77") if language == "th" else ("291 of 300", "77 of 77")
+    assert all(any(part in note for part in completeness) for note in notes)
+    definition = "**ตัวตั้ง:** ตัวตั้งของ" if language == "th" else "**Numerator:** Numerator of"
+    assert sum(definition in element.value for element in app.markdown) == len(notes)
+    assert all(chart.proto.alt for chart in charts)
+
+
+@pytest.mark.parametrize("page", PAGES)
+@pytest.mark.parametrize("language", ["th", "en"])
+def test_before_the_first_publication_pages_say_so(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, page: str, language: str
+) -> None:
+    monkeypatch.setenv("RUAM_HOME", str(tmp_path))
+    app = open_page(page, lang=language)
+    assert ("ยังไม่มีข้อมูลเผยแพร่" if language == "th" else "Nothing has been published yet") in texts(app)
+    assert not app.get("vega_lite_chart")
+
+
+def test_a_damaged_publication_is_told_without_paths(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "serving").mkdir()
+    (tmp_path / "serving" / "current.json").write_text("{", encoding="utf-8")
+    monkeypatch.setenv("RUAM_HOME", str(tmp_path))
+    app = open_page("overview")
+    assert "เปิดข้อมูลที่เผยแพร่ไม่ได้" in texts(app)
+    assert str(tmp_path) not in texts(app)
+
+
+@pytest.mark.usefixtures("home")
+def test_the_url_chooses_language_area_period_and_figure() -> None:
+    app = open_page("overview", lang="en", area="R04", period="fy2567", figure="same_day_repeat")
+    assert [box.value for box in app.selectbox] == ["R04", "fy2567"]
+    assert "Same-day repeat share by health region" in [header.value for header in app.subheader]
+    assert any("Health Region 4" in element.value for element in app.markdown)
+
+
+@pytest.mark.usefixtures("home")
+def test_nonsense_in_the_url_falls_back_to_the_defaults() -> None:
+    app = open_page("overview", lang="xx", area="R99", period="tomorrow")
+    assert [box.value for box in app.selectbox] == ["TH", "12m"]
+    assert app.title[0].value == TITLES["th"]["overview"]
+
+
+@pytest.mark.usefixtures("home")
+def test_a_choice_goes_into_the_url_and_to_the_next_page() -> None:
+    app = open_page("overview")
+    app.selectbox[0].set_value("R13").run()
+    assert app.query_params["area"] == "R13"
+    app.switch_page("app_pages/utilization.py").run()
+    assert next(box.value for box in app.selectbox if box.label == "พื้นที่") == "R13"
+    assert app.query_params["area"] == "R13"
+
+
+@pytest.mark.usefixtures("home")
+def test_switching_the_language_keeps_the_choices() -> None:
+    app = open_page("utilization", area="P50", period="2024-06")
+    app.get("button_group")[0].set_value("en").run()
+    assert app.title[0].value == TITLES["en"]["utilization"]
+    assert next(box.value for box in app.selectbox if box.label == "Area") == "P50"
+    assert next(box.value for box in app.selectbox if box.label == "Period") == "2024-06"
+
+
+@pytest.mark.usefixtures("home")
+def test_what_was_not_sent_is_missing_and_never_zero() -> None:
+    app = open_page("overview", area="R13", period="2024-04")
+    shown = metrics(app)
+    assert shown["ครั้งรับบริการต่อคน"] == "ไม่มีข้อมูล"
+    assert shown["สัดส่วนข้ามจังหวัด"] == "ไม่มีข้อมูล"
+    assert shown["ความครบถ้วนของการส่งข้อมูล"] == "0.0%"
+
+
+@pytest.mark.usefixtures("home")
+def test_small_numbers_stay_small_in_tables() -> None:
+    app = open_page("utilization", area="R13", period="2024-07", dimension="right_group")
+    tables = [frame.value for frame in app.dataframe]
+    cells = {str(cell) for table in tables for column in table.columns for cell in table[column]}
+    assert "<10" in cells
+    assert not cells & {str(number) for number in range(1, 10)}
+
+
+@pytest.mark.usefixtures("home")
+def test_rollout_counts_provinces_of_a_region_and_phase() -> None:
+    app = open_page("rollout", region="04", phase="3")
+    shown = metrics(app)
+    assert shown["จังหวัดที่เริ่มแล้ว"] == "7 จาก 7"
+    assert shown["เริ่มตามแผนหรือก่อน"] == "7 จาก 7"
+    table = next(frame.value for frame in app.dataframe if "จังหวัด" in frame.value.columns)
+    assert len(table) == 7
+    assert set(table["วันเริ่มจริง"]) == {"1 พ.ค. 2567"}
+
+
+@pytest.mark.usefixtures("home")
+def test_bangkok_shows_its_three_dates() -> None:
+    app = open_page("rollout", region="13")
+    table = next(frame.value for frame in app.dataframe if "วันเปิดบางส่วน" in frame.value.columns)
+    row = table.iloc[0]
+    assert (row["วันตามแผน"], row["วันเปิดบางส่วน"], row["วันเริ่มจริง"]) == (
+        "26 ส.ค. 2567",
+        "15 พ.ค. 2567",
+        "27 ก.ย. 2567",
+    )
+    assert row["ต่างจากแผน (วัน, + คือช้ากว่า)"] == "+32"
+
+
+@pytest.mark.usefixtures("home")
+def test_a_filter_that_matches_no_province_says_so() -> None:
+    assert "ไม่มีจังหวัดที่ตรงกับตัวกรอง" in texts(open_page("rollout", region="13", phase="1"))

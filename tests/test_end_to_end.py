@@ -1,0 +1,226 @@
+"""A whole country through the whole flow, against the truth that its generator wrote."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+
+import duckdb
+import polars as pl
+import pytest
+from polars.testing import assert_frame_equal
+from typer.testing import CliRunner, Result
+
+from ruam.cli import app
+from ruam.home import DataHome
+
+FACILITIES, MONTHS, SEED, SCALE = 40, 3, 7, 0.1
+
+
+def ruam(home: Path, *arguments: str | Path) -> Result:
+    """Run one command as a user would; fails with what it printed."""
+    result = CliRunner().invoke(app, [str(one) for one in arguments], env={"RUAM_HOME": str(home)})
+    assert result.exit_code == 0, f"ruam {arguments}: {result.output} {result.exception!r}"
+    return result
+
+
+@dataclass(frozen=True)
+class Country:
+    """The invented country, its truth, and a home in which it was run."""
+
+    folder: Path
+    home: DataHome
+
+    def truth(self, name: str) -> pl.DataFrame:
+        return pl.read_parquet(self.folder / "truth" / f"{name}.parquet")
+
+    @property
+    def totals(self) -> dict[str, int]:
+        totals: dict[str, int] = json.loads((self.folder / "truth" / "truth.json").read_text(encoding="utf-8"))
+        return totals
+
+    def query(self, sql: str) -> pl.DataFrame:
+        with duckdb.connect(str(self.home.warehouse), read_only=True) as connection:
+            return connection.execute(sql).pl()
+
+    def receipts(self, table: str) -> pl.DataFrame:
+        with duckdb.connect() as connection:
+            return connection.execute(
+                f"select * from read_parquet('{self.home.landing}/region=*/batch=2*/{table}.parquet')"
+            ).pl()
+
+
+def prepared_home(home: Path, country: Path) -> Path:
+    ruam(home, "init")
+    ruam(home, "reference", "load", "registry", country / "registry.csv")
+    ruam(home, "reference", "load", "drugs", country / "drugs.csv")
+    return home
+
+
+@pytest.fixture(scope="session")
+def country(tmp_path_factory: pytest.TempPathFactory) -> Country:
+    root = tmp_path_factory.mktemp("end_to_end")
+    folder, home = root / "country", root / "home"
+    size = ["--facilities", FACILITIES, "--months", MONTHS, "--seed", SEED, "--scale", SCALE]
+    ruam(home, "synth", folder, *[str(one) for one in size])
+    prepared_home(home, folder)
+    ruam(home, "run", folder / "deliveries")
+    return Country(folder, DataHome(home))
+
+
+def assert_same(found: pl.DataFrame, expected: pl.DataFrame, keys: list[str]) -> None:
+    """Equal, row for row, whatever the order and the width of the integers."""
+    integers = {pl.Int8, pl.Int16, pl.Int32, pl.UInt8, pl.UInt16, pl.UInt32, pl.UInt64, pl.Int128}
+    frames = [
+        frame.with_columns(pl.col(name).cast(pl.Int64) for name, kind in frame.schema.items() if kind in integers)
+        for frame in (found.select(expected.columns), expected)
+    ]
+    assert_frame_equal(frames[0], frames[1], check_row_order=False)
+    assert expected.select(keys).is_unique().all()
+
+
+def test_each_delivery_has_the_outcome_it_deserves(country: Country) -> None:
+    expected = country.truth("deliveries").select("file_name", "outcome")
+    found = country.receipts("receipts").select("file_name", "outcome")
+    # Two zips of the same bytes: which name is the duplicate depends on which came first.
+    repeated = country.truth("deliveries").filter(pl.col("repeats") != "")["repeats"].implode()
+    ordinary = ~pl.col("file_name").is_in(repeated) & (pl.col("outcome") != "duplicate")
+    assert_same(
+        found.join(expected.filter(ordinary), on="file_name", how="semi"), expected.filter(ordinary), ["file_name"]
+    )
+    assert sorted(found["outcome"]) == sorted(expected["outcome"])
+
+
+def test_rows_balance_and_every_planted_row_is_rejected(country: Country) -> None:
+    files = country.receipts("receipt_files")
+    assert files.filter(pl.col("n_rows") != pl.col("n_landed") + pl.col("n_rejected")).is_empty()
+    assert files["n_rows"].sum() == country.totals["n_rows"]
+    rejects = country.receipts("rejects")
+    assert rejects.height == country.totals["n_rejected_rows"]
+    expected = country.truth("rejects").group_by("hospcode", "file").agg(pl.col("n").sum())
+    assert_same(rejects.group_by("hospcode", "file").agg(pl.len().alias("n")), expected, ["hospcode", "file"])
+
+
+def test_visits_equal_the_truth(country: Country) -> None:
+    expected = country.truth("visits").select(
+        *("hospcode", "pid", "seq", "date_serv", "visit_class", "treatment_province", "home_province"),
+        *("policy_eligible", "anywhere", "principal_dx"),
+    )
+    found = country.query("""
+        select hospcode, pid, seq, date_serv, visit_class, treatment_province_code as treatment_province,
+            home_province_code as home_province, is_policy_eligible as policy_eligible, is_anywhere_uc as anywhere,
+            principal_diagnosis as principal_dx
+        from warehouse.fct_visits
+    """)
+    assert_same(found, expected, ["hospcode", "seq", "date_serv"])
+
+
+def test_persons_have_their_tier(country: Country) -> None:
+    expected = country.truth("persons").select("hospcode", "pid", "tier")
+    found = country.query("select hospcode, pid, person_tier as tier from warehouse.bridge_person_registrations")
+    assert_same(found.join(expected, on=["hospcode", "pid"], how="semi"), expected, ["hospcode", "pid"])
+    linked = country.query("""
+        select person_key, hospcode, pid from warehouse.bridge_person_registrations where person_tier = 'A'
+    """).join(country.truth("persons"), on=["hospcode", "pid"])
+    assert linked.group_by("person_key").agg(pl.col("person_id").n_unique())["person_id"].max() == 1
+    assert linked.group_by("person_id").agg(pl.col("person_key").n_unique())["person_key"].max() == 1
+
+
+UTILIZATION = """
+    select period_start as month, area_code as province, {columns}
+    from marts.agg_utilization
+    where period_type = 'month' and area_level = 'province' and dimension = 'all'
+"""
+
+
+def test_utilization_equals_the_truth(country: Country) -> None:
+    expected = country.truth("agg_utilization").select(
+        *("month", "province", "n_visits", "n_home_known", "n_cross_province", "n_cross_region"),
+        *("n_anywhere", "n_policy_eligible"),
+    )
+    columns = "n_visits, " + ", ".join(
+        f"n_{name}_visits as n_{name}"
+        for name in ("home_known", "cross_province", "cross_region", "anywhere", "policy_eligible")
+    )
+    found = country.query(UTILIZATION.format(columns=columns) + " and n_visits > 0")
+    assert_same(found, expected, ["month", "province"])
+
+
+def test_admissions_and_bed_days_equal_the_truth(country: Country) -> None:
+    expected = country.truth("agg_admissions").select("month", "province", "n_admissions", "n_bed_days")
+    found = country.query(UTILIZATION.format(columns="n_admissions, n_bed_days") + " and n_admissions > 0")
+    assert_same(found, expected, ["month", "province"])
+
+
+def test_flow_equals_the_truth(country: Country) -> None:
+    expected = country.truth("agg_flow")
+    found = country.query("""
+        select period_start as month, home_code as home_province, treatment_code as treatment_province, n_visits
+        from marts.agg_patient_flow where period_type = 'month' and area_level = 'province'
+    """)
+    assert_same(found, expected, ["month", "home_province", "treatment_province"])
+
+
+def test_measures_equal_the_truth(country: Country) -> None:
+    expected = country.truth("measures").select("measure_id", "treatment_province", "month", "numerator", "denominator")
+    found = country.query("""
+        select measure_id, area_code as treatment_province, period_start as month, numerator, denominator
+        from marts.agg_measure_results where period_type = 'month' and area_level = 'province'
+    """)
+    assert_same(found, expected, ["measure_id", "treatment_province", "month"])
+    assert expected.group_by("measure_id").agg(pl.col("numerator").sum())["numerator"].min() > 0
+
+
+def test_running_again_changes_nothing(country: Country) -> None:
+    before = sorted(str(path) for path in country.home.root.rglob("*") if path.is_file() and "logs" not in path.parts)
+    again = ruam(country.home.root, "run", country.folder / "deliveries")
+    assert "Nothing is new" in again.output
+    assert "Published already" in again.output
+    after = sorted(str(path) for path in country.home.root.rglob("*") if path.is_file() and "logs" not in path.parts)
+    assert after == before
+
+
+COMPARED = ("warehouse.fct_visits", "warehouse.fct_diagnoses", "warehouse.fct_admissions", "marts.agg_utilization")
+
+
+def test_any_order_of_arrival_gives_the_same_warehouse(country: Country, tmp_path: Path) -> None:
+    """The newest half of the deliveries first, built, then the older half with some of the first again."""
+    zips = sorted((country.folder / "deliveries").glob("*.zip"), key=lambda path: path.name[-18:], reverse=True)
+    late, early = tmp_path / "late", tmp_path / "early"
+    for folder, ones in ((late, zips[: len(zips) // 2]), (early, zips[len(zips) // 3 :])):
+        folder.mkdir()
+        for path in ones:
+            (folder / path.name).hardlink_to(path)
+    home = prepared_home(tmp_path / "home", country.folder)
+    (home / "keys" / "linkage.key").unlink()
+    (home / "keys" / "analysis.key").unlink()
+    for name in ("linkage.key", "analysis.key"):
+        (home / "keys" / name).write_bytes((country.home.keys / name).read_bytes())
+        (home / "keys" / name).chmod(0o400)
+    ruam(home, "run", late)
+    second = ruam(home, "run", early)
+    assert "new batches" in second.output, "the second build must be incremental"
+    other = Country(country.folder, DataHome(home))
+    for table in COMPARED:
+        sql = f"select * exclude ({'delivery_id' if 'fct' in table else 'period_end'}) from {table} order by all"
+        assert_frame_equal(country.query(sql), other.query(sql))
+
+
+def test_what_is_published_is_controlled(country: Country) -> None:
+    pointer = json.loads((country.home.serving / "current.json").read_text(encoding="utf-8"))
+    with duckdb.connect(str(country.home.serving / pointer["file"]), read_only=True) as connection:
+        tables = connection.execute(
+            "select table_name, column_name from information_schema.columns where column_name like '%\\_status' escape '\\'"
+        ).fetchall()
+        assert {table for table, _ in tables} == {"agg_utilization", "agg_patient_flow", "agg_measure_results"}
+        for table, status in tables:
+            count = status.removesuffix("_status")
+            wrong = connection.execute(
+                f"select count(*) from {table} where {count} between 1 and 9 or {count} % 5 <> 0"
+            ).fetchone()
+            assert wrong == (0,), f"{table}.{count}"
+        columns = {
+            row[0] for row in connection.execute("select column_name from information_schema.columns").fetchall()
+        }
+        assert not columns & {"person_key", "pid", "hospcode", "cid_pseudonym"}
