@@ -7,7 +7,7 @@ from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ProcessPoolExecutor, as_completed
 from contextlib import ExitStack
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import polars as pl
@@ -87,7 +87,8 @@ def ingest(settings: Settings, paths: Iterable[Path], progress: Progress = lambd
         receipts = read_records(home.landing, "receipts")
         known = _rejections(receipts)
         new, settled = _sort(received, region_of, receipts)
-        _land(settings, new, tuple(registry["hoscode"]), keys, known, report, progress)
+        first = _land(settings, new, tuple(registry["hoscode"]), keys, known, report, progress)
+        settled = [(region, one, _like_first(outcome, first.get(one.delivery_id))) for region, one, outcome in settled]
         report.batches += _record(home.landing, settled, keys, known)
         report.outcomes += [outcome for _, _, outcome in settled]
     return report
@@ -142,6 +143,13 @@ def _sort(
     return new, settled
 
 
+def _like_first(copy: Outcome, first: Outcome | None) -> Outcome:
+    """A copy of a delivery that was rejected in this run is as bad as the first of them."""
+    if first is None or first.outcome != "rejected":
+        return copy
+    return replace(copy, outcome="rejected", reason=first.reason, detail=first.detail)
+
+
 def _unknown_sender(delivery: Delivery) -> Outcome:
     try:
         hospcode = sender_of(delivery.file_name).hospcode
@@ -188,16 +196,18 @@ def _land(
     known: frozenset[Rejection],
     report: Report,
     progress: Progress,
-) -> None:
-    """Land all batches, side by side in processes of their own."""
+) -> dict[str, Outcome]:
+    """Land all batches, side by side in processes of their own; what became of each delivery, by its id."""
     landing = settings.data_home.landing
     jobs = [
         (region, batch_id((one.delivery_id for one in batch), utc_now()), batch)
         for region, deliveries in sorted(new.items())
         for batch in _batches(deliveries, settings.batch_zips, settings.batch_bytes)
     ]
+    batches = {name: batch for _, name, batch in jobs}
     total = sum(len(batch) for _, _, batch in jobs)
     done = 0
+    landed: dict[str, Outcome] = {}
     if len(jobs) == 1:
         region, batch_name, batch = jobs[0]
         results: Iterator[tuple[str, list[Outcome]]] = iter(
@@ -213,8 +223,10 @@ def _land(
     for batch_name, outcomes in results:
         report.batches.append(batch_name)
         report.outcomes += outcomes
+        landed |= {one.delivery_id: outcome for one, outcome in zip(batches[batch_name], outcomes, strict=True)}
         done += len(outcomes)
         progress("land", done, total)
+    return landed
 
 
 def _side_by_side(

@@ -199,6 +199,6 @@ def split_cells(text: bytes, positions: dict[str, int], n_cells: int) -> pl.Data
         schema=dict.fromkeys(names, pl.String),
         columns=sorted(positions.values()),
     )
-    if b" |" in text or b"| " in text or b" \n" in text or b"\n " in text or text.startswith(b" "):
-        frame = frame.with_columns(pl.all().str.strip_chars().replace("", None))
+    if text.startswith(b" ") or any(sign in text for sign in _PADDED):
+        frame = frame.with_columns(pl.all().str.strip_chars(_BLANKS).replace("", None))
     return frame
