@@ -19,7 +19,7 @@ from ingestion.checks import Checked, Checker, Level
 from ingestion.contract import load_contracts
 from ingestion.delivery import DeliveryRejectedError, DeliveryZip, Member
 from ingestion.landing import RECEIPT_FILES, RECEIPT_RULES, RECEIPTS, BatchWriter
-from ingestion.text import Block, Header, read_header, read_lines, split_cells, to_utf8
+from ingestion.text import UTF8_BOM, Block, Header, read_header, read_lines, split_cells, to_utf8
 from ruam.settings import ZipLimits
 
 FLUSH_ROWS = 100_000
@@ -130,27 +130,28 @@ class _Batch:
         header: Header | None = None
         count = _FileCount(member.name, "empty", header=False, missing=[], unknown=[])
         self.files[index, member.file] = count
-        line = 1
+        line, begun = 1, False
         for block in opened.blocks(member):
-            n_lines = block.count(b"\n")
-            if line == 1:
-                block = block.removeprefix(b"\xef\xbb\xbf")
-                header = read_header(_first_line(block), contract)
-                if header is None:
-                    self._reject_all(index, member, block, line, "unknown_layout")
-                    line += n_lines
+            if not begun:
+                text = block.removeprefix(UTF8_BOM)
+                block = text.lstrip(b"\n")
+                line += len(text) - len(block)
+                if not block:
                     continue
-                count.layout, count.header = header.layout, header.is_header
-                count.missing, count.unknown = header.missing, header.unknown
-                if header.is_header:
-                    block, line, n_lines = block[block.index(b"\n") + 1 :], 2, n_lines - 1
+                begun = True
+                header = read_header(_first_line(block), contract)
+                if header:
+                    count.layout, count.header = header.layout, header.is_header
+                    count.missing, count.unknown = header.missing, header.unknown
+                    if header.is_header:
+                        block, line = block[block.index(b"\n") + 1 :], line + 1
             if header is None:
                 self._reject_all(index, member, block, line, "unknown_layout")
             elif block:
                 lines = read_lines(block, header, line)
                 count.encodings.add(lines.encoding)
                 self._add(index, member, header, lines)
-            line += n_lines
+            line += block.count(b"\n")
 
     def _reject_all(self, index: int, member: Member, block: bytes, line: int, rule: str) -> None:
         lines = [line + offset for offset, text in enumerate(block.split(b"\n")) if text.strip()]

@@ -123,16 +123,18 @@ class Checker:
 
     def check(self, raw: pl.DataFrame) -> Checked:
         """`raw` has one text column per column that was sent, `source_line`, and the three columns of the caller."""
+        raw = raw.with_columns(pl.lit(None, pl.String).alias(name) for name in self._absent(raw))
         sent = [column for column in self.contract.columns if column.name in raw.columns]
         raw, identities = self._pseudonymised(raw, sent)
-        raw = raw.with_columns(pl.lit(None, pl.String).alias(name) for name in self._absent_keys(raw))
         values = raw.lazy().with_columns(_parsed(column).alias(f"={column.name}") for column in sent)
         findings = [*self._row_findings(sent), *self._value_findings(sent), *identities]
         frame = values.with_columns(finding.mask.fill_null(value=False).alias(finding.alias) for finding in findings)
         return self._settled(frame.collect(), findings)
 
-    def _absent_keys(self, raw: pl.DataFrame) -> list[str]:
-        return [name for name in self.contract.key if name not in raw.columns]
+    def _absent(self, raw: pl.DataFrame) -> list[str]:
+        """Columns without which a row cannot be told apart or placed in time, and that were not sent."""
+        needed = [*self.contract.key, *([self.contract.event_date] if self.contract.event_date else [])]
+        return [name for name in dict.fromkeys(needed) if name not in raw.columns]
 
     def _pseudonymised(self, raw: pl.DataFrame, sent: list[Column]) -> tuple[pl.DataFrame, list[_Finding]]:
         """Put pseudonyms beside the citizen numbers, and in place of a facility's own number that is one."""
@@ -158,7 +160,7 @@ class Checker:
 
     def _row_findings(self, sent: list[Column]) -> Iterator[_Finding]:
         """Reasons to set a row aside, the most telling first."""
-        hospcode = pl.col("=HOSPCODE") if any(column.name == "HOSPCODE" for column in sent) else pl.lit(None)
+        hospcode = pl.col("=HOSPCODE")
         for name in self.contract.key:
             yield _Finding(name, "missing_key", pl.col(name).is_null(), rejects=True)
         yield _Finding("HOSPCODE", "unknown_hospcode", ~hospcode.is_in(self._hospcodes), rejects=True)
@@ -285,9 +287,9 @@ def _parsed(column: Column) -> pl.Expr:
     text = pl.col(column.name)
     match column.type:
         case ColumnType.DATE:
-            return _believable(_whole(text, "^[0-9]{8}$").str.to_date("%Y%m%d", strict=False))
+            return _believable(_of_length(text, 8).str.to_date("%Y%m%d", strict=False))
         case ColumnType.DATETIME:
-            full = _whole(text, "^[0-9]{8}([0-9]{2}){0,3}$").str.pad_end(14, "0")
+            full = _of_length(text, 8, 10, 12, 14).str.pad_end(14, "0")
             return _believable(full.str.to_datetime("%Y%m%d%H%M%S", strict=False, time_unit="us"))
         case ColumnType.INTEGER:
             return _number(text).cast(pl.Float64, strict=False).round().cast(pl.Int64, strict=False)
@@ -303,9 +305,9 @@ def _parsed(column: Column) -> pl.Expr:
             return text
 
 
-def _whole(text: pl.Expr, form: str) -> pl.Expr:
-    """Null unless in the form: the date parser takes a lone digit for a day or a month."""
-    return pl.when(text.str.contains(form)).then(text)
+def _of_length(text: pl.Expr, *lengths: int) -> pl.Expr:
+    """Null unless of such a length: the date parser takes a lone digit for a whole day or month."""
+    return pl.when(text.str.len_bytes().is_in(lengths)).then(text)
 
 
 def _number(text: pl.Expr) -> pl.Expr:

@@ -171,12 +171,18 @@ def ensure_schema_batch(landing: Path) -> None:
         **RECORDS,
     }
     digest = hashlib.sha256(repr(tables).encode()).hexdigest()[:12]
-    if (region_folder(landing, NO_REGION) / f"batch=schema-{digest}").exists():
+    final = region_folder(landing, NO_REGION) / f"batch=schema-{digest}"
+    if final.exists():
         return
     with BatchWriter(landing, NO_REGION, f"schema-{digest}") as writer:
         for table, schema in tables.items():
             writer.append(table, pl.DataFrame(schema=schema))
-        writer.commit()
+        # Another process may have laid the same batch meanwhile; the rename then finds its place taken.
+        try:
+            writer.commit()
+        except OSError:
+            if not final.exists():
+                raise
 
 
 def read_records(landing: Path, table: str) -> pl.DataFrame:

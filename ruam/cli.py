@@ -366,7 +366,7 @@ def serve(
     if port:
         active = active.model_copy(update={"port": port})
     console.print(f"Serving on http://{active.host}:{active.port} (stop with Ctrl-C)")
-    raise typer.Exit(serve_pages(active))
+    serve_pages(active)
 
 
 def main() -> None:

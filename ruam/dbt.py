@@ -31,6 +31,7 @@ def run_dbt(
     Raises `BuildError` naming each node that failed and why.
     """
     # dbt takes seconds to import; commands that do not build must not wait for it.
+    from dbt.adapters.duckdb.connections import DuckDBConnectionManager
     from dbt.cli.main import dbtRunner
 
     counted = [0, 0]
@@ -50,7 +51,11 @@ def run_dbt(
         *(("--vars", json.dumps(variables)) if variables else ()),
     ]
     with _environment(home, threads, memory_limit):
-        result = dbtRunner(callbacks=[follow]).invoke(command)
+        try:
+            result = dbtRunner(callbacks=[follow]).invoke(command)
+        finally:
+            # The adapter holds the file open for the life of the process; the next step needs it.
+            DuckDBConnectionManager.close_all_connections()  # type: ignore[no-untyped-call]
     if not result.success:
         failed = failures(home)
         detail = "\n".join(failed) if failed else str(result.exception or "see the log")

@@ -119,16 +119,18 @@ def _write(path: Path, warehouse: Path, marts: list[Mart], run_id: str, now: dat
 
 
 def _checked(connection: duckdb.DuckDBPyConnection, mart: Mart) -> int:
-    """Rows of the new table, every count of which is 0, empty, or a multiple of 5 from 10 on."""
+    """Rows of the new table. Every count must be 0, empty, or a multiple of 5 from 10 on, and none was negative."""
     allowed = " and ".join(
         f'("{name}" is null or "{name}" = 0 or ("{name}" >= {THRESHOLD} and "{name}" % {BASE} = 0))'
         for name in mart.counts
     )
+    negative = " or ".join(f'"{name}" < 0' for name in mart.counts)
+    source = f'warehouse."{mart.schema}"."{mart.name}"'
     row = connection.execute(
-        f"select count(*), count(*) filter (where not ({allowed or 'true'})), "
-        f'(select count(*) from warehouse."{mart.schema}"."{mart.name}") from "{mart.name}"'
+        f"select count(*), count(*) filter (where not ({allowed or 'true'})), (select count(*) from {source}), "
+        f'(select count(*) from {source} where {negative or "false"}) from "{mart.name}"'
     ).fetchone()
-    if row is None or row[1] or row[0] != row[2]:
+    if row is None or row[1] or row[0] != row[2] or row[3]:
         raise PublishError(f"{mart.name} failed its check ({row}); nothing is published and the last version stays.")
     return int(row[0])
 

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import os
-import subprocess
 import sys
+from typing import NoReturn
 
 from ruam.errors import UsageError
 from ruam.settings import PROJECT, Settings
@@ -12,8 +12,8 @@ from ruam.settings import PROJECT, Settings
 LOOPBACK = ("127.0.0.1", "localhost", "::1")
 
 
-def serve(settings: Settings) -> int:
-    """Run the pages until interrupted; return the server's exit code.
+def serve(settings: Settings) -> NoReturn:
+    """Become the server of the pages: a signal to this process is a signal to it, and nothing is left behind.
 
     Raises `UsageError` for an address other than loopback: the pages have no login of their own yet.
     """
@@ -24,17 +24,8 @@ def serve(settings: Settings) -> int:
         )
     command = [
         *(sys.executable, "-m", "streamlit", "run", str(PROJECT / "dashboards" / "app.py")),
-        *(
-            "--server.address",
-            settings.host,
-            "--server.port",
-            str(settings.port),
-            "--server.headless",
-            "true",
-        ),
+        *("--server.address", settings.host, "--server.port", str(settings.port)),
+        *("--server.headless", "true"),
     ]
-    environment = os.environ | {"RUAM_HOME": str(settings.data_home.root)}
-    try:
-        return subprocess.run(command, cwd=PROJECT, env=environment, check=False).returncode  # noqa: S603
-    except KeyboardInterrupt:
-        return 0
+    os.chdir(PROJECT)  # The server reads .streamlit/config.toml from where it runs.
+    os.execve(sys.executable, command, os.environ | {"RUAM_HOME": str(settings.data_home.root)})  # noqa: S606

@@ -111,17 +111,17 @@ def test_visits_equal_the_truth(country: Country) -> None:
         select hospcode, pid, seq, date_serv, visit_class, treatment_province_code as treatment_province,
             home_province_code as home_province, is_policy_eligible as policy_eligible, is_anywhere_uc as anywhere,
             principal_diagnosis as principal_dx
-        from warehouse.fct_visits
+        from fct_visits
     """)
     assert_same(found, expected, ["hospcode", "seq", "date_serv"])
 
 
 def test_persons_have_their_tier(country: Country) -> None:
     expected = country.truth("persons").select("hospcode", "pid", "tier")
-    found = country.query("select hospcode, pid, person_tier as tier from warehouse.bridge_person_registrations")
+    found = country.query("select hospcode, pid, person_tier as tier from bridge_person_registrations")
     assert_same(found.join(expected, on=["hospcode", "pid"], how="semi"), expected, ["hospcode", "pid"])
     linked = country.query("""
-        select person_key, hospcode, pid from warehouse.bridge_person_registrations where person_tier = 'A'
+        select person_key, hospcode, pid from bridge_person_registrations where person_tier = 'A'
     """).join(country.truth("persons"), on=["hospcode", "pid"])
     assert linked.group_by("person_key").agg(pl.col("person_id").n_unique())["person_id"].max() == 1
     assert linked.group_by("person_id").agg(pl.col("person_key").n_unique())["person_key"].max() == 1
@@ -129,7 +129,7 @@ def test_persons_have_their_tier(country: Country) -> None:
 
 UTILIZATION = """
     select period_start as month, area_code as province, {columns}
-    from marts.agg_utilization
+    from agg_utilization
     where period_type = 'month' and area_level = 'province' and dimension = 'all'
 """
 
@@ -157,7 +157,7 @@ def test_flow_equals_the_truth(country: Country) -> None:
     expected = country.truth("agg_flow")
     found = country.query("""
         select period_start as month, home_code as home_province, treatment_code as treatment_province, n_visits
-        from marts.agg_patient_flow where period_type = 'month' and area_level = 'province'
+        from agg_patient_flow where period_type = 'month' and area_level = 'province'
     """)
     assert_same(found, expected, ["month", "home_province", "treatment_province"])
 
@@ -166,7 +166,7 @@ def test_measures_equal_the_truth(country: Country) -> None:
     expected = country.truth("measures").select("measure_id", "treatment_province", "month", "numerator", "denominator")
     found = country.query("""
         select measure_id, area_code as treatment_province, period_start as month, numerator, denominator
-        from marts.agg_measure_results where period_type = 'month' and area_level = 'province'
+        from agg_measure_results where period_type = 'month' and area_level = 'province'
     """)
     assert_same(found, expected, ["measure_id", "treatment_province", "month"])
     assert expected.group_by("measure_id").agg(pl.col("numerator").sum())["numerator"].min() > 0
@@ -181,7 +181,7 @@ def test_running_again_changes_nothing(country: Country) -> None:
     assert after == before
 
 
-COMPARED = ("warehouse.fct_visits", "warehouse.fct_diagnoses", "warehouse.fct_admissions", "marts.agg_utilization")
+COMPARED = ("fct_visits", "fct_diagnoses", "fct_admissions", "agg_utilization")
 
 
 def test_any_order_of_arrival_gives_the_same_warehouse(country: Country, tmp_path: Path) -> None:
@@ -210,9 +210,9 @@ def test_any_order_of_arrival_gives_the_same_warehouse(country: Country, tmp_pat
 def test_what_is_published_is_controlled(country: Country) -> None:
     pointer = json.loads((country.home.serving / "current.json").read_text(encoding="utf-8"))
     with duckdb.connect(str(country.home.serving / pointer["file"]), read_only=True) as connection:
-        tables = connection.execute(
-            "select table_name, column_name from information_schema.columns where column_name like '%\\_status' escape '\\'"
-        ).fetchall()
+        tables = connection.execute("""
+            select table_name, column_name from information_schema.columns where ends_with(column_name, '_status')
+        """).fetchall()
         assert {table for table, _ in tables} == {"agg_utilization", "agg_patient_flow", "agg_measure_results"}
         for table, status in tables:
             count = status.removesuffix("_status")

@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 
 import pytest
 
 # The factory stands beside the tests and is no part of the product.
-sys.path.insert(0, str(Path(__file__).parent))
-
-from serving_factory import write_serving
+from tests.dashboards.serving_factory import write_serving
 
 
 @pytest.fixture(scope="session")

@@ -7,11 +7,11 @@ from pathlib import Path
 
 import duckdb
 import pytest
-from serving_factory import write_serving
 
 from dashboards.queries import reads
 from dashboards.queries.figures import CROSS_PROVINCE
 from dashboards.queries.serving import Serving, ServingFileError, current_serving, fetch
+from tests.dashboards.serving_factory import write_serving
 
 
 def current(home: Path) -> Serving:

@@ -199,9 +199,7 @@ def test_every_dropped_column_has_a_known_reason(contracts: dict[str, Contract])
     reasons = {"direct_identifier", "contact", "address", "free_text"}
     for file, contract in contracts.items():
         for column in contract.columns:
-            assert (column.why_dropped in reasons) == (column.landing is Landing.DROP), (
-                f"{file}.{column.name}"
-            )
+            assert (column.why_dropped in reasons) == (column.landing is Landing.DROP), f"{file}.{column.name}"
 
 
 def test_the_list_of_what_is_never_kept_names_real_columns(contracts: dict[str, Contract]) -> None:
@@ -211,10 +209,7 @@ def test_the_list_of_what_is_never_kept_names_real_columns(contracts: dict[str, 
 
 def test_nothing_that_identifies_is_kept(contracts: dict[str, Contract]) -> None:
     kept = {
-        column.name
-        for contract in contracts.values()
-        for column in contract.columns
-        if column.landing is Landing.KEEP
+        column.name for contract in contracts.values() for column in contract.columns if column.landing is Landing.KEEP
     }
     assert not kept & set(NEVER_KEPT.split())
     assert contracts["PERSON"].by_name["HID"].landing is Landing.DROP
@@ -252,9 +247,7 @@ def test_code_lists_are_short_distinct_and_labelled(code_values: list[dict[str, 
     assert max(sizes) <= 20
 
 
-def test_a_code_fits_the_column_that_uses_it(
-    contracts: dict[str, Contract], code_values: list[dict[str, str]]
-) -> None:
+def test_a_code_fits_the_column_that_uses_it(contracts: dict[str, Contract], code_values: list[dict[str, str]]) -> None:
     widths: dict[str, set[int]] = {}
     for row in code_values:
         widths.setdefault(row["list"], set()).add(len(row["code"]))

@@ -1,0 +1,41 @@
+{#- Date arithmetic that engines read differently. -#}
+
+{% macro date_literal(text) -%}
+    cast('{{ text }}' as date)
+{%- endmacro %}
+
+{% macro date_of(timestamp) -%}
+    cast({{ timestamp }} as date)
+{%- endmacro %}
+
+{#- Whole days from `earlier` to `later`. -#}
+{% macro days_between(earlier, later) -%}
+    cast(date_diff('day', {{ earlier }}, {{ later }}) as integer)
+{%- endmacro %}
+
+{#- Days since 1970-01-01, for windows over a range of days. -#}
+{% macro day_number(date) -%}
+    {{ days_between("cast('1970-01-01' as date)", date) }}
+{%- endmacro %}
+
+{% macro month_start(date) -%}
+    cast(date_trunc('month', {{ date }}) as date)
+{%- endmacro %}
+
+{% macro add_months(date, n) -%}
+    cast({{ date }} + to_months(cast({{ n }} as integer)) as date)
+{%- endmacro %}
+
+{% macro add_days(date, n) -%}
+    cast({{ date }} + to_days(cast({{ n }} as integer)) as date)
+{%- endmacro %}
+
+{#- A relation with one column `calendar_date`, both ends included. -#}
+{% macro date_spine(first, last) -%}
+    select cast(unnest(generate_series({{ date_literal(first) }}, {{ date_literal(last) }}, interval 1 day)) as date) as calendar_date
+{%- endmacro %}
+
+{#- The moment of the build, UTC without a zone (sessions run in UTC). -#}
+{% macro utc_now() -%}
+    cast(current_timestamp as timestamp)
+{%- endmacro %}

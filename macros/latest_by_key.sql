@@ -1,0 +1,62 @@
+{#-
+  Which landed rows a staging model reads: those of the batches this build was given (`--vars batches`, a list of batch
+  ids, each bare or as "NN/id"), or all of them.
+-#}
+{% macro in_new_batches() -%}
+    {%- set batches = var('batches', none) -%}
+    {%- if batches is none or not is_incremental() -%}
+        true
+    {%- else -%}
+        batch in ({% for batch in batches %}'{{ batch.split('/') | last }}'{% if not loop.last %}, {% endif %}{% else %}''{% endfor %})
+    {%- endif -%}
+{%- endmacro %}
+
+{#-
+  The newest of the rows `rows` (a CTE) by `key`: the newest d_update, then the delivery sent later, then the greater
+  delivery id, then the later line. What the model already holds stays unless a row ranks above it, so that the
+  order in which deliveries arrive makes no difference and a repeated build changes nothing. Only a known delivery
+  that comes again under an earlier name lowers rows already kept: the build then refreshes in full.
+-#}
+{% macro latest_by_key(rows, key) -%}
+    {%- set rank = ['d_update', 'sent_at', 'delivery_id', 'source_line'] -%}
+    select ranked.*
+    from (
+        select
+            {{ rows }}.*,
+            deliveries.sent_at,
+            row_number() over (
+                partition by {{ key | join(', ') }}
+                order by d_update desc nulls last, sent_at desc nulls last, {{ rows }}.delivery_id desc, source_line desc
+            ) as recency
+        from {{ rows }}
+        inner join {{ ref('stg_ruam__deliveries') }} as deliveries on {{ rows }}.delivery_id = deliveries.delivery_id
+    ) as ranked
+    {%- if is_incremental() %}
+    left join (
+        select
+            {% for column in key %}present.{{ column }}, {% endfor %}
+            present.d_update,
+            deliveries.sent_at,
+            present.delivery_id,
+            present.source_line
+        from {{ this }} as present
+        inner join {{ ref('stg_ruam__deliveries') }} as deliveries on present.delivery_id = deliveries.delivery_id
+    ) as kept
+        on {% for column in key %}ranked.{{ column }} = kept.{{ column }}{% if not loop.last %} and {% endif %}{% endfor %}
+    {%- endif %}
+    where
+        ranked.recency = 1
+    {%- if is_incremental() %}
+        and (kept.delivery_id is null or {{ ranks_above('ranked', 'kept', rank) }})
+    {%- endif %}
+{%- endmacro %}
+
+{#- True when `left` ranks above `right`, the first differing column deciding; a null ranks below all. -#}
+{% macro ranks_above(left, right, columns) -%}
+    {%- set column = columns[0] -%}
+    ({{ left }}.{{ column }} > {{ right }}.{{ column }} or ({{ left }}.{{ column }} is not null and {{ right }}.{{ column }} is null)
+    {%- if columns | length > 1 %} or (
+        ({{ left }}.{{ column }} = {{ right }}.{{ column }} or ({{ left }}.{{ column }} is null and {{ right }}.{{ column }} is null))
+        and {{ ranks_above(left, right, columns[1:]) }})
+    {%- endif %})
+{%- endmacro %}

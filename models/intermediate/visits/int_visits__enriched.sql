@@ -1,0 +1,160 @@
+with services as (
+    select * from {{ ref('stg_f43__service') }}
+),
+
+persons as (
+    select * from {{ ref('int_persons__identified') }}
+),
+
+facilities as (
+    select * from {{ ref('int_facilities__classified') }}
+),
+
+affiliations as (
+    select * from {{ ref('int_facilities__affiliated') }}
+),
+
+rollout as (
+    select * from {{ ref('rollout_phases') }}
+),
+
+-- Few codes, many visits: the ranges are looked up once for each code.
+rights as (
+    select
+        codes.instype,
+        min(right_groups.group_code) as right_group
+    from (select distinct instype from services) as codes
+    inner join {{ ref('right_groups') }} as right_groups
+        on length(codes.instype) = 4 and codes.instype between right_groups.code_from and right_groups.code_to
+    group by codes.instype
+),
+
+diagnoses as (
+    select
+        hospcode,
+        seq,
+        date_serv,
+        count(*) as n_diagnoses,
+        -- The code of the first line: the line, padded so that it sorts as text, then the code.
+        substr(
+            min(case when diagtype = '1' then lpad({{ as_text('source_line') }}, 10, '0') || diagnosis_code end), 11
+        ) as principal_diagnosis
+    from {{ ref('stg_f43__diagnosis_opd') }}
+    group by hospcode, seq, date_serv
+),
+
+accidents as (
+    select
+        hospcode,
+        seq,
+        {{ date_of('datetime_serv') }} as date_serv,
+        min(urgency) as urgency
+    from {{ ref('stg_f43__accident') }}
+    group by hospcode, seq, {{ date_of('datetime_serv') }}
+),
+
+located as (
+    select
+        services.*,
+        persons.person_key,
+        persons.person_number,
+        persons.person_tier,
+        case
+            when services.typein = '5' then 'TELE'
+            when services.typein = '4' or accidents.hospcode is not null then 'ED'
+            else 'OP'
+        end as visit_class,
+        accidents.hospcode is not null as has_accident,
+        coalesce(accidents.urgency in ('1', '2'), false) as is_urgent,
+        coalesce(rights.right_group, 'unknown') as right_group,
+        coalesce(facilities.facility_type_group, 'unknown') as facility_type_group,
+        coalesce(affiliations.affiliation_group, 'unknown') as affiliation_group,
+        coalesce(facilities.province_code, '99') as treatment_province_code,
+        coalesce(facilities.region_code, '00') as treatment_region_code,
+        coalesce(homes.province_code, '99') as home_province_code,
+        coalesce(homes.region_code, '00') as home_region_code,
+        coalesce(homes.province_code, '99') <> '99' as is_home_known,
+        services.hospcode <> services.main
+        and services.hospcode <> coalesce(services.hsub, services.main) as is_elsewhere,
+        diagnoses.principal_diagnosis,
+        coalesce(diagnoses.n_diagnoses, 0) as n_diagnoses
+    from services
+    inner join persons on services.hospcode = persons.hospcode and services.pid = persons.pid
+    left join facilities on services.hospcode = facilities.hospcode
+    left join facilities as homes on services.main = homes.hospcode
+    left join affiliations
+        on
+            services.hospcode = affiliations.hospcode
+            and services.date_serv between affiliations.valid_from and affiliations.valid_to
+    left join rights on services.instype = rights.instype
+    left join diagnoses
+        on
+            services.hospcode = diagnoses.hospcode
+            and services.seq = diagnoses.seq
+            and services.date_serv = diagnoses.date_serv
+    left join accidents
+        on
+            services.hospcode = accidents.hospcode
+            and services.seq = accidents.seq
+            and services.date_serv = accidents.date_serv
+)
+
+select
+    {{ surrogate_key(['located.hospcode', 'located.seq', 'located.date_serv']) }} as visit_key,
+    located.hospcode,
+    located.pid,
+    located.seq,
+    located.date_serv,
+    {{ month_start('located.date_serv') }} as service_month,
+    located.time_serv,
+    located.person_key,
+    located.person_number,
+    located.person_tier,
+    located.visit_class,
+    located.typein,
+    located.typeout,
+    located.instype,
+    located.right_group,
+    located.main as main_hospcode,
+    located.hsub as sub_hospcode,
+    located.facility_type_group,
+    located.affiliation_group,
+    located.home_province_code,
+    located.home_region_code,
+    located.treatment_province_code,
+    located.treatment_region_code,
+    located.is_home_known,
+    case when located.is_home_known then located.is_elsewhere end as is_out_of_network,
+    case
+        when located.is_home_known and located.treatment_province_code <> '99'
+            then located.treatment_province_code <> located.home_province_code
+    end as is_cross_province,
+    case
+        when located.is_home_known and located.treatment_province_code <> '99'
+            then located.treatment_region_code <> located.home_region_code
+    end as is_cross_region,
+    coalesce(
+        located.instype = '0100'
+        and located.is_home_known
+        and located.is_elsewhere
+        and coalesce(located.typein, '') not in ('3', '4')
+        and not located.is_urgent,
+        false
+    ) as is_anywhere_uc,
+    coalesce(
+        home_rollout.actual_date <= located.date_serv and treatment_rollout.actual_date <= located.date_serv, false
+    ) as is_policy_eligible,
+    located.principal_diagnosis,
+    located.n_diagnoses,
+    located.has_accident,
+    located.is_urgent,
+    located.cost,
+    located.price,
+    located.payprice as pay_price,
+    located.actualpay as actual_pay,
+    located.d_update as updated_at,
+    located.delivery_id,
+    located.row_flags
+from located
+left join rollout as home_rollout on located.home_province_code = home_rollout.province_code
+left join rollout as treatment_rollout on located.treatment_province_code = treatment_rollout.province_code

@@ -1,0 +1,67 @@
+{{ config(materialized='view') }}
+
+{%- set visit = ['hospcode', 'pid', 'date_serv', 'visit_class'] -%}
+{%- if measure_parameter('*', 'merge_visits') == 'false' -%}
+    {%- do visit.append('seq') -%}
+{%- endif -%}
+
+with ordered as (
+    select
+        visit_key,
+        hospcode,
+        pid,
+        seq,
+        date_serv,
+        time_serv,
+        person_key,
+        person_tier,
+        visit_class,
+        typein,
+        typeout,
+        treatment_province_code,
+        principal_diagnosis,
+        row_number() over (
+            partition by {{ visit | join(', ') }}
+            order by time_serv nulls last, seq
+        ) as row_rank,
+        row_number() over (
+            partition by {{ visit | join(', ') }}
+            order by case when principal_diagnosis is null then 1 else 0 end, time_serv nulls last, seq
+        ) as diagnosis_rank,
+        count(*) over (partition by {{ visit | join(', ') }}) as n_services
+    from {{ in_own_database(ref('int_visits__enriched')) }}
+),
+
+first_rows as (
+    select * from ordered
+    where row_rank = 1
+),
+
+-- Most visits are one row, whose diagnosis is at hand.
+other_diagnoses as (
+    select * from ordered
+    where row_rank > 1 and diagnosis_rank = 1
+)
+
+select
+    first_rows.visit_key,
+    first_rows.hospcode,
+    first_rows.pid,
+    first_rows.seq,
+    first_rows.date_serv,
+    first_rows.time_serv,
+    first_rows.person_key,
+    first_rows.person_tier,
+    first_rows.visit_class,
+    first_rows.typein,
+    first_rows.typeout,
+    first_rows.treatment_province_code,
+    coalesce(first_rows.principal_diagnosis, other_diagnoses.principal_diagnosis) as principal_diagnosis,
+    first_rows.n_services
+from first_rows
+left join other_diagnoses
+    on
+        {% for column in visit -%}
+        first_rows.{{ column }} = other_diagnoses.{{ column }}{% if not loop.last %}
+        and {% endif %}
+        {%- endfor %}

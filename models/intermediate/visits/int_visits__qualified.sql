@@ -1,0 +1,36 @@
+with visits as (
+    select * from {{ ref('int_visits__merged') }}
+),
+
+-- Few codes, many visits: each code is matched once.
+necessary_repeats as (
+    select distinct codes.principal_diagnosis
+    from (select distinct principal_diagnosis from visits) as codes
+    inner join {{ ref('code_sets') }} as code_sets
+        on
+            code_sets.set_id = 'necessary_repeat'
+            and {{ matches_pattern('codes.principal_diagnosis', 'code_sets.pattern') }}
+)
+
+select
+    visits.visit_key,
+    visits.hospcode,
+    visits.pid,
+    visits.seq,
+    visits.date_serv,
+    visits.time_serv,
+    visits.person_key,
+    visits.person_tier,
+    visits.visit_class,
+    visits.typein,
+    visits.typeout,
+    visits.treatment_province_code,
+    visits.principal_diagnosis,
+    substr(visits.principal_diagnosis, 1, 3) as condition_code,
+    visits.n_services,
+    visits.visit_class in ('OP', 'TELE')
+    and coalesce(visits.typein, '') in ('1', '5')
+    and coalesce(visits.typeout, '') not in ('2', '4', '5', '6')
+    and necessary_repeats.principal_diagnosis is null as is_eligible
+from visits
+left join necessary_repeats on visits.principal_diagnosis = necessary_repeats.principal_diagnosis

@@ -1,0 +1,21 @@
+select
+    measure_id,
+    version,
+    name_th,
+    name_en,
+    question_th,
+    question_en,
+    numerator_th,
+    numerator_en,
+    denominator_th,
+    denominator_en,
+    exclusions_th,
+    exclusions_en,
+    window_days,
+    direction,
+    source,
+    caveat_th,
+    caveat_en,
+    owner,
+    next_review_date
+from {{ ref('measure_registry') }}

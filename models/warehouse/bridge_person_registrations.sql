@@ -1,0 +1,7 @@
+select
+    hospcode,
+    pid,
+    person_key,
+    person_tier,
+    is_registered
+from {{ ref('int_persons__identified') }}

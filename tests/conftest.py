@@ -1,0 +1,80 @@
+"""A data home that is ready to take deliveries in: keys, schema batch, and a registry of invented facilities."""
+
+from __future__ import annotations
+
+import csv
+import logging
+import shutil
+import sys
+from collections.abc import Callable, Iterator
+from datetime import date
+from pathlib import Path
+
+import pytest
+
+from identity.keys import create_keys
+from ingestion.landing import ensure_schema_batch
+from ingestion.reference import ensure_schemas, load
+from ruam import cli
+from ruam.geography import PROVINCES
+from ruam.settings import Settings
+
+REGISTRY_HEADER = (
+    "hoscode,hosname,hostype,provcode,distcode,subdistcode,hoscodenew,bed,mcode,zone_code,status,"
+    "register_date,close_date"
+)
+
+
+def registry_csv() -> str:
+    """One facility in each health region (`9<region>01`), a second one in region 01, and one with leading zeros."""
+    with PROVINCES.open(encoding="utf-8", newline="") as handle:
+        province_of = {row["region_code"]: row["province_code"] for row in csv.DictReader(handle)}
+    facilities = {f"9{region}01": province for region, province in sorted(province_of.items())}
+    facilities |= {"90102": province_of["01"], "00501": province_of["05"]}
+    lines = [
+        f"{code},โรงพยาบาลสมมติ {code},06,{province},01,01,EA00{code},60,21002,,1,2010-10-01,"
+        for code, province in facilities.items()
+    ]
+    return "\n".join([REGISTRY_HEADER, *lines, ""])
+
+
+@pytest.fixture(scope="session")
+def ready_home(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Copied for each test; never used itself."""
+    folder = tmp_path_factory.mktemp("ready")
+    home = Settings(home=folder / "home").data_home
+    home.create()
+    create_keys(home.keys)
+    ensure_schema_batch(home.landing)
+    ensure_schemas(home)
+    registry = folder / "registry.csv"
+    registry.write_text(registry_csv(), encoding="utf-8")
+    load(home, "registry", registry, date(2024, 10, 1))
+    return home.root
+
+
+@pytest.fixture
+def settings(ready_home: Path, tmp_path: Path) -> Settings:
+    """Settings of a home of the test's own; all zips of a region go into one batch."""
+    return Settings(home=Path(shutil.copytree(ready_home, tmp_path / "home")), batch_zips=1000, workers=2)
+
+
+@pytest.fixture
+def command(settings: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[..., int]]:
+    """Run `ruam ARGUMENTS` in this process against the test's home; gives the exit code."""
+    logger = logging.getLogger("ruam")
+    before, propagate = list(logger.handlers), logger.propagate
+    logger.handlers.clear()
+    monkeypatch.setenv("RUAM_HOME", str(settings.home))
+    monkeypatch.chdir(tmp_path)
+
+    def run(*arguments: object) -> int:
+        monkeypatch.setattr(sys, "argv", ["ruam", *map(str, arguments)])
+        with pytest.raises(SystemExit) as ended:
+            cli.main()
+        return int(ended.value.code or 0)
+
+    yield run
+    for handler in logger.handlers:
+        handler.close()
+    logger.handlers, logger.propagate = before, propagate

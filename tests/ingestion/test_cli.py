@@ -1,0 +1,224 @@
+"""The command line: help that teaches, and exit codes that scripts can use."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import typer
+
+from ingestion.landing import region_folder
+from ruam import cli
+from ruam.errors import RuamError
+from ruam.files import locked
+from ruam.settings import PROJECT, Settings
+from tests.conftest import registry_csv
+from tests.ingestion.odd_zips import make_zip, row, text, zip_name
+from tests.ingestion.reading import batches, landed
+
+Command = Callable[..., int]
+COMMANDS = ["init", "synth", "reference load", "ingest", "build", "publish", "run", "status", "serve"]
+
+
+def registered() -> set[str]:
+    """All commands, with those of groups as two words."""
+    group = typer.main.get_command(cli.app)
+    names = set()
+    for name, one in group.commands.items():  # type: ignore[attr-defined]
+        names |= {f"{name} {inner}" for inner in getattr(one, "commands", {})} or {name}
+    return names
+
+
+def test_these_are_the_commands() -> None:
+    assert registered() == set(COMMANDS)
+
+
+@pytest.mark.parametrize("name", ["", *COMMANDS, "reference"])
+def test_help_teaches(command: Command, capfd: pytest.CaptureFixture[str], name: str) -> None:
+    assert command(*name.split(), "--help") == 0
+    shown = capfd.readouterr().out
+    assert "Usage" in shown
+    assert len(shown.splitlines()) >= 5
+    if not name:
+        assert all(one.split()[0] in shown for one in COMMANDS)
+        assert "75" in shown
+
+
+def test_a_fresh_home_to_a_first_delivery(
+    command: Command, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("RUAM_HOME", str(tmp_path / "fresh"))
+    (tmp_path / "registry.csv").write_text(registry_csv(), encoding="utf-8")
+    assert command("init") == 0
+    keys = {path.name: path.read_bytes() for path in (tmp_path / "fresh" / "keys").iterdir()}
+    assert command("init") == 0
+    assert {path.name: path.read_bytes() for path in (tmp_path / "fresh" / "keys").iterdir()} == keys
+    assert "kept" in capfd.readouterr().out
+    assert command("reference", "load", "registry", tmp_path / "registry.csv", "--as-of", "2024-10-01") == 0
+    assert "15 rows, 0 lines rejected" in " ".join(capfd.readouterr().out.split())
+    assert command("reference", "load", "registry", tmp_path / "registry.csv", "--as-of", "2024-10-01") == 0
+    assert "in force already" in capfd.readouterr().out
+    rows = [row("SERVICE"), row("SERVICE", SEQ="")]
+    assert command("ingest", make_zip(tmp_path / zip_name(), {"SERVICE.txt": text("SERVICE", *rows)})) == 0
+    assert "accepted_with_rejects" in capfd.readouterr().out
+    assert command("status") == 0
+    shown = capfd.readouterr().out
+    assert "Published: nothing yet" in shown
+    assert "Last good build: none" in shown
+    entries = [json.loads(line) for line in (tmp_path / "fresh/logs/ruam.jsonl").read_text().splitlines()]
+    ingested = [entry for entry in entries if entry["message"] == "ingested"]
+    assert [entry["accepted_with_rejects"] for entry in ingested] == [1]
+
+
+def test_the_same_zip_again_is_no_error(command: Command, settings: Settings, tmp_path: Path) -> None:
+    path = make_zip(tmp_path / zip_name())
+    assert command("ingest", path) == 0
+    before = batches(settings)
+    assert command("ingest", path) == 0
+    assert batches(settings) == before
+    assert landed(settings, "SERVICE").height == 2
+
+
+def test_a_folder_without_zips_is_no_error(command: Command, tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "empty").mkdir()
+    assert command("ingest", tmp_path / "empty") == 0
+    assert "No zip was found" in capfd.readouterr().out
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ("ingest",),
+        ("ingest", "nowhere"),
+        ("nonsense",),
+        ("reference", "load", "registry", "nowhere.csv"),
+        ("reference", "load", "people", "x.csv"),
+        ("reference", "load", "registry", "x.csv", "--as-of", "yesterday"),
+        ("synth", "--months", "0"),
+        ("serve", "--port", "x"),
+    ],
+    ids=" ".join,
+)
+def test_a_wrong_argument_is_2(command: Command, capfd: pytest.CaptureFixture[str], arguments: tuple[str, ...]) -> None:
+    assert command(*arguments) == 2
+    shown = capfd.readouterr().err
+    assert shown.strip()
+    assert "Traceback" not in shown
+
+
+def test_serving_beyond_this_machine_is_refused(
+    command: Command, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("RUAM_HOST", "0.0.0.0")  # noqa: S104
+    assert command("serve") == 2
+    assert "loopback" in capfd.readouterr().err
+
+
+def test_nothing_accepted_is_3_and_says_why(
+    command: Command, settings: Settings, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    junk = tmp_path / zip_name()
+    junk.write_bytes(b"junk")
+    for _ in range(2):
+        assert command("ingest", junk, make_zip(tmp_path / "nameless.zip")) == 3
+        captured = capfd.readouterr()
+        assert "unreadable_zip" in captured.out
+        assert "bad_zip_name" in captured.out
+        assert junk.name in captured.out
+        assert "None of the 2 deliveries" in captured.err
+    assert len(list(settings.data_home.inbox.rglob("*.zip"))) == 2
+
+
+def test_copies_of_a_bad_zip_are_3_too(command: Command, tmp_path: Path) -> None:
+    junk = tmp_path / "in" / zip_name()
+    junk.parent.mkdir()
+    junk.write_bytes(b"junk")
+    shutil.copy(junk, junk.with_name(zip_name(sent_at="20240701120000")))
+    assert command("ingest", junk.parent) == 3
+
+
+def test_one_good_among_bad_ones_is_0(command: Command, tmp_path: Path) -> None:
+    (tmp_path / "in").mkdir()
+    (tmp_path / "in" / "junk.zip").write_bytes(b"junk")
+    make_zip(tmp_path / "in" / zip_name())
+    assert command("ingest", tmp_path / "in") == 0
+
+
+@pytest.mark.parametrize("name", ["ingest", "build", "publish", "status", "run"])
+def test_before_init_is_4(
+    command: Command, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str], name: str
+) -> None:
+    monkeypatch.setenv("RUAM_HOME", str(tmp_path / "nowhere"))
+    path = make_zip(tmp_path / zip_name())
+    assert command(name, *([path] if name in ("ingest", "run") else [])) == 4
+    assert "ruam init" in capfd.readouterr().err
+    assert not (tmp_path / "nowhere").exists()
+
+
+def test_without_a_registry_is_4(
+    command: Command, settings: Settings, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    for version in (settings.data_home.reference / "registry").glob("2*.parquet"):
+        version.unlink()
+    assert command("ingest", make_zip(tmp_path / zip_name())) == 4
+    assert "reference load registry" in capfd.readouterr().err
+
+
+def test_a_key_that_others_may_read_is_4(
+    command: Command, settings: Settings, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    (settings.data_home.keys / "linkage.key").chmod(0o644)
+    assert command("ingest", make_zip(tmp_path / zip_name())) == 4
+    shown = " ".join(capfd.readouterr().err.split())
+    assert "linkage.key" in shown
+    assert "0644" in shown
+    assert command("init") == 4
+
+
+def test_a_wrong_setting_is_4(
+    command: Command, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("RUAM_WORKERS", "none")
+    assert command("status") == 4
+    assert "workers" in capfd.readouterr().err
+
+
+def test_nothing_to_publish_is_6(command: Command, capfd: pytest.CaptureFixture[str]) -> None:
+    assert command("publish") == 6
+    assert "ruam build" in capfd.readouterr().err
+
+
+def test_a_busy_region_is_75(command: Command, settings: Settings, tmp_path: Path) -> None:
+    with locked(region_folder(settings.data_home.landing, "01") / ".lock", "Region 01"):
+        assert command("ingest", make_zip(tmp_path / zip_name())) == 75
+    assert command("ingest", tmp_path / zip_name()) == 0
+
+
+@pytest.mark.parametrize(("lock", "name"), [(".build.lock", "build"), ("serving/.lock", "publish")])
+def test_a_busy_build_or_publish_is_75(command: Command, settings: Settings, lock: str, name: str) -> None:
+    with locked(settings.data_home.root / lock, "It"):
+        assert command(name) == 75
+
+
+def test_exit_codes_are_told_apart() -> None:
+    codes = [error.exit_code for error in RuamError.__subclasses__()]
+    assert sorted(codes) == [2, 3, 4, 5, 6, 75]
+
+
+def test_the_program_is_installed_and_its_errors_are_one_message(tmp_path: Path) -> None:
+    ended = subprocess.run(  # noqa: S603
+        [sys.executable, "-m", "ruam.cli", "ingest", str(tmp_path / "nowhere")],
+        cwd=PROJECT,
+        env={"RUAM_HOME": str(tmp_path / "none"), "PATH": ""},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert ended.returncode == 4
+    assert ended.stderr.startswith("ruam:")
+    assert "Traceback" not in ended.stderr

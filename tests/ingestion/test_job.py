@@ -1,0 +1,273 @@
+"""The ingestion job: order of arrival, repetition, kills, locks, and regions side by side."""
+
+from __future__ import annotations
+
+import itertools
+import os
+import shutil
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import polars as pl
+import pytest
+
+from ingestion.job import find_zips, ingest
+from ingestion.landing import BatchWriter, committed_batches, region_folder, sweep
+from ruam.errors import BusyError, SetupError
+from ruam.files import locked
+from ruam.home import DataHome
+from ruam.settings import PROJECT, Settings
+from tests.ingestion.odd_zips import good_members, make_zip, row, text, visits, zip_name
+from tests.ingestion.reading import assert_balanced, batches, landed, records, take_in
+
+FILES = ("PERSON", "SERVICE", "DIAGNOSIS_OPD")
+
+
+def three_days(folder: Path) -> list[Path]:
+    """A child before its parent, a correction of it, a copy, a row to set aside, and a zip that cannot be read."""
+    late = make_zip(folder / zip_name("90101", "20240603000000"), {"SERVICE.txt": visits(3)})
+    paths = [
+        make_zip(folder / zip_name("90101", "20240601000000"), {"DIAGNOSIS_OPD.txt": text("DIAGNOSIS_OPD")}),
+        make_zip(folder / zip_name("90101", "20240602000000")),
+        late,
+        make_zip(
+            folder / zip_name("90102", "20240602000000"),
+            {"SERVICE.txt": text("SERVICE", row("SERVICE", "90102"), row("SERVICE", "90102", PID=""))},
+        ),
+        Path(shutil.copy(late, folder / zip_name("90101", "20240604000000"))),
+        folder / zip_name("90102", "20240605000000"),
+    ]
+    paths[-1].write_bytes(b"no zip")
+    return paths
+
+
+def landed_rows(settings: Settings) -> set[tuple[object, ...]]:
+    rows: set[tuple[object, ...]] = set()
+    for file in FILES:
+        frame = landed(settings, file)
+        found = frame.select(pl.lit(file), "delivery_id", "source_line", pl.struct(pl.exclude("delivery_id"))).rows()
+        assert len(found) == len({row[:3] for row in found}), "a row landed twice"
+        rows.update((*row[:3], repr(row[3])) for row in found)
+    return rows
+
+
+def accepted(settings: Settings) -> set[tuple[str, str]]:
+    receipts = records(settings, "receipts").filter(pl.col("outcome").str.starts_with("accepted"))
+    return set(receipts.select("delivery_id", "outcome").rows())
+
+
+def earliest(settings: Settings) -> set[tuple[object, ...]]:
+    receipts = records(settings, "receipts").filter(pl.col("outcome") != "rejected")
+    return set(receipts.group_by("delivery_id").agg(pl.col("sent_at").min()).rows())
+
+
+@pytest.fixture(scope="module")
+def at_once(ready_home: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[list[Path], Settings]:
+    """The deliveries, and a home that took them in together."""
+    folder = tmp_path_factory.mktemp("at_once")
+    settings = Settings(home=Path(shutil.copytree(ready_home, folder / "home")), batch_zips=1000)
+    paths = three_days(folder / "in")
+    take_in(settings, folder / "in")
+    return paths, settings
+
+
+@pytest.mark.parametrize("order", [(5, 4, 3, 2, 1, 0), (2, 4, 0, 1, 5, 3), (4, 2, 5, 0, 3, 1), (0, 1, 2, 3, 4, 5)])
+def test_order_of_arrival_does_not_matter(
+    settings: Settings, at_once: tuple[list[Path], Settings], order: tuple[int, ...]
+) -> None:
+    paths, together = at_once
+    for index in order:
+        take_in(settings, paths[index])
+        assert_balanced(settings)
+    assert landed_rows(settings) == landed_rows(together)
+    assert len(landed_rows(settings)) > 5
+    assert accepted(settings) == accepted(together)
+    assert earliest(settings) == earliest(together)
+    before = batches(settings)
+    for index in itertools.chain(order, reversed(order)):
+        take_in(settings, paths[index])
+    take_in(settings, *paths)
+    assert batches(settings) == before
+
+
+def test_folders_are_searched_whatever_the_case_of_zip(tmp_path: Path) -> None:
+    names = ["b/F43_1.ZIP", "a/deep/F43_2.zip", "a/notes.txt"]
+    for name in names:
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).touch()
+    assert [path.name for path in find_zips([tmp_path, tmp_path / "a"])] == ["F43_1.ZIP", "F43_2.zip"]
+
+
+def test_all_regions_land_side_by_side(settings: Settings, tmp_path: Path) -> None:
+    folder = tmp_path / "in"
+    for region in range(1, 14):
+        hospcode = f"9{region:02d}01"
+        make_zip(folder / zip_name(hospcode), {"SERVICE.txt": visits(region, hospcode)})
+    make_zip(folder / zip_name("99999"))
+    seen: list[tuple[str, int, int]] = []
+    report = ingest(settings, [folder], lambda *step: seen.append(step))
+    assert (report.count("accepted"), report.count("rejected")) == (13, 1)
+    assert sorted(path.parent.name for path in committed_batches(settings.data_home.landing)) == [
+        "region=00",
+        *(f"region={region:02d}" for region in range(14)),
+    ]
+    by_region = dict(records(settings, "receipts").select("region", "n_landed").iter_rows())
+    assert by_region == {"00": 0} | {f"{region:02d}": region for region in range(1, 14)}
+    assert landed(settings, "SERVICE").height == 91
+    assert ("receive", 14, 14) in seen
+    assert ("land", 13, 13) in seen
+    assert_balanced(settings)
+
+
+def test_a_batch_closes_when_it_is_full(settings: Settings, tmp_path: Path) -> None:
+    folder = tmp_path / "in"
+    for day in range(1, 6):
+        make_zip(folder / zip_name(sent_at=f"2024060{day}000000"), {"SERVICE.txt": visits(day)})
+    report = take_in(settings.model_copy(update={"batch_zips": 2}), folder)
+    assert len(report.batches) == 3
+    assert sorted(path.name.removeprefix("batch=") for path in region_batches(settings)) == sorted(report.batches)
+    assert landed(settings, "SERVICE").height == 15
+    assert_balanced(settings)
+
+
+def region_batches(settings: Settings) -> list[Path]:
+    return list(region_folder(settings.data_home.landing, "01").glob("batch=*"))
+
+
+def test_a_busy_region_is_refused_and_the_others_go_on(settings: Settings, tmp_path: Path) -> None:
+    here = make_zip(tmp_path / zip_name("90101"))
+    there = make_zip(tmp_path / zip_name("90201"), {"SERVICE.txt": visits(1, "90201")})
+    with locked(region_folder(settings.data_home.landing, "01") / ".lock", "Region 01"):
+        with pytest.raises(BusyError, match="Region 01"):
+            take_in(settings, here)
+        assert [one.outcome for one in take_in(settings, there).outcomes] == ["accepted"]
+    assert [one.outcome for one in take_in(settings, here).outcomes] == ["accepted"]
+
+
+@pytest.mark.parametrize("name", ["linkage", "analysis"])
+def test_nothing_is_taken_in_without_its_keys(settings: Settings, tmp_path: Path, name: str) -> None:
+    (settings.data_home.keys / f"{name}.key").unlink()
+    with pytest.raises(SetupError, match=f"{name}.key"):
+        take_in(settings, make_zip(tmp_path / zip_name()))
+    assert region_batches(settings) == []
+    assert not list(settings.data_home.inbox.rglob("*.zip"))
+
+
+def test_nothing_is_taken_in_without_a_home_or_a_registry(settings: Settings, tmp_path: Path) -> None:
+    path = make_zip(tmp_path / zip_name())
+    with pytest.raises(SetupError, match="ruam init"):
+        take_in(Settings(home=tmp_path / "nowhere"), path)
+    for version in (settings.data_home.reference / "registry").glob("2*.parquet"):
+        version.unlink()
+    with pytest.raises(SetupError, match="reference load registry"):
+        take_in(settings, path)
+
+
+def test_leaving_a_batch_without_commit_leaves_nothing(tmp_path: Path) -> None:
+    def write_half() -> None:
+        with BatchWriter(tmp_path, "01", "b") as writer:
+            writer.append("service", pl.DataFrame({"a": [1]}))
+            raise RuntimeError("on the way")
+
+    with pytest.raises(RuntimeError, match="on the way"):
+        write_half()
+    assert list((tmp_path / "region=01").iterdir()) == []
+
+
+def test_what_a_killed_process_left_is_swept_and_what_lives_stays(tmp_path: Path) -> None:
+    region = tmp_path / "region=01"
+    ended = subprocess.run([sys.executable, "-c", "import os; print(os.getpid())"], capture_output=True, check=True)
+    dead, alive = region / f".incoming-{int(ended.stdout)}-b", region / f".incoming-{os.getppid()}-b"
+    for folder in (dead, alive, region / "batch=b"):
+        folder.mkdir(parents=True)
+    sweep(tmp_path, "01")
+    assert sorted(path.name for path in region.iterdir()) == sorted([alive.name, "batch=b"])
+
+
+# Runs `ruam ingest` in a process of its own that ends itself by SIGKILL at the named point.
+KILLED = """
+import os, signal, sys
+from pathlib import Path
+point = sys.argv.pop(1)
+def die():
+    os.kill(os.getpid(), signal.SIGKILL)
+def at(owner, name, before="", after="", when=lambda *a: True):
+    real = getattr(owner, name)
+    def wrapped(*args, **kwargs):
+        mine = when(*args)
+        if mine and point == before:
+            die()
+        result = real(*args, **kwargs)
+        if mine and point == after:
+            die()
+        return result
+    setattr(owner, name, wrapped)
+from ingestion import batch, inbox, landing
+from ruam import cli, files
+at(Path, "replace", "before the inbox", "after the inbox", lambda path, target: target.suffix == ".zip")
+at(landing.BatchWriter, "append", "", "a table is written", lambda writer, table, frame: table == "service")
+at(landing.BatchWriter, "append", "before the receipts", "", lambda writer, table, frame: table == "receipts")
+at(landing, "sync_folder", "before the rename", "")
+at(Path, "rename", "", "after the rename", lambda path, target: target.name.startswith("batch="))
+cli.main()
+"""
+POINTS = [
+    "before the inbox",
+    "after the inbox",
+    "a table is written",
+    "before the receipts",
+    "before the rename",
+    "after the rename",
+]
+
+
+def run_ingest(settings: Settings, folder: Path, point: str) -> int:
+    return subprocess.run(  # noqa: S603
+        [sys.executable, "-c", KILLED, point, "ingest", str(folder)],
+        cwd=PROJECT,
+        env=os.environ | {"RUAM_HOME": str(settings.data_home.root), "RUAM_BATCH_ZIPS": "1000"},
+        capture_output=True,
+        check=False,
+    ).returncode
+
+
+@pytest.mark.parametrize("point", POINTS)
+def test_a_killed_run_leaves_nothing_half_done_and_the_next_one_finishes(
+    settings: Settings, at_once: tuple[list[Path], Settings], tmp_path: Path, point: str
+) -> None:
+    folder = tmp_path / "in"
+    three_days(folder)
+    assert run_ingest(settings, folder, point) == -signal.SIGKILL
+    seen = region_batches(settings)
+    assert len(seen) == (1 if point == "after the rename" else 0)
+    if not seen:
+        assert landed(settings, "SERVICE").is_empty()
+        assert records(settings, "receipts").is_empty()
+    assert_balanced(settings)
+
+    take_in(settings, folder)
+    _, clean = at_once
+    assert landed_rows(settings) == landed_rows(clean)
+    assert accepted(settings) == accepted(clean)
+    assert_balanced(settings)
+    assert not list(settings.data_home.landing.rglob(".incoming-*"))
+    receipts = records(settings, "receipts")
+    assert set(receipts.select("delivery_id", "file_name", "outcome").rows()) == set(
+        records(clean, "receipts").select("delivery_id", "file_name", "outcome").rows()
+    )
+
+
+def test_only_its_owner_may_enter_a_new_home(tmp_path: Path) -> None:
+    home = DataHome(tmp_path / "home")
+    home.create()
+    folders = [home.root, home.keys, home.inbox, home.landing, home.reference, home.serving, home.dbt, home.logs]
+    assert {oct(folder.stat().st_mode & 0o777) for folder in folders} == {"0o700"}
+    home.create()
+    home.require()
+
+
+def test_good_members_are_good(settings: Settings, tmp_path: Path) -> None:
+    (outcome,) = take_in(settings, make_zip(tmp_path / zip_name(), good_members())).outcomes
+    assert (outcome.outcome, outcome.n_rows, outcome.n_flagged) == ("accepted", 5, 0)

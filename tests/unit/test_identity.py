@@ -1,0 +1,203 @@
+"""Citizen numbers, pseudonyms and keys."""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+import secrets
+import stat
+from pathlib import Path
+
+import polars as pl
+import pytest
+from hypothesis import given
+from hypothesis import settings as hypothesis_settings
+from hypothesis import strategies as st
+
+from identity.cid import CLASSES, DUMMIES, classify, has_right_check_digit, normalise
+from identity.keys import KEY_BYTES, NAMES, Keys, create_keys, load_keys
+from identity.pseudonym import Pseudonymiser
+from ruam.errors import SetupError
+
+KEYS = Keys(bytes(range(32)), bytes(range(32, 64)))
+NUMBERS = st.text(alphabet="0123456789", min_size=13, max_size=13)
+
+
+def check_digit(first_twelve: str) -> str:
+    """As the rule is written, one digit after the other."""
+    total = 0
+    for position, digit in enumerate(first_twelve):
+        total += int(digit) * (13 - position)
+    return str((11 - total % 11) % 10)
+
+
+def cid(first_twelve: str) -> str:
+    return first_twelve + check_digit(first_twelve)
+
+
+def classes(*numbers: str | None) -> list[str]:
+    return classify(pl.Series(numbers, dtype=pl.String)).to_list()
+
+
+def normalised(*numbers: str | None) -> list[str | None]:
+    return pl.DataFrame({"n": pl.Series(numbers, dtype=pl.String)}).select(normalise(pl.col("n")))["n"].to_list()
+
+
+@given(st.lists(st.one_of(NUMBERS, NUMBERS.map(lambda number: cid(number[:12]))), min_size=1, max_size=20))
+@hypothesis_settings(deadline=None)
+def test_check_digit(numbers: list[str]) -> None:
+    found = has_right_check_digit(pl.Series(numbers)).to_list()
+    assert found == [number[12] == check_digit(number[:12]) for number in numbers]
+
+
+@given(st.one_of(st.none(), NUMBERS, NUMBERS.map(lambda number: cid(number[:12])), st.text(max_size=14)))
+@hypothesis_settings(deadline=None, max_examples=50)
+def test_each_number_is_of_one_class(number: str | None) -> None:
+    (found,) = classes(number)
+    if number is None:
+        expected = "missing"
+    elif len(number) != 13 or not all(digit in "0123456789" for digit in number):
+        expected = "malformed"
+    elif number[12] != check_digit(number[:12]):
+        expected = "bad_check_digit"
+    elif number in DUMMIES or len(set(number[:12])) == 1:
+        expected = "dummy"
+    elif number.startswith("00"):
+        expected = "generated"
+    else:
+        expected = "valid"
+    assert found == expected
+    assert found in CLASSES
+
+
+def test_the_well_known_dummies_have_a_right_check_digit_and_are_not_valid() -> None:
+    assert has_right_check_digit(pl.Series(DUMMIES)).all()
+    assert classes(*DUMMIES) == ["dummy"] * 3
+    assert classes("0000000000000", cid("001234567890")) == ["bad_check_digit", "generated"]
+    assert classes(*(cid(digit * 12) for digit in "123456789")) == ["dummy"] * 9
+
+
+def test_classes_of_many_and_of_none() -> None:
+    good = cid("123412341234")
+    assert classes(good, None, good, "", "12") == ["valid", "missing", "valid", "malformed", "malformed"]
+    assert classes() == []
+    assert classes(None) == ["missing"]
+
+
+def test_numbers_are_read_however_they_are_written() -> None:
+    plain = cid("123412341234")
+    thai = plain.translate(str.maketrans("0123456789", "๐๑๒๓๔๕๖๗๘๙"))
+    dashed = f" {plain[0]}-{plain[1:5]}-{plain[5:10]}-{plain[10:12]}-{plain[12]}\u00a0"
+    assert normalised(plain, thai, dashed, "\ufeff" + plain) == [plain] * 4
+    assert normalised("", "  ", "-", None) == [None] * 4
+
+
+def reference_pseudonym(keys: Keys, number: str) -> str:
+    first = hmac.new(keys.linkage, number.encode(), hashlib.sha256).digest()[:16]
+    return hmac.new(keys.analysis, first, hashlib.sha256).digest()[:16].hex()
+
+
+@given(st.binary(min_size=32, max_size=100), st.binary(min_size=32, max_size=100), st.text(max_size=200))
+@hypothesis_settings(deadline=None)
+def test_the_pseudonym_is_the_double_hmac(linkage: bytes, analysis: bytes, text: str) -> None:
+    keys = Keys(linkage, analysis)
+    assert Pseudonymiser(keys).pseudonym(text) == reference_pseudonym(keys, text)
+
+
+def test_columns_of_pseudonyms() -> None:
+    good = cid("123412341234")
+    sent = pl.Series([good, None, f" {good} ", DUMMIES[0], "x", cid("001234567890"), good[:12] + "x"])
+    frame = Pseudonymiser(KEYS).columns(sent, "cid")
+    assert frame.columns == ["cid_pseudonym", "cid_class"]
+    made = reference_pseudonym(KEYS, good)
+    assert frame["cid_pseudonym"].to_list() == [made, None, made, None, None, None, None]
+    assert frame["cid_class"].to_list() == [
+        "valid",
+        "missing",
+        "valid",
+        "dummy",
+        "malformed",
+        "generated",
+        "malformed",
+    ]
+    assert Pseudonymiser(Keys(KEYS.analysis, KEYS.linkage)).columns(sent, "cid")["cid_pseudonym"][0] != made
+    assert Pseudonymiser(KEYS).columns(sent[:0], "cid").shape == (0, 2)
+
+
+def test_a_facilitys_own_number_that_was_a_citizen_number_is_replaced() -> None:
+    good = cid("123412341234")
+    made = Pseudonymiser(KEYS).local_numbers(pl.Series([good, f"{good[0]}-{good[1:]}", "1001", None, DUMMIES[0]]))
+    expected = "x" + hmac.new(KEYS.linkage, b"local number " + good.encode(), hashlib.sha256).hexdigest()[:14]
+    assert made.to_list() == [expected, expected, None, None, None]
+    assert len(expected) == 15
+    rekeyed = Keys(KEYS.linkage, bytes(32))
+    assert Pseudonymiser(rekeyed).local_number(good) == expected
+    assert Pseudonymiser(KEYS).pseudonym(good)[:14] not in expected
+
+
+def test_keys_are_made_once_for_their_owner_alone(tmp_path: Path) -> None:
+    created = create_keys(tmp_path)
+    assert [path.name for path in created] == [f"{name}.key" for name in NAMES]
+    for path in created:
+        assert stat.S_IMODE(path.stat().st_mode) == 0o400
+        assert path.stat().st_size == KEY_BYTES
+    first = load_keys(tmp_path)
+    assert first.linkage != first.analysis
+    assert create_keys(tmp_path) == []
+    assert load_keys(tmp_path) == first
+
+
+def test_a_lost_key_is_made_and_the_other_stays(tmp_path: Path) -> None:
+    create_keys(tmp_path)
+    before = load_keys(tmp_path)
+    (tmp_path / "analysis.key").unlink()
+    assert [path.name for path in create_keys(tmp_path)] == ["analysis.key"]
+    assert load_keys(tmp_path).linkage == before.linkage
+
+
+@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize(
+    ("mode", "content", "words"),
+    [
+        (None, b"", "is missing"),
+        (0o400, secrets.token_bytes(31), "31 bytes"),
+        (0o400, b"", "0 bytes"),
+        (0o440, secrets.token_bytes(32), "0440"),
+        (0o404, secrets.token_bytes(32), "chmod 0400"),
+        (0o644, secrets.token_bytes(32), "0644"),
+        (0o420, secrets.token_bytes(32), "0420"),
+    ],
+)
+def test_a_key_that_is_not_right_is_refused_by_name(
+    tmp_path: Path, name: str, mode: int | None, content: bytes, words: str
+) -> None:
+    create_keys(tmp_path)
+    path = tmp_path / f"{name}.key"
+    path.unlink()
+    if mode is not None:
+        path.write_bytes(content)
+        path.chmod(mode)
+    with pytest.raises(SetupError) as caught:
+        load_keys(tmp_path)
+    assert str(path) in str(caught.value)
+    assert words in str(caught.value)
+    if content:
+        assert content.hex() not in str(caught.value)
+
+
+def test_keys_do_not_show_themselves() -> None:
+    keys = Keys(secrets.token_bytes(32), secrets.token_bytes(32))
+    for shown in (repr(keys), str(keys), f"{keys}", keys.key_id):
+        for key in (keys.linkage, keys.analysis):
+            assert key.hex()[:8] not in shown
+            assert repr(key)[2:-1] not in shown
+    assert repr(keys) == f"Keys({keys.key_id})"
+
+
+def test_the_key_id_names_both_keys() -> None:
+    other = Keys(KEYS.linkage, bytes(32))
+    first, second = KEYS.key_id.split(".")
+    assert [len(part) for part in (first, second)] == [8, 8]
+    assert other.key_id.split(".")[0] == first
+    assert other.key_id != KEYS.key_id
+    assert hashlib.sha256(KEYS.linkage).hexdigest()[:8] != first

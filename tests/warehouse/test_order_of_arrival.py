@@ -1,0 +1,55 @@
+"""The same batches, in any order and any number of times, make the same warehouse."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import duckdb
+import pytest
+
+from ruam.dbt import run_dbt
+from ruam.home import DataHome
+from tests.warehouse.country import CORRECTION, FIRST, LATE, REJECTED, land, make_country
+
+_RUN = ["build", "--exclude-resource-type", "test", "--exclude-resource-type", "unit_test"]
+_TIME_OF_BUILD = {"built_at"}
+
+Steps = tuple[tuple[str, ...], ...]
+
+
+def ids(batches: tuple[str, ...]) -> list[str]:
+    return [f"01/{batch}" for batch in batches] + ([REJECTED] if FIRST in batches else [])
+
+
+def build_step_by_step(root: Path, steps: Steps) -> DataHome:
+    """Land and build a few batches at a time, each build told its new batches only."""
+    home = make_country(root)
+    for batches in steps:
+        land(home, *batches)
+        run_dbt(_RUN, home, variables={"batches": ids(batches)})
+    return home
+
+
+def contents(home: DataHome) -> dict[str, list[tuple[object, ...]]]:
+    """Every row of every table and view, sorted."""
+    with duckdb.connect() as connection:
+        connection.execute(f"attach '{home.warehouse}' as built (read_only)")
+        connection.execute("use built")
+        tables = connection.execute(
+            "select table_schema, table_name, list(column_name order by ordinal_position) "
+            "from information_schema.columns where table_catalog = 'built' group by all"
+        ).fetchall()
+        return {
+            f"{schema}.{table}": connection.execute(
+                f"select {', '.join(c for c in columns if c not in _TIME_OF_BUILD)} from {schema}.{table} order by all"
+            ).fetchall()
+            for schema, table, columns in tables
+        }
+
+
+@pytest.mark.parametrize("steps", [((FIRST,), (CORRECTION, LATE)), ((LATE, CORRECTION), (FIRST,))])
+def test_any_order_gives_what_a_full_build_gives(built_home: DataHome, tmp_path: Path, steps: Steps) -> None:
+    home = build_step_by_step(tmp_path, steps)
+    assert contents(home) == contents(built_home)
+    run_dbt(_RUN, home, variables={"batches": ids(steps[0])})
+    assert contents(home) == contents(built_home), "building batches again changed something"
