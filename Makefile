@@ -52,7 +52,7 @@ demo: setup ## Generate a country, ingest, build, publish, and serve it (SERVE=0
 
 test: setup browser lint ## Lint, types, and the whole test suite.
 	@echo "▸ tests"
-	@$(BIN)/python -m pytest -m "not proof"
+	@$(BIN)/python -m pytest
 
 lint: setup ## ruff, mypy, sqlfluff.
 	@echo "▸ ruff"; $(BIN)/ruff check . && $(BIN)/ruff format --check --quiet .
@@ -60,7 +60,7 @@ lint: setup ## ruff, mypy, sqlfluff.
 	@echo "▸ sqlfluff"; $(BIN)/sqlfluff lint --disable-progress-bar --processes 2 models tests/dbt
 
 proof: setup ## Slow proofs: the demo country against its truth.
-	@$(BIN)/python -m pytest -m proof
+	@RUAM_TEST_COUNTRY=demo $(BIN)/python -m pytest tests/test_end_to_end.py
 
 bench: setup ## Benchmarks, each a ratio against a peer in the same run.
 	@$(BIN)/python -m benchmarks.ingest

@@ -9,7 +9,7 @@ import polars as pl
 
 from ingestion.synthetic.catalogue import DATA
 
-ROLLOUT = Path(__file__).resolve().parents[2] / "seeds" / "rollout" / "rollout_phases.csv"
+SEEDS = Path(__file__).resolve().parents[2] / "seeds"
 NATIONAL_POPULATION = 66_052_615
 """Registered on 31 December 2023 [BKPPOP]; provinces bear counts of different years and are scaled to it."""
 
@@ -19,8 +19,13 @@ def load_provinces(start: date) -> pl.DataFrame:
 
     `live_day` is the go-live in days after `start`, negative when before. Ordered by region, then code.
     """
-    provinces = pl.read_csv(DATA / "provinces.csv", schema_overrides={"code": pl.String, "region": pl.String})
-    rollout = pl.read_csv(ROLLOUT, schema_overrides={"province_code": pl.String}).select(
+    provinces = (
+        _read(SEEDS / "geography" / "provinces.csv")
+        .join(_read(DATA / "population.csv"), on="province_code", validate="1:1", maintain_order="left")
+        .rename({"province_code": "code", "region_code": "region"})
+        .with_columns(pl.col("population").cast(pl.Int64))
+    )
+    rollout = _read(SEEDS / "rollout" / "rollout_phases.csv").select(
         pl.col("province_code").alias("code"),
         (pl.col("actual_date").str.to_date() - pl.lit(start)).dt.total_days().alias("live_day"),
     )
@@ -32,3 +37,7 @@ def load_provinces(start: date) -> pl.DataFrame:
         .with_row_index("p")
         .select(pl.col("p").cast(pl.Int64), "code", "name_th", "region", "population", "live_day")
     )
+
+
+def _read(path: Path) -> pl.DataFrame:
+    return pl.read_csv(path, infer_schema=False)
