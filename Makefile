@@ -63,6 +63,7 @@ proof: setup ## Slow proofs: the demo country against its truth.
 	@RUAM_TEST_COUNTRY=demo $(BIN)/python -m pytest tests/test_end_to_end.py
 
 bench: setup ## Benchmarks, each a ratio against a peer in the same run.
+	@$(BIN)/python -m benchmarks.parsers
 	@$(BIN)/python -m benchmarks.ingest
 
 browser: setup ## Install Chromium for the browser tests, where this user may.

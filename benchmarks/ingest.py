@@ -116,10 +116,23 @@ def land(country: Path, home_folder: Path) -> int:
     return sum(outcome.n_rows for outcome in ingest(settings, [country / "deliveries"]).outcomes)
 
 
-def report(costs: dict[str, list[Cost]], peer: str) -> Table:
+def country_arguments(description: str | None) -> argparse.Namespace:
+    """Size of the synthetic country, from the command line."""
+    parser = argparse.ArgumentParser(description=description)
+    parser.add_argument("--facilities", type=int, default=60)
+    parser.add_argument("--months", type=int, default=3)
+    parser.add_argument("--scale", type=float, default=0.5)
+    return parser.parse_args()
+
+
+def make_country(folder: Path, size: argparse.Namespace) -> None:
+    generate(folder, facilities=size.facilities, months=size.months, scale=size.scale, seed=1, start=date(2024, 4, 1))
+
+
+def report(costs: dict[str, list[Cost]], peer: str, title: str) -> Table:
     table = Table(
         *("method", "rows", "CPU s", "wall s", "krows/s", "peak MiB", "CPU ÷ peer"),
-        title=f"Ingestion, median of {RUNS}, {os.cpu_count()} cores",
+        title=f"{title}, median of {RUNS}, {os.cpu_count()} cores",
     )
     peer_cpu = statistics.median(cost.cpu for cost in costs[peer])
     for name, ones in costs.items():
@@ -133,22 +146,17 @@ def report(costs: dict[str, list[Cost]], peer: str) -> Table:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--facilities", type=int, default=60)
-    parser.add_argument("--months", type=int, default=3)
-    parser.add_argument("--scale", type=float, default=0.5)
-    arguments = parser.parse_args()
+    arguments = country_arguments(__doc__)
     with tempfile.TemporaryDirectory() as folder:
         root = Path(folder)
-        size = {"facilities": arguments.facilities, "months": arguments.months, "scale": arguments.scale}
-        generate(root / "country", seed=1, start=date(2024, 4, 1), **size)
+        make_country(root / "country", arguments)
         extract(root / "country" / "deliveries", root / "text")
         ours, peer = "ruam ingest", "duckdb copy as strings"
         costs: dict[str, list[Cost]] = {ours: [], peer: []}
         for run in range(RUNS):
             costs[ours].append(measured(partial(land, root / "country", root / f"home{run}")))
             costs[peer].append(measured(partial(copy_as_strings, root / "text", root / f"copy{run}")))
-    Console().print(report(costs, peer))
+    Console().print(report(costs, peer, "Ingestion"))
 
 
 if __name__ == "__main__":

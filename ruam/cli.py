@@ -135,7 +135,7 @@ def synth(
 
     active = settings()
     folder = out or active.data_home.root / "synthetic"
-    with bar("facilities") as advance:
+    with bar("percent") as advance:
         summary = generate(
             folder,
             facilities=facilities,

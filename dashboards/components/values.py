@@ -144,4 +144,4 @@ def change_text(words: Words, figure: Figure, numbers: Sequence[float | None]) -
         return None
     difference = numbers[-1] - numbers[-2]
     unit = words("value.points") if figure.unit is Unit.PERCENT else ""
-    return f"{difference:+,.{figure.decimals}f}{unit}"
+    return f"{difference:+z,.{figure.decimals}f}{unit}"
