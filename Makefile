@@ -29,7 +29,7 @@ $(STAMP): requirements.lock pyproject.toml
 	@python="$$(command -v $(PYTHON) || command -v python3)"; \
 	"$$python" -c 'import sys; sys.exit(sys.version_info[:2] != (3, 11))' \
 	  || { echo "Python 3.11 is needed; set PYTHON=/path/to/python3.11." >&2; exit 1; }; \
-	"$$python" -m venv --clear $(VENV) 2>/dev/null || { \
+	"$$python" -m venv --clear $(VENV) >/dev/null 2>&1 || { \
 	  echo "▸ python3-venv is missing; installing it"; \
 	  { apt-get update -q && apt-get install -y -q python3-venv; } >/dev/null 2>&1 \
 	    || { echo "Install Debian's python3-venv (as root: apt-get install python3-venv), then try again." >&2; exit 1; }; \

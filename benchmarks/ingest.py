@@ -56,6 +56,7 @@ def measured(work: Callable[[], int]) -> Cost:
     receiver, sender = context.Pipe(duplex=False)
     process = context.Process(target=_child, args=(work, sender))
     process.start()
+    sender.close()  # Only the child holds it now: if the child fails, `recv` ends instead of waiting for ever.
     cost: Cost = receiver.recv()
     process.join()
     return cost

@@ -37,8 +37,8 @@ def with_polars(text: Path) -> int:
         n_cells = paths[0].read_bytes().partition(b"\n")[0].count(b"|") + 1
         places = {f"c{place}": place for place in range(n_cells)}
         header = Header(places, n_cells, is_header=True, layout="", missing=[], unknown=[])
-        bodies = [path.read_bytes().partition(b"\n")[2] for path in paths]
-        sound = b"".join(read_lines(body, header, 2).text for body in bodies if body)
+        bodies = [path.read_bytes().partition(b"\n")[2].rstrip(b"\n") + b"\n" for path in paths]
+        sound = b"".join(read_lines(body, header, 2).text for body in bodies)
         rows += split_cells(sound, places, n_cells).height if sound else 0
     return rows
 

@@ -34,13 +34,14 @@ def figure_card(context: Context, figure: Figure, area: Area, area_name: str, pe
     text = figure_value(words, figure, rows.row(0, named=True)).text if rows.height else words("value.missing")
     months = figure_months(context, figure, area)
     with st.container(border=True, height="stretch"):
+        change = change_text(words, figure, months["value"].to_list())
         st.metric(
             words(f"figure.{figure.code}"),
             text,
-            delta=change_text(words, figure, months["value"].to_list()),
+            delta=change,
             delta_color="off",
             delta_arrow="off",
-            delta_description=words("overview.month_change"),
+            delta_description=words("overview.month_change") if change else None,
         )
         if months["value"].count():
             st.altair_chart(

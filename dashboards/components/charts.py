@@ -95,7 +95,7 @@ def bars(rows: pl.DataFrame) -> Picture:
     base = alt.Chart(rows.with_columns(pl.col("value").fill_null(0).alias("length"))).encode(y=_rows_axis(rows))
     highest = max((value for value in rows["value"].to_list() if value is not None), default=1) or 1
     # Room to the right of the longest bar for its number.
-    x = alt.X("length:Q", axis=None, scale=alt.Scale(domain=[0, highest * 1.3], nice=False))
+    x = alt.X("length:Q", axis=None, scale=alt.Scale(domain=[0, highest * 1.6], nice=False))
     bar = base.mark_bar(color=SERIES[0], height={"band": 0.62}).encode(x=x)
     text = base.mark_text(align="left", dx=6, fontSize=LABEL_SIZE + 1, color=INK).encode(x=x, text="shown:N")
     return alt.layer(bar, text).properties(height=38 * max(rows.height, 2))
