@@ -25,7 +25,7 @@ BUDDHIST_ERA_FROM = 2400
 _LOCAL_HEADER = b"PK\x03\x04"
 _END_OF_DIRECTORY = b"PK\x05\x06"
 _END_RECORD_BYTES = 22
-_DAMAGE = (zipfile.BadZipFile, zlib.error, lzma.LZMAError, EOFError, OSError, ValueError, NotImplementedError)
+_DAMAGE = (zipfile.BadZipFile, zlib.error, lzma.LZMAError, EOFError, OSError, ValueError, RuntimeError)
 _JUNK = re.compile(r"(^|/)(__MACOSX/|\.[^/])", re.IGNORECASE)
 
 
@@ -217,7 +217,7 @@ def _open(path: Path) -> zipfile.ZipFile:
             return zipfile.ZipFile(path, metadata_encoding="cp874")
         except UnicodeDecodeError:
             return zipfile.ZipFile(path)
-    except (zipfile.BadZipFile, NotImplementedError, ValueError) as error:
+    except (zipfile.BadZipFile, RuntimeError, ValueError) as error:
         raise DeliveryRejectedError("unreadable_zip", f"the zip's directory cannot be read: {error}") from error
 
 

@@ -15,8 +15,9 @@ from ingestion.contract import Contract, Version
 
 UTF8_BOM = b"\xef\xbb\xbf"
 DELIMITER = "|"
-MIN_THAI_SHARE = 0.9
-"""Of the letters that are not ASCII in a cp874 text of ours; Thai text without Thai letters is another encoding."""
+MAX_STRAY_MARKS = 0.5
+"""Share of Thai vowel signs and tone marks that may follow no Thai letter. In Thai none does; a text of another
+encoding, whose accented letters cp874 reads as such signs, has little else."""
 
 _BLANKS = " \t"
 _PADDED = (b" |", b"| ", b" \n", b"\n ", b"\t")
@@ -60,9 +61,9 @@ def _cp874_to_utf8(block: bytes) -> bytes:
     except UnicodeDecodeError as error:
         raise UndecodableError(f"byte {block[error.start]:#04x} is neither UTF-8 nor cp874") from error
     codes = np.frombuffer(text.encode("utf-32-le"), dtype=np.uint32)
-    foreign = codes[codes > 127]
-    thai = np.count_nonzero((foreign >= 0x0E00) & (foreign <= 0x0E7F))
-    if thai < MIN_THAI_SHARE * len(foreign):
+    is_mark = (codes == 0x0E31) | ((codes >= 0x0E34) & (codes <= 0x0E3A)) | ((codes >= 0x0E47) & (codes <= 0x0E4E))
+    follows_thai = np.concatenate(([False], (codes[:-1] >= 0x0E01) & (codes[:-1] <= 0x0E4E)))
+    if np.count_nonzero(is_mark & ~follows_thai) > MAX_STRAY_MARKS * np.count_nonzero(is_mark):
         raise UndecodableError("read as cp874 the text is not Thai")
     return text.encode("utf-8")
 

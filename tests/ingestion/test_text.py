@@ -117,7 +117,12 @@ def test_any_bytes_become_utf_8_or_an_error(block: bytes) -> None:
     assert decoded.count(b"\n") == block.count(b"\n")
 
 
-@given(st.text(alphabet="กขฃคฅฆงจฉชซฌญฎฏฐฑฒณดตถทธนบปผฝพฟภมยรลวศษสหฬอฮะาิีึืุูเแโใไ่้๊๋์ABC 012\n", max_size=200))
+WORDS = st.lists(
+    st.sampled_from(["ผู้ป่วยนอก", "น้ำ", "ฯลฯ", "ที่อยู่ ๑๒", "เก๋ไก๋", "ฤๅษี", "ABC", "012", " ", "\n"]), max_size=40
+)
+
+
+@given(WORDS.map("".join))
 @hypothesis_settings(deadline=None)
 def test_cp874_and_utf_8_of_one_text_are_one_text(words: str) -> None:
     words = f"การ {words}"  # Two letters alone may happen to be UTF-8 of something else.
@@ -293,3 +298,14 @@ def test_every_line_is_a_row_a_reject_or_blank(lines: list[str]) -> None:
             found = frame.row(kept.index(number), named=True)
             assert [found[name] for name in ("HOSPCODE", "REFERID", "CARETYPE")] == values
     assert len(kept) + len(set_aside) == sum(bool(line) for line in lines)
+
+
+@pytest.mark.parametrize("written", ["ราคา 50 บาท", "A\u00a0B", "“ผู้ป่วยนอก” – นัด", "น้ำตาลในเลือดสูง ที่นี่"])
+def test_cp874_with_few_or_no_thai_letters_is_read(written: str) -> None:
+    assert to_utf8(written.encode("cp874"))[0].decode() == written
+
+
+@pytest.mark.parametrize("written", ["café à l'hôtel, déjà vu", "Müller|Jürgen|Größe", "naïve façade"])
+def test_latin_text_is_not_read_as_thai(written: str) -> None:
+    with pytest.raises(UndecodableError):
+        to_utf8(written.encode("latin-1"))
