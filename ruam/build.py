@@ -12,6 +12,7 @@ import duckdb
 import polars as pl
 
 from ruam.dbt import Progress, run_dbt
+from ruam.errors import BusyError
 from ruam.files import locked
 from ruam.home import DataHome
 from ruam.settings import PROJECT, Settings
@@ -83,7 +84,7 @@ def last_build_id(home: DataHome) -> str:
     """Id of the last build that succeeded, or an empty text."""
     if not home.warehouse.exists():
         return ""
-    with duckdb.connect(str(home.warehouse), read_only=True) as connection:
+    with _open(home, read_only=True) as connection:
         if not _has_ledger(connection):
             return ""
         row = connection.execute(
@@ -96,11 +97,19 @@ def is_sound(home: DataHome) -> bool:
     """Whether the newest build that was begun also succeeded: only then may the warehouse be published."""
     if not home.warehouse.exists():
         return False
-    with duckdb.connect(str(home.warehouse), read_only=True) as connection:
+    with _open(home, read_only=True) as connection:
         if not _has_ledger(connection):
             return False
         row = connection.execute("select status from ruam.builds order by started_at desc limit 1").fetchone()
     return row is not None and row[0] == "succeeded"
+
+
+def _open(home: DataHome, *, read_only: bool) -> duckdb.DuckDBPyConnection:
+    """Raises `BusyError` when another process stands in the way: one writer, or many readers."""
+    try:
+        return duckdb.connect(str(home.warehouse), read_only=read_only)
+    except duckdb.IOException as error:
+        raise BusyError(f"{home.warehouse} is open in another process. Wait for it to end, then try again.") from error
 
 
 def _has_ledger(connection: duckdb.DuckDBPyConnection) -> bool:
@@ -127,7 +136,7 @@ def _inputs(home: DataHome, *, full_refresh: bool) -> tuple[Inputs, str | None]:
 def _ledger(home: DataHome) -> tuple[set[str], str | None, str | None]:
     if not home.warehouse.exists():
         return set(), None, None
-    with duckdb.connect(str(home.warehouse)) as connection:
+    with _open(home, read_only=False) as connection:
         connection.execute(_LEDGER)
         built = {row[0] for row in connection.execute("select batch from ruam.built_batches").fetchall()}
         row = connection.execute("""
@@ -176,7 +185,7 @@ def _digest(parts: Iterable[str]) -> str:
 
 def _record(home: DataHome, build_id: str, started: datetime, status: str, inputs: Inputs) -> None:
     finished = None if status == "running" else datetime.now(UTC).replace(tzinfo=None)
-    with duckdb.connect(str(home.warehouse)) as connection:
+    with _open(home, read_only=False) as connection:
         connection.execute(_LEDGER)
         connection.execute("begin")
         connection.execute(

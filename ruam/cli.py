@@ -29,11 +29,12 @@ from rich.progress import (
 )
 from rich.table import Table
 
-from ruam.errors import NothingAcceptedError, RuamError, SetupError, UsageError
+from ruam.errors import BusyError, NothingAcceptedError, RuamError, SetupError, UsageError
 from ruam.settings import Settings
 
 if TYPE_CHECKING:
     from ingestion.job import Report
+    from ruam.home import DataHome
 
 app = typer.Typer(
     help="Ruam (รวม): hospital extracts in, one national warehouse of patient visits, "
@@ -312,7 +313,6 @@ def status() -> None:
     import polars as pl
 
     from ingestion.landing import committed_batches, read_records
-    from ruam.build import is_sound, last_build_id
     from ruam.publish import current
 
     home = settings().data_home
@@ -343,16 +343,22 @@ def status() -> None:
     reasons = receipts.filter(pl.col("outcome") == "rejected").group_by("reason").len().sort("len", descending=True)
     for reason, n in reasons.iter_rows():
         console.print(f"  rejected: {n:,} × {reason}")
-    build_id = last_build_id(home)
-    sound = "" if not build_id or is_sound(home) else " [red](a later build failed or is running)[/]"
-    console.print(
-        f"Batches in the landing: {len(committed_batches(home.landing)):,}. "
-        f"Last good build: {build_id or 'none'}{sound}."
-    )
+    console.print(f"Batches in the landing: {len(committed_batches(home.landing)):,}. {_state_of_build(home)}")
     pointer = current(home)
     console.print(
         f"Published: {pointer['run_id']} at {pointer['published_at']}" if pointer else "Published: nothing yet."
     )
+
+
+def _state_of_build(home: DataHome) -> str:
+    from ruam.build import is_sound, last_build_id
+
+    try:
+        build_id, sound = last_build_id(home), is_sound(home)
+    except BusyError:
+        return "A build is running."
+    failed = " [red](a later build failed)[/]" if build_id and not sound else ""
+    return f"Last good build: {build_id or 'none'}{failed}."
 
 
 @app.command()
@@ -373,10 +379,11 @@ def main() -> None:
     """Entry point: errors a user can act on become one message and an exit code."""
     try:
         app()
-    except RuamError as error:
-        log.error("failed", extra={"error": type(error).__name__, "exit_code": error.exit_code})
+    except (RuamError, OSError) as error:
+        exit_code = error.exit_code if isinstance(error, RuamError) else 1
+        log.error("failed", extra={"error": type(error).__name__, "exit_code": exit_code})
         Console(stderr=True, highlight=False).print(f"[bold red]ruam:[/] {escape(str(error))}", soft_wrap=True)
-        sys.exit(error.exit_code)
+        sys.exit(exit_code)
 
 
 if __name__ == "__main__":

@@ -1,0 +1,72 @@
+"""What a build does around dbt: the ledger, and other processes."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import pytest
+
+from ruam.build import build, is_sound, last_build_id
+from ruam.errors import BuildError, BusyError
+from ruam.home import DataHome
+from ruam.settings import Settings
+from tests.warehouse.country import BATCHES, land, make_country
+
+_HOLD = "import duckdb, sys; c = duckdb.connect(sys.argv[1]); print('open', flush=True); sys.stdin.read()"
+
+
+@contextmanager
+def held_open(home: DataHome) -> Iterator[None]:
+    """Another process that writes the warehouse."""
+    with subprocess.Popen(  # noqa: S603 - our own interpreter
+        [sys.executable, "-c", _HOLD, str(home.warehouse)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    ) as process:
+        assert process.stdout
+        assert process.stdout.readline() == "open\n"
+        yield
+        process.communicate()
+
+
+@pytest.fixture(scope="module")
+def built(tmp_path_factory: pytest.TempPathFactory) -> Settings:
+    home = make_country(tmp_path_factory.mktemp("build"))
+    land(home, *BATCHES[:1])
+    settings = Settings(home=home.root)
+    assert build(settings).is_full_refresh
+    return settings
+
+
+def test_a_build_without_news_does_nothing(built: Settings) -> None:
+    assert build(built).skipped
+
+
+def test_while_another_process_writes_nothing_is_read(built: Settings) -> None:
+    with held_open(built.data_home):
+        with pytest.raises(BusyError, match=r"warehouse\.duckdb"):
+            last_build_id(built.data_home)
+        with pytest.raises(BusyError):
+            build(built, full_refresh=True)
+    assert is_sound(built.data_home)
+
+
+def test_a_failed_build_is_told_of_is_not_sound_and_is_made_good_by_the_next(
+    built: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    good = last_build_id(built.data_home)
+    land(built.data_home, *BATCHES[1:2])
+    with monkeypatch.context() as patched:
+        patched.setattr("ruam.build.run_dbt", _fail)
+        with pytest.raises(BuildError, match="a test failed"):
+            build(built)
+    assert not is_sound(built.data_home)
+    assert last_build_id(built.data_home) == good
+    again = build(built)
+    assert (again.skipped, again.is_full_refresh, again.n_batches) == (False, False, 1)
+    assert is_sound(built.data_home)
+
+
+def _fail(*_: object, **__: object) -> None:
+    raise BuildError("a test failed")
