@@ -204,9 +204,12 @@ def test_any_order_of_arrival_gives_the_same_warehouse(
     A copy under a later name that comes before its original makes the second build read everything.
     """
     zips = sorted((country.folder / "deliveries").glob("*.zip"), key=lambda path: path.name[-18:], reverse=True)
-    copies = set(country.truth("deliveries").filter(pl.col("outcome") == "duplicate")["file_name"])
     half = len(zips) // 2
-    first = [path for path in zips[:half] if copies_first or path.name not in copies]
+    duplicates = country.truth("deliveries").filter(pl.col("outcome") == "duplicate")
+    copies, originals = set(duplicates["file_name"]), set(duplicates["repeats"])
+    early = [path for path in zips if path.name in copies] if copies_first else []
+    waiting = originals if copies_first else copies
+    first = sorted({*early, *(path for path in zips[:half] if path.name not in waiting)})
     then = [path for path in zips if path not in first] + first[: half // 4]
     home = prepared_home(tmp_path / "home", country.folder)
     with_keys_of(country.home, home)
