@@ -37,11 +37,12 @@ def open_context() -> Context:
     words = Words(chosen_language())
     try:
         serving = current_serving(Settings().data_home.serving)
-        if serving is None:
-            st.header(words("state.empty_title"))
-            st.info(words("state.empty_text"), icon=":material/hourglass_empty:")
-            st.stop()
-        return Context(words, serving, reads.publication(serving))
+        publication = reads.publication(serving) if serving else None
+        if serving and publication:
+            return Context(words, serving, publication)
+        st.header(words("state.empty_title"))
+        st.info(words("state.empty_text"), icon=":material/hourglass_empty:")
+        st.stop()
     except ServingFileError as error:
         # The message names paths: it goes to the log, never to the page.
         LOGGER.error("serving file cannot be opened: %s", error)

@@ -51,7 +51,8 @@ class Publication(BaseModel):
         return moment.astimezone(THAILAND).date()
 
 
-def publication(serving: Serving) -> Publication:
+def publication(serving: Serving) -> Publication | None:
+    """None when it was published before the first visit came: there is nothing to date a figure by."""
     rows = fetch(
         serving,
         """
@@ -61,8 +62,11 @@ def publication(serving: Serving) -> Publication:
             cast(data_from as date) as data_from,
             cast(data_to as date) as data_to
         from publication
+        where data_to is not null
         """,
     )
+    if rows.is_empty():
+        return None
     return Publication.model_validate(rows.row(0, named=True))
 
 

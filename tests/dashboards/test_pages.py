@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import duckdb
 import pytest
 from streamlit.testing.v1 import AppTest
 
 import dashboards
+from tests.dashboards.serving_factory import write_serving
 
 APP = Path(dashboards.__file__).with_name("app.py")
 PAGES = ("overview", "utilization", "rollout")
@@ -75,6 +77,16 @@ def test_before_the_first_publication_pages_say_so(
     app = open_page(page, lang=language)
     assert ("ยังไม่มีข้อมูลเผยแพร่" if language == "th" else "Nothing has been published yet") in texts(app)
     assert not app.get("vega_lite_chart")
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_a_publication_without_any_visit_says_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, page: str) -> None:
+    with duckdb.connect(str(write_serving(tmp_path))) as connection:
+        connection.execute("update publication set data_from = null, data_to = null")
+    monkeypatch.setenv("RUAM_HOME", str(tmp_path))
+    app = open_page(page)
+    assert not app.exception
+    assert "ยังไม่มีข้อมูลเผยแพร่" in texts(app)
 
 
 def test_a_damaged_publication_is_told_without_paths(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
