@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import os
 import shutil
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
@@ -185,12 +185,16 @@ def ensure_schema_batch(landing: Path) -> None:
                 raise
 
 
-def read_records(landing: Path, table: str) -> pl.DataFrame:
-    """All rows of one kind of record (`RECORDS`) with `region` and `batch`, over the committed batches."""
+def read_records(landing: Path, table: str, only: Collection[str] | None = None) -> pl.DataFrame:
+    """All rows of one kind of record (`RECORDS`) with `region` and `batch`, over the committed batches.
+
+    `only` names the batches to read, by id.
+    """
+    batches = [path for path in committed_batches(landing) if only is None or path.name.removeprefix("batch=") in only]
     return pl.concat(
         [
             pl.DataFrame(schema=RECORDS[table] | {"region": pl.String(), "batch": pl.String()}),
-            *_read_each(committed_batches(landing), table),
+            *_read_each(batches, table),
         ]
     )
 

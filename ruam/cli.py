@@ -195,6 +195,7 @@ def _ingest(active: Settings, paths: list[Path]) -> Report:
     with bar("zips") as advance:
         report = land(active, paths, advance)
     _show_report(report)
+    _show_rejects(active.data_home, report.batches)
     counts = {
         outcome: report.count(outcome) for outcome in ("accepted", "accepted_with_rejects", "duplicate", "rejected")
     }
@@ -231,6 +232,29 @@ def _show_report(report: Report) -> None:
         console.print(f"  [red]{escape(one.file_name)}[/]: {one.reason}: {escape(one.detail or '')}", soft_wrap=True)
     if len(rejected) > 20:
         console.print(f"  and {len(rejected) - 20:,} more; `ruam status` shows them by region.")
+
+
+SHOWN_REJECTS = 5
+
+
+def _show_rejects(home: DataHome, batches: list[str]) -> None:
+    """The rows that were set aside, by rule, and where the first of them stand."""
+    from ingestion.checks import load_rules
+    from ingestion.landing import read_records
+
+    rejects = read_records(home.landing, "rejects", batches)
+    if rejects.is_empty():
+        return
+    console.print(f"{rejects.height:,} rows were set aside, all kept in rejects.parquet of their batch:")
+    for rule, n in rejects["rule"].value_counts(sort=True, name="n").iter_rows():
+        console.print(f"  {n:,} × {rule}: {load_rules()[rule].en}")
+    names = read_records(home.landing, "receipts", batches).select("delivery_id", "file_name").unique("delivery_id")
+    first = rejects.head(SHOWN_REJECTS).join(names, on="delivery_id", maintain_order="left")
+    for name, member, line, column, rule, value in first.select(
+        "file_name", "member", "source_line", "column_name", "rule", "masked_value"
+    ).iter_rows():
+        where = f"{name} › {member}, line {line}{f', {column}' if column else ''}"
+        console.print(f"  e.g. {escape(where)}: {rule}{f' ({escape(value)})' if value else ''}")
 
 
 @app.command()

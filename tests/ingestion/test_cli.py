@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import json
 import shutil
 import subprocess
@@ -9,9 +10,14 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
+import polars as pl
 import pytest
 import typer
 
+from identity.keys import Keys
+from identity.pseudonym import Pseudonymiser
+from ingestion.checks import Checker, load_rules
+from ingestion.contract import load_contracts
 from ingestion.landing import region_folder
 from ruam import cli
 from ruam.errors import RuamError
@@ -222,3 +228,38 @@ def test_the_program_is_installed_and_its_errors_are_one_message(tmp_path: Path)
     assert ended.returncode == 4
     assert ended.stderr.startswith("ruam:")
     assert "Traceback" not in ended.stderr
+
+
+def test_rejected_rows_are_named_by_file_line_column_and_rule(
+    command: Command, tmp_path: Path, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(cli, "console", cli.Console(width=200, highlight=False))
+    bad = text("SERVICE", row("SERVICE"), row("SERVICE", SEQ="2", DATE_SERV="25670101"))
+    make_zip(tmp_path / zip_name(), {"SERVICE.txt": bad})
+    assert command("ingest", tmp_path / zip_name()) == 0
+    shown = capfd.readouterr().out
+    assert "1 × be_year: The year is of the Buddhist Era" in shown
+    assert f"{zip_name()} › SERVICE.txt, line 3, DATE_SERV: be_year (25670101)" in shown
+
+
+def test_every_rule_that_ingestion_names_is_in_the_catalogue() -> None:
+    named = set()
+    for path in (PROJECT / "ingestion").glob("*.py"):
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.Constant) and isinstance(node.value, str):
+                named.add(node.value)
+    unused = {rule for rule in load_rules() if rule not in named}
+    assert not unused, "a rule that nothing checks"
+    emitted = {*checker_rules(), "undecodable", "wrong_columns", "nul_byte", "unknown_layout", "unknown_sender"}
+    assert emitted <= set(load_rules())
+
+
+def checker_rules() -> set[str]:
+    """Codes of every finding that the checks of all 52 files can make."""
+    keys = Keys(b"k" * 32, b"l" * 32)
+    rules = set()
+    for contract in load_contracts().values():
+        checker = Checker(contract, pl.Series(["00001"]), Pseudonymiser(keys))
+        columns = list(contract.columns)
+        rules |= {finding.rule for finding in [*checker._row_findings(columns), *checker._value_findings(columns)]}
+    return rules
