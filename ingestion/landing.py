@@ -18,8 +18,9 @@ from polars.interchange import CompatLevel
 from ingestion.checks import landing_schema
 from ingestion.contract import Contract, load_contracts
 from ruam.files import sync_file, sync_folder
+from ruam.geography import UNKNOWN_REGION
 
-NO_REGION = "00"
+NO_REGION = UNKNOWN_REGION
 """Where receipts of deliveries go that belong to no known facility, and the schema batch."""
 
 RECEIPTS = {

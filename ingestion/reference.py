@@ -10,6 +10,7 @@ from pathlib import Path
 
 import polars as pl
 
+from ingestion.delivery import BUDDHIST_ERA_FROM
 from ingestion.landing import utc_now
 from ingestion.text import UTF8_BOM, UndecodableError, to_utf8
 from ruam.errors import SetupError, UsageError
@@ -190,12 +191,12 @@ def _date(name: str) -> pl.Expr:
     """A date of either era, as `YYYY-MM-DD` or `YYYYMMDD`; the registry has both."""
     digits = pl.col(name).str.slice(0, 10).str.replace_all("[^0-9]", "")
     year = digits.str.slice(0, 4).cast(pl.Int32, strict=False)
-    common = pl.when(year >= 2400).then(year - 543).otherwise(year).cast(pl.String)
+    common = pl.when(year >= BUDDHIST_ERA_FROM).then(year - 543).otherwise(year).cast(pl.String)
     return (common + digits.str.slice(4)).str.to_date("%Y%m%d", strict=False).alias(name)
 
 
 def _is_buddhist(dates: pl.Series) -> pl.Series:
-    return dates.str.slice(0, 4).cast(pl.Int32, strict=False) >= 2400
+    return dates.str.slice(0, 4).cast(pl.Int32, strict=False) >= BUDDHIST_ERA_FROM
 
 
 def _count(found: pl.Series | int, words: str) -> list[str]:

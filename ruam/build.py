@@ -38,10 +38,6 @@ class Inputs:
     project_digest: str
     is_full_refresh: bool
 
-    @property
-    def is_empty(self) -> bool:
-        return not self.new and not self.is_full_refresh
-
 
 @dataclass(frozen=True)
 class Built:

@@ -337,6 +337,7 @@ def status() -> None:
     import polars as pl
 
     from ingestion.landing import committed_batches, read_records
+    from ruam.geography import UNKNOWN_REGION
     from ruam.publish import current
 
     home = settings().data_home
@@ -361,7 +362,7 @@ def status() -> None:
         pl.col("received_at").max(),
     )
     for row in by_region.sort("region").iter_rows():
-        label = "unknown" if row[0] == "00" else row[0]
+        label = "unknown" if row[0] == UNKNOWN_REGION else row[0]
         table.add_row(label, *(f"{number:,}" for number in row[1:7]), f"{row[7]:%Y-%m-%d %H:%M}")
     console.print(table if receipts.height else "Nothing was delivered yet.")
     reasons = receipts.filter(pl.col("outcome") == "rejected").group_by("reason").len().sort("len", descending=True)

@@ -23,7 +23,6 @@ from dashboards.queries.figures import Figure
 from dashboards.queries.reads import NATION, Area, Period
 
 CARDS_IN_A_ROW = 3
-TILE_COLUMNS = ("tile_row", "tile_column", "label", "value", "shown", "coverage", "is_comparable")
 SMALLEST_COVERAGE = 0.5
 """Of facilities that reported: below it a figure says more of reporting than of care, and is not coloured."""
 
@@ -101,7 +100,7 @@ def tiles(context: Context, figure: Figure, period: Period) -> None:
     rows = with_values(words, figure, reads.figure_by_region(context.serving, figure, period))
     coverage = [
         (reported or 0) / expected if expected else 0.0
-        for reported, expected in rows.select("n_facilities_reported", "n_facilities_expected").iter_rows()
+        for reported, expected in rows.select("n_reports_received", "n_reports_expected").iter_rows()
     ]
     rows = rows.with_columns(
         texts("label", [region_label(words, code, short=True) for code in rows["area_code"]]),

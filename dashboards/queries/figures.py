@@ -57,8 +57,8 @@ COMPLETENESS = Figure(
     Unit.PERCENT,
     1,
     "agg_completeness",
-    "n_facilities_reported",
-    "n_facilities_expected",
+    "n_reports_received",
+    "n_reports_expected",
     controlled=False,
 )
 

@@ -125,11 +125,11 @@ def members(serving: Serving, dimension: str) -> pl.DataFrame:
 
 
 def completeness(serving: Serving, area: Area, period: Period) -> tuple[int, int] | None:
-    """Facilities that reported and facilities expected; None when nothing is published for the area."""
+    """Monthly reports of facilities received and expected; None when nothing is published for the area."""
     rows = fetch(
         serving,
         """
-        select n_facilities_reported, n_facilities_expected
+        select n_reports_received, n_reports_expected
         from agg_completeness
         where area_level = $area_level and area_code = $area_code
             and period_type = $period_type and period_start = $period_start
@@ -194,8 +194,8 @@ def figure_by_month(serving: Serving, figure: Figure, area: Area) -> pl.DataFram
 def figure_by_region(serving: Serving, figure: Figure, period: Period) -> pl.DataFrame:
     """One row for every region with a tile.
 
-    area_code, name_th, name_en, tile_row, tile_column, the two counts, n_facilities_reported,
-    n_facilities_expected.
+    area_code, name_th, name_en, tile_row, tile_column, the two counts, n_reports_received,
+    n_reports_expected.
     """
     return fetch(
         serving,
@@ -203,7 +203,7 @@ def figure_by_region(serving: Serving, figure: Figure, period: Period) -> pl.Dat
         with counts as {_counts(figure)}
         select
             areas.area_code, areas.name_th, areas.name_en, areas.tile_row, areas.tile_column, {_COUNTS},
-            completeness.n_facilities_reported, completeness.n_facilities_expected
+            completeness.n_reports_received, completeness.n_reports_expected
         from dim_areas as areas
         left join counts
             on counts.area_level = areas.area_level

@@ -17,7 +17,6 @@ UNKNOWN_CODES = ("59999", "59998", "59997")
 PRIMARY = ("18", "21")
 COMMUNITY = ("07",)
 GENERAL = ("05", "06", "11", "12")
-HOSPITALS = (*COMMUNITY, *GENERAL, "15")
 TRANSFERRED_SHARE = 0.433
 """Of the sub-district hospitals, moved to provincial administrations by mid-2024 [COV6655]."""
 BANGKOK_TYPES = ("12", "21", "15", "11", "21", "15", "21", "12", "15", "21")

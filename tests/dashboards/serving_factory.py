@@ -234,7 +234,7 @@ def completeness_rows() -> Iterator[dict[str, object]]:
             yield {
                 "period_type": period.kind, "period_start": period.start, "period_end": period.end,
                 "area_level": place.level, "area_code": place.code,
-                "n_facilities_expected": expected, "n_facilities_reported": round(expected * share),
+                "n_reports_expected": expected, "n_reports_received": round(expected * share),
             }  # fmt: skip
 
 

@@ -111,7 +111,7 @@ def test_a_silent_area_has_no_row_and_completeness_says_so(warehouse: Warehouse)
     assert one(warehouse, silent) == (0,)
     expected = one(
         warehouse,
-        "select n_facilities_expected, n_facilities_reported from agg_completeness "
+        "select n_reports_expected, n_reports_received from agg_completeness "
         "where area_level = 'region' and area_code = '13' and period_type = 'month' and period_start = '2025-01-01'",
     )
     assert expected == (1, 0)
@@ -120,10 +120,27 @@ def test_a_silent_area_has_no_row_and_completeness_says_so(warehouse: Warehouse)
     )
 
 
+def test_a_year_of_which_few_months_came_is_not_complete(warehouse: Warehouse) -> None:
+    """Each month of the year up to the newest with data was due, whether or not anybody had begun to send."""
+    n_months, expected, received = one(
+        warehouse,
+        "select (select count(distinct month_start) from bridge_months_periods where period_type = 'last_12_months'), "
+        "n_reports_expected, n_reports_received from agg_completeness "
+        "where area_code = '54' and period_type = 'last_12_months'",
+    )
+    monthly = one(
+        warehouse,
+        "select sum(n_reports_received), max(n_reports_expected) from agg_completeness "
+        "where area_code = '54' and period_type = 'month'",
+    )
+    assert (n_months, expected, received) == (12, 12 * monthly[1], monthly[0])
+    assert received < expected
+
+
 def test_reported_facilities_are_those_expected_to_send(warehouse: Warehouse) -> None:
     counts = one(
         warehouse,
-        "select n_facilities_expected, n_facilities_reported from agg_completeness "
+        "select n_reports_expected, n_reports_received from agg_completeness "
         "where area_code = '54' and period_type = 'month' and period_start = '2025-01-01'",
     )
     assert counts == (2, 2)

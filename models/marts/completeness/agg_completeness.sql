@@ -6,7 +6,8 @@ with expected as (
     where is_expected_to_send
 ),
 
-reported as (
+-- A report is one month of one facility.
+received as (
     select distinct
         hospcode,
         service_month
@@ -17,14 +18,35 @@ months as (
     select distinct month_start
     from {{ ref('dim_dates') }}
     where
-        month_start >= (select min(service_month) from reported)
-        and month_start <= (select max(service_month) from reported)
+        month_start >= (select min(service_month) from received)
+        and month_start <= (select max(service_month) from received)
 ),
 
+touched_periods as (
+    select distinct
+        bridge.period_type,
+        bridge.period_start
+    from {{ ref('bridge_months_periods') }} as bridge
+    inner join months on bridge.month_start = months.month_start
+),
+
+-- All months of a period up to the newest with data: those before the first delivery were expected too.
 periods as (
     select bridge.*
     from {{ ref('bridge_months_periods') }} as bridge
-    inner join months on bridge.month_start = months.month_start
+    inner join touched_periods
+        on bridge.period_type = touched_periods.period_type and bridge.period_start = touched_periods.period_start
+    where bridge.month_start <= (select max(month_start) from months)
+),
+
+lengths as (
+    select
+        period_type,
+        period_start,
+        period_end,
+        count(*) as n_months
+    from periods
+    group by period_type, period_start, period_end
 ),
 
 areas as (
@@ -35,35 +57,35 @@ expected_by_area as (
     select
         areas.area_level,
         areas.area_code,
-        count(expected.hospcode) as n_facilities_expected
+        count(expected.hospcode) as n_facilities
     from areas
     left join expected on areas.province_code = expected.province_code
     group by areas.area_level, areas.area_code
 ),
 
-reported_by_area as (
+received_by_area as (
     select
         periods.period_type,
         periods.period_start,
         areas.area_level,
         areas.area_code,
-        count(distinct reported.hospcode) as n_facilities_reported
-    from reported
-    inner join expected on reported.hospcode = expected.hospcode
-    inner join periods on reported.service_month = periods.month_start
+        count(*) as n_reports_received
+    from received
+    inner join expected on received.hospcode = expected.hospcode
+    inner join periods on received.service_month = periods.month_start
     inner join areas on expected.province_code = areas.province_code
     group by periods.period_type, periods.period_start, areas.area_level, areas.area_code
 ),
 
 cells as (
-    select distinct
-        periods.period_type,
-        periods.period_start,
-        periods.period_end,
+    select
+        lengths.period_type,
+        lengths.period_start,
+        lengths.period_end,
         expected_by_area.area_level,
         expected_by_area.area_code,
-        expected_by_area.n_facilities_expected
-    from periods
+        expected_by_area.n_facilities * lengths.n_months as n_reports_expected
+    from lengths
     cross join expected_by_area
 )
 
@@ -73,12 +95,12 @@ select
     cells.period_end,
     cells.area_level,
     cells.area_code,
-    cast(cells.n_facilities_expected as integer) as n_facilities_expected,
-    cast(coalesce(reported_by_area.n_facilities_reported, 0) as integer) as n_facilities_reported
+    cast(cells.n_reports_expected as integer) as n_reports_expected,
+    cast(coalesce(received_by_area.n_reports_received, 0) as integer) as n_reports_received
 from cells
-left join reported_by_area
+left join received_by_area
     on
-        cells.period_type = reported_by_area.period_type
-        and cells.period_start = reported_by_area.period_start
-        and cells.area_level = reported_by_area.area_level
-        and cells.area_code = reported_by_area.area_code
+        cells.period_type = received_by_area.period_type
+        and cells.period_start = received_by_area.period_start
+        and cells.area_level = received_by_area.area_level
+        and cells.area_code = received_by_area.area_code
