@@ -30,7 +30,7 @@ from rich.console import Console
 from rich.table import Table
 
 from identity.keys import create_keys
-from ingestion.delivery import file_of
+from ingestion.feed import STANDARD, load_feeds
 from ingestion.job import find_zips, ingest
 from ingestion.reference import load
 from ingestion.synthetic import generate
@@ -78,7 +78,7 @@ def extract(deliveries: Path, out: Path) -> None:
             continue
         with zipfile.ZipFile(path) as opened:
             for info in opened.infolist():
-                file = file_of(info.filename)
+                file = load_feeds()[STANDARD].table_of(info.filename)
                 if file:
                     text, _ = to_utf8(opened.read(info).removeprefix(UTF8_BOM))
                     target = out / file / f"{path.stem}.txt"

@@ -53,6 +53,15 @@ class Pseudonymiser:
             pl.col("made").alias(f"{name}_pseudonym"), pl.col("class").alias(f"{name}_class")
         )
 
+    def stand_ins(self, numbers: pl.Series) -> pl.Series:
+        """`local_number` for every value that is not empty, once for each distinct one."""
+        distinct = numbers.drop_nulls().unique()
+        made = pl.DataFrame(
+            {"sent": distinct, "made": pl.Series([self.local_number(number) for number in distinct], dtype=pl.String)},
+            schema={"sent": pl.String, "made": pl.String},
+        )
+        return pl.DataFrame({"sent": numbers}).join(made, on="sent", how="left", maintain_order="left")["made"]
+
     def local_numbers(self, numbers: pl.Series) -> pl.Series:
         """`local_number` for each value that is a valid citizen number, null for the others."""
         return _by_number(numbers, self.local_number)["made"]

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import multiprocessing
 from collections import defaultdict
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from datetime import date, datetime, timedelta
-from functools import cache
+from functools import lru_cache
 from pathlib import Path
 
 import numpy as np
@@ -17,10 +18,12 @@ from identity.keys import Keys
 from identity.pseudonym import Pseudonymiser
 from ingestion import checks
 from ingestion.checks import Checked, Checker, Level
-from ingestion.contract import load_contracts
 from ingestion.delivery import DeliveryRejectedError, DeliveryZip, Member
+from ingestion.feed import STANDARD, Feed, load_feeds
 from ingestion.landing import RECEIPT_FILES, RECEIPT_RULES, RECEIPTS, BatchWriter
-from ingestion.text import UTF8_BOM, Block, Header, read_header, read_lines, split_cells, to_utf8
+from ingestion.mapping import Lookups, Routed, routed
+from ingestion.readers import Description, Rows, delimited_blocks, read_member, rejected_frame
+from ingestion.text import Block, Header, split_cells
 from ruam.errors import BusyError
 from ruam.settings import ZipLimits
 
@@ -45,6 +48,8 @@ class Delivery:
     sent_at: datetime | None
     received_at: datetime
     n_bytes: int
+    feed: str | None = None
+    """The feed that the name announces, if any."""
 
     @property
     def not_after(self) -> date:
@@ -70,21 +75,29 @@ class Outcome:
 Rejection = tuple[str, str, str | None]
 """A rejected delivery's id, name and reason."""
 
+Registry = tuple[tuple[str, str], ...]
+"""Every facility's HOSPCODE and its health region."""
+
 
 @dataclass
 class _FileCount:
-    """Receipt of one file of one delivery."""
+    """Receipt of one member and one file of the standard that its rows became.
 
+    `first_line` is what was added to the member's own line numbers, so that the rows of several members of one file
+    still differ; `n_out_of_scope` rows of the member have no place in the standard and are no rows of the file.
+    """
+
+    delivery: int
+    file: str
     member: str
-    layout: str
-    header: bool
-    missing: list[str]
-    unknown: list[str]
-    encodings: set[str] = field(default_factory=set)
+    feed: str
+    description: Description
+    first_line: int = 0
     n_rows: int = 0
     n_landed: int = 0
     n_rejected: int = 0
     n_flagged: int = 0
+    n_out_of_scope: int = 0
 
 
 _Shape = tuple[str, tuple[tuple[str, int], ...], int]
@@ -97,84 +110,132 @@ class _Waiting:
 
     texts: list[bytes] = field(default_factory=list)
     lines: list[npt.NDArray[np.int32]] = field(default_factory=list)
-    deliveries: list[npt.NDArray[np.int32]] = field(default_factory=list)
+    slots: list[npt.NDArray[np.int32]] = field(default_factory=list)
     n_rows: int = 0
 
 
-@cache
-def _checkers(hospcodes: tuple[str, ...], keys: Keys) -> dict[str, Checker]:
-    registry, pseudonymiser = pl.Series(hospcodes, dtype=pl.String), Pseudonymiser(keys)
-    return {name: Checker(contract, registry, pseudonymiser) for name, contract in load_contracts().items()}
+@lru_cache(maxsize=4)
+def _checkers(registry: Registry, region: str, keys: Keys) -> dict[tuple[str, str], Checker]:
+    """Checker by feed and file."""
+    codes = pl.Series([code for code, _ in registry], dtype=pl.String)
+    in_region = pl.Series([code for code, its_region in registry if its_region == region], dtype=pl.String)
+    pseudonymiser = Pseudonymiser(keys)
+    checkers = {}
+    for feed in load_feeds().values():
+        files = feed.tables if feed.feed == STANDARD else {route.file for route in feed.routes}
+        for file in files:
+            allowed = in_region if feed.rows_of == "region" else None
+            checkers[feed.feed, file] = Checker(feed.contract(file), codes, pseudonymiser, allowed)
+    return checkers
 
 
 class _Batch:
-    """Collects rows over deliveries, checks them in large frames, and keeps the counts for the receipts."""
+    """Collects rows over deliveries, checks them in large frames, and keeps the counts for the receipts.
 
-    def __init__(self, writer: BatchWriter, checkers: dict[str, Checker], deliveries: list[Delivery]) -> None:
+    A row bears its *slot*: the place in `counts` of the member and file that it is counted under.
+    """
+
+    def __init__(
+        self,
+        writer: BatchWriter,
+        checkers: dict[tuple[str, str], Checker],
+        deliveries: list[Delivery],
+        pseudonymiser: Pseudonymiser,
+    ) -> None:
         self._writer = writer
         self._checkers = checkers
         self._deliveries = deliveries
-        self._ids = pl.Series("delivery_id", [delivery.delivery_id for delivery in deliveries])
-        self._senders = pl.Series(checks.SENDER, [delivery.hospcode for delivery in deliveries])
-        self._limits = pl.Series(checks.NOT_AFTER, [delivery.not_after for delivery in deliveries])
+        self._pseudonymiser = pseudonymiser
         self._waiting: dict[_Shape, _Waiting] = defaultdict(_Waiting)
         self._waiting_bytes = 0
-        self._rows: dict[tuple[str, tuple[str, ...]], list[pl.DataFrame]] = defaultdict(list)
-        self.files: dict[tuple[int, str], _FileCount] = {}
-        self.rules: dict[tuple[int, str, str, str, str], int] = defaultdict(int)
+        self._rows: dict[tuple[str, str, tuple[str, ...]], list[pl.DataFrame]] = defaultdict(list)
+        self.counts: list[_FileCount] = []
+        self.rules: dict[tuple[int, str, str, str], int] = defaultdict(int)
+        """Rows by slot, rule, column and level."""
 
     def take(self, index: int, opened: DeliveryZip) -> None:
-        for member in opened.members:
-            self._take_member(index, opened, member)
+        if opened.feed.feed == STANDARD:
+            for member in opened.members:
+                self._take_member(index, opened, member)
+        else:
+            self._take_mapped(index, opened)
+
+    def _open_slot(self, count: _FileCount) -> int:
+        self.counts.append(count)
+        return len(self.counts) - 1
 
     def _take_member(self, index: int, opened: DeliveryZip, member: Member) -> None:
-        contract = self._checkers[member.file].contract
-        header: Header | None = None
-        count = _FileCount(member.name, "empty", header=False, missing=[], unknown=[])
-        self.files[index, member.file] = count
-        line, begun = 1, False
-        for block in opened.blocks(member):
-            if not begun:
-                text = block.removeprefix(UTF8_BOM)
-                block = text.lstrip(b"\n")
-                line += len(text) - len(block)
-                if not block:
-                    continue
-                begun = True
-                header = read_header(_first_line(block), contract)
-                if header:
-                    count.layout, count.header = header.layout, header.is_header
-                    count.missing, count.unknown = header.missing, header.unknown
-                    if header.is_header:
-                        block, line = block[block.index(b"\n") + 1 :], line + 1
-            if header is None:
-                self._reject_all(index, member, block, line, "unknown_layout")
-            elif block:
-                lines = read_lines(block, header, line)
-                count.encodings.add(lines.encoding)
-                self._add(index, member, header, lines)
-            line += block.count(b"\n")
+        """A file of the standard: lines of many deliveries wait until there are enough to be split together."""
+        count = _FileCount(index, member.table, member.name, STANDARD, Description())
+        slot = self._open_slot(count)
+        contract = self._checkers[STANDARD, member.table].contract
+        for header, block in delimited_blocks(opened.blocks(member), contract, count.description):
+            self._set_aside(slot, rejected_frame(block))
+            if header and len(block.lines):
+                self._wait(slot, member.table, header, block)
 
-    def _reject_all(self, index: int, member: Member, block: bytes, line: int, rule: str) -> None:
-        lines = [line + offset for offset, text in enumerate(block.split(b"\n")) if text.strip()]
-        frame = pl.DataFrame({"source_line": pl.Series(lines, dtype=pl.Int32)})
-        self._set_aside(index, member.file, frame.with_columns(pl.lit(rule).alias("rule")))
+    def _take_mapped(self, index: int, opened: DeliveryZip) -> None:
+        """A delivery of another feed: table after table, so that each finds those it looks up."""
+        feed, lookups = opened.feed, Lookups()
+        for table in feed.order():
+            wanted, kept = feed.looked_up(table), []
+            first_line = 0
+            for member in (one for one in opened.members if one.table == table):
+                last_line = 0
+                for rows in self._take_table(index, opened, member, lookups, first_line):
+                    last_line = max(last_line, _last(rows.frame), _last(rows.rejected))
+                    if wanted:
+                        kept.append(rows.frame)
+                first_line += last_line
+            lookups.add(table, wanted, kept)
+        self.finish()
 
-    def _set_aside(self, index: int, file: str, lines: pl.DataFrame) -> None:
-        """Rows rejected before they had columns."""
+    def _take_table(
+        self, index: int, opened: DeliveryZip, member: Member, lookups: Lookups, first_line: int
+    ) -> Iterator[Rows]:
+        """Collect what one member's rows become, and yield the rows themselves."""
+        feed, sender, description = opened.feed, self._deliveries[index].hospcode, Description()
+        slots = {
+            file: self._open_slot(_FileCount(index, file, member.name, feed.feed, description, first_line))
+            for file in feed.files_of(member.table)
+        }
+        main = next(iter(slots.values()))
+        for rows in read_member(opened.blocks(member), member.name, feed.tables[member.table], description):
+            self._set_aside(main, rows.rejected)
+            results, n_left = routed(feed, member.table, rows.frame, lookups, sender, self._pseudonymiser)
+            self.counts[main].n_out_of_scope += n_left
+            for result in results:
+                self._collect_mapped(feed, slots[result.file], result)
+            yield rows
+        for name, n in description.unknown_fields.items():
+            self.rules[main, "unknown_field", name, Level.WARNING] += n
+
+    def _collect_mapped(self, feed: Feed, slot: int, result: Routed) -> None:
+        count = self.counts[slot]
+        count.n_rows += result.frame.height
+        frame = result.frame.select(
+            *sorted(name for name in result.frame.columns if name != "source_line"),
+            (pl.col("source_line") + count.first_line).cast(pl.Int32),
+            pl.lit(slot, pl.Int32).alias(checks.SLOT),
+        )
+        self._collect(feed.feed, result.file, frame)
+
+    def _set_aside(self, slot: int, lines: pl.DataFrame) -> None:
+        """Rows (`source_line, rule`) rejected before they had columns."""
         if lines.is_empty():
             return
-        delivery, count = self._deliveries[index], self.files[index, file]
+        count = self.counts[slot]
+        delivery = self._deliveries[count.delivery]
         count.n_rows += lines.height
         count.n_rejected += lines.height
         for rule, n in lines["rule"].value_counts().iter_rows():
-            self.rules[index, file, rule, "", Level.ROW] += n
+            self.rules[slot, rule, "", Level.ROW] += n
         self._writer.append(
             "rejects",
             lines.select(
                 pl.lit(delivery.delivery_id).alias("delivery_id"),
                 pl.lit(delivery.hospcode).alias("hospcode"),
-                pl.lit(file).alias("file"),
+                pl.lit(count.file).alias("file"),
                 pl.lit(count.member).alias("member"),
                 "source_line",
                 pl.lit(None, pl.String).alias("column_name"),
@@ -183,21 +244,13 @@ class _Batch:
             ),
         )
 
-    def _add(self, index: int, member: Member, header: Header, block: Block) -> None:
-        if block.rejected:
-            lines = {
-                "source_line": pl.Series([line.line for line in block.rejected], dtype=pl.Int32),
-                "rule": [line.rule for line in block.rejected],
-            }
-            self._set_aside(index, member.file, pl.DataFrame(lines))
-        if not len(block.lines):
-            return
-        self.files[index, member.file].n_rows += len(block.lines)
-        key = (member.file, tuple(header.positions.items()), header.n_cells)
+    def _wait(self, slot: int, file: str, header: Header, block: Block) -> None:
+        self.counts[slot].n_rows += len(block.lines)
+        key = (file, tuple(header.positions.items()), header.n_cells)
         waiting = self._waiting[key]
         waiting.texts.append(block.text)
         waiting.lines.append(block.lines)
-        waiting.deliveries.append(np.full(len(block.lines), index, np.int32))
+        waiting.slots.append(np.full(len(block.lines), slot, np.int32))
         waiting.n_rows += len(block.lines)
         self._waiting_bytes += len(block.text)
         if self._waiting_bytes >= WAITING_BYTES:
@@ -215,80 +268,82 @@ class _Batch:
         frame = frame.select(
             *sorted(frame.columns),
             pl.Series("source_line", np.concatenate(waiting.lines)),
-            pl.Series(checks.DELIVERY, np.concatenate(waiting.deliveries)),
+            pl.Series(checks.SLOT, np.concatenate(waiting.slots)),
         )
-        rows = self._rows[file, tuple(frame.columns)]
+        self._collect(STANDARD, file, frame)
+
+    def _collect(self, feed: str, file: str, frame: pl.DataFrame) -> None:
+        key = (feed, file, tuple(frame.columns))
+        rows = self._rows[key]
         rows.append(frame)
         if sum(one.height for one in rows) >= FLUSH_ROWS:
-            self._check(file, pl.concat(self._rows.pop((file, tuple(frame.columns)))))
+            self._check(feed, file, pl.concat(self._rows.pop(key)))
 
-    def _check(self, file: str, raw: pl.DataFrame) -> None:
-        index = raw[checks.DELIVERY]
-        raw = raw.with_columns(self._senders.gather(index), self._limits.gather(index))
-        checked = self._checkers[file].check(raw)
+    def _check(self, feed: str, file: str, raw: pl.DataFrame) -> None:
+        of_slot = [self._deliveries[count.delivery] for count in self.counts]
+        slots = raw[checks.SLOT]
+        senders = pl.Series(checks.SENDER, [delivery.hospcode for delivery in of_slot])
+        limits = pl.Series(checks.NOT_AFTER, [delivery.not_after for delivery in of_slot])
+        checker = self._checkers[feed, file]
+        checked = checker.check(raw.with_columns(senders.gather(slots), limits.gather(slots)))
         if checked.landed.height + checked.rejected.height != raw.height:
             raise RuntimeError(
                 f"{file}: {raw.height} rows came, {checked.landed.height} + {checked.rejected.height} left"
             )
-        self._count(file, checked)
-        landed = checked.landed.with_columns(self._ids.gather(checked.landed[checks.DELIVERY]))
-        contract = self._checkers[file].contract
-        self._writer.append(contract.table, landed.select(*checks.landing_schema(contract)))
+        self._count(checked)
+        ids = pl.Series("delivery_id", [delivery.delivery_id for delivery in of_slot])
+        landed = checked.landed.with_columns(ids.gather(checked.landed[checks.SLOT]))
+        self._writer.append(checker.contract.table, landed.select(*checks.landing_schema(checker.contract)))
         if not checked.rejected.is_empty():
             self._writer.append("rejects", self._reject_records(file, checked.rejected))
 
     def _reject_records(self, file: str, rejected: pl.DataFrame) -> pl.DataFrame:
-        deliveries = pl.DataFrame(
-            [(i, d.delivery_id, d.hospcode, self._member(i, file)) for i, d in enumerate(self._deliveries)],
-            schema={
-                checks.DELIVERY: pl.Int32,
-                "delivery_id": pl.String,
-                "hospcode": pl.String,
-                "member": pl.String,
-            },
-            orient="row",
+        """Rejects bear the member's own line."""
+        slots = rejected[checks.SLOT].unique().sort()
+        counts = [self.counts[slot] for slot in slots]
+        origins = pl.DataFrame(
+            {
+                checks.SLOT: slots,
+                "delivery_id": [self._deliveries[count.delivery].delivery_id for count in counts],
+                "hospcode": [self._deliveries[count.delivery].hospcode for count in counts],
+                "member": [count.member for count in counts],
+                "first_line": pl.Series([count.first_line for count in counts], dtype=pl.Int32),
+            }
         )
-        return rejected.join(deliveries, on=checks.DELIVERY).select(
+        return rejected.join(origins, on=checks.SLOT).select(
             "delivery_id",
             "hospcode",
             pl.lit(file).alias("file"),
             "member",
-            "source_line",
+            pl.col("source_line") - pl.col("first_line"),
             "column_name",
             "rule",
             "masked_value",
         )
 
-    def _member(self, index: int, file: str) -> str | None:
-        count = self.files.get((index, file))
-        return count.member if count else None
-
-    def _count(self, file: str, checked: Checked) -> None:
-        landed = checked.landed.group_by(checks.DELIVERY).agg(pl.len(), pl.col("row_flags").count().alias("flagged"))
-        for index, n, flagged in landed.iter_rows():
-            self.files[index, file].n_landed += n
-            self.files[index, file].n_flagged += flagged
-        for index, n in checked.rejected.group_by(checks.DELIVERY).agg(pl.len()).iter_rows():
-            self.files[index, file].n_rejected += n
-        for index, rule, column, level, n in checked.findings.iter_rows():
-            self.rules[index, file, rule, column, level] += n
+    def _count(self, checked: Checked) -> None:
+        landed = checked.landed.group_by(checks.SLOT).agg(pl.len(), pl.col("row_flags").count().alias("flagged"))
+        for slot, n, flagged in landed.iter_rows():
+            self.counts[slot].n_landed += n
+            self.counts[slot].n_flagged += flagged
+        for slot, n in checked.rejected.group_by(checks.SLOT).agg(pl.len()).iter_rows():
+            self.counts[slot].n_rejected += n
+        for slot, rule, column, level, n in checked.findings.iter_rows():
+            self.rules[slot, rule, column, level] += n
 
     def finish(self) -> None:
         """Check all that waits."""
         for shape in list(self._waiting):
             self._split(shape)
         while self._rows:
-            (file, _), frames = self._rows.popitem()
-            self._check(file, pl.concat(frames))
+            (feed, file, _), frames = self._rows.popitem()
+            self._check(feed, file, pl.concat(frames))
         self._waiting_bytes = 0
 
 
-def _first_line(block: bytes) -> str:
-    line = block[: block.index(b"\n")]
-    try:
-        return to_utf8(line)[0].decode("utf-8")
-    except ValueError:
-        return line.decode("ascii", errors="replace")
+def _last(rows: pl.DataFrame) -> int:
+    """The greatest line among the rows, 0 when there are none."""
+    return int(rows.select(pl.col("source_line").max().fill_null(0)).item())
 
 
 def land_batch(
@@ -296,7 +351,7 @@ def land_batch(
     region: str,
     batch: str,
     deliveries: list[Delivery],
-    hospcodes: tuple[str, ...],
+    registry: Registry,
     keys: Keys,
     limits: ZipLimits,
     known_rejections: frozenset[Rejection] = frozenset(),
@@ -307,11 +362,11 @@ def land_batch(
     not recorded again, and a batch of them alone is not committed.
     """
     with BatchWriter(landing, region, batch) as writer:
-        work = _Batch(writer, _checkers(hospcodes, keys), deliveries)
+        work = _Batch(writer, _checkers(registry, region, keys), deliveries, Pseudonymiser(keys))
         rejected: dict[int, DeliveryRejectedError] = {}
         for index, delivery in enumerate(deliveries):
             try:
-                with DeliveryZip(delivery.path, limits) as opened:
+                with DeliveryZip(delivery.path, limits, delivery.feed) as opened:
                     work.take(index, opened)
             except DeliveryRejectedError as error:
                 rejected[index] = error
@@ -339,7 +394,7 @@ def rejection(delivery: Delivery, outcome: Outcome) -> Rejection | None:
 def _outcome(work: _Batch, index: int, delivery: Delivery, error: DeliveryRejectedError | None) -> Outcome:
     if error:
         return Outcome(delivery.file_name, delivery.hospcode, "rejected", error.rule, error.message)
-    counts = [count for (at, _), count in work.files.items() if at == index]
+    counts = [count for count in work.counts if count.delivery == index]
     totals = {
         name: sum(getattr(count, name) for count in counts)
         for name in ("n_rows", "n_landed", "n_rejected", "n_flagged")
@@ -383,33 +438,36 @@ def _write_receipts(
     writer.append("receipts", pl.DataFrame([receipt(d, o, keys.key_id) for d, o in pairs], schema=RECEIPTS))
     files = [
         {
-            "delivery_id": deliveries[index].delivery_id,
-            "hospcode": deliveries[index].hospcode,
-            "file": file,
+            "delivery_id": deliveries[count.delivery].delivery_id,
+            "hospcode": deliveries[count.delivery].hospcode,
+            "file": count.file,
             "member": count.member,
-            "layout": count.layout,
-            "header": count.header,
-            "encoding": "+".join(sorted(count.encodings)) or None,
+            "feed": count.feed,
+            "layout": count.description.layout,
+            "header": count.description.header,
+            "encoding": "+".join(sorted(count.description.encodings)) or None,
+            "first_line": count.first_line,
             "n_rows": count.n_rows,
             "n_landed": count.n_landed,
             "n_rejected": count.n_rejected,
             "n_flagged": count.n_flagged,
-            "missing_columns": ",".join(count.missing) or None,
-            "unknown_columns": ",".join(count.unknown) or None,
+            "n_out_of_scope": count.n_out_of_scope,
+            "missing_columns": ",".join(count.description.missing) or None,
+            "unknown_columns": ",".join(count.description.unknown) or None,
         }
-        for (index, file), count in work.files.items()
+        for count in work.counts
     ]
     writer.append("receipt_files", pl.DataFrame(files, schema=RECEIPT_FILES))
     rules = [
         {
-            "delivery_id": deliveries[index].delivery_id,
-            "hospcode": deliveries[index].hospcode,
-            "file": file,
+            "delivery_id": deliveries[work.counts[slot].delivery].delivery_id,
+            "hospcode": deliveries[work.counts[slot].delivery].hospcode,
+            "file": work.counts[slot].file,
             "rule": rule,
             "column_name": column or None,
             "level": str(level),
             "n_rows": n,
         }
-        for (index, file, rule, column, level), n in work.rules.items()
+        for (slot, rule, column, level), n in work.rules.items()
     ]
     writer.append("receipt_rules", pl.DataFrame(rules, schema=RECEIPT_RULES))

@@ -37,8 +37,9 @@ LOCAL_NUMBERS = frozenset({"PID", "MPID", "PID_IN", "PROVIDER"})
 
 CID_DIGITS = 13
 
-DELIVERY, SENDER, NOT_AFTER = "_delivery", "_sender", "_not_after"
-"""Columns that the caller adds to the raw rows: index of the delivery, its HOSPCODE, the last believable date."""
+SLOT, SENDER, NOT_AFTER = "_slot", "_sender", "_not_after"
+"""Columns that the caller adds to the raw rows: where a row is counted, its sender's HOSPCODE, the last believable
+date."""
 
 _EARLIEST_YEAR = 1850
 _MOJIBAKE = "(เ[ธน].){2,}|à¸|à¹|\ufffd"
@@ -87,10 +88,10 @@ def right_ranges() -> list[tuple[str, str]]:
 
 @dataclass(frozen=True)
 class Checked:
-    """`landed`: the contract's landing columns, `source_line`, `row_flags` and `_delivery`.
+    """`landed`: the contract's landing columns, `source_line`, `row_flags` and `_slot`.
 
-    `rejected`: `_delivery, source_line, column_name, rule, masked_value`.
-    `findings`: `_delivery, rule, column_name, level, n_rows`; rejected rows count under their first reason.
+    `rejected`: `_slot, source_line, column_name, rule, masked_value`.
+    `findings`: `_slot, rule, column_name, level, n_rows`; rejected rows count under their first reason.
     """
 
     landed: pl.DataFrame
@@ -113,12 +114,16 @@ class _Finding:
 class Checker:
     """Checks the rows of one file of the standard.
 
-    `hospcodes` are all codes of the facility registry.
+    `hospcodes` are all codes of the facility registry; rows must be of one of `allowed`, or of the sender when it is
+    None.
     """
 
-    def __init__(self, contract: Contract, hospcodes: pl.Series, pseudonymiser: Pseudonymiser) -> None:
+    def __init__(
+        self, contract: Contract, hospcodes: pl.Series, pseudonymiser: Pseudonymiser, allowed: pl.Series | None = None
+    ) -> None:
         self.contract = contract
         self._hospcodes = hospcodes.implode()
+        self._allowed = None if allowed is None else allowed.implode()
         self._pseudonymiser = pseudonymiser
 
     def check(self, raw: pl.DataFrame) -> Checked:
@@ -164,7 +169,10 @@ class Checker:
         for name in self.contract.key:
             yield _Finding(name, "missing_key", pl.col(name).is_null(), rejects=True)
         yield _Finding("HOSPCODE", "unknown_hospcode", ~hospcode.is_in(self._hospcodes), rejects=True)
-        yield _Finding("HOSPCODE", "hospcode_not_sender", hospcode != pl.col(SENDER), rejects=True)
+        if self._allowed is None:
+            yield _Finding("HOSPCODE", "hospcode_not_sender", hospcode != pl.col(SENDER), rejects=True)
+        else:
+            yield _Finding("HOSPCODE", "hospcode_not_in_region", ~hospcode.is_in(self._allowed), rejects=True)
         decisive = [*dict.fromkeys([*self.contract.key, self.contract.event_date])]
         for column in sent:
             if column.name in decisive and column.type in (ColumnType.DATE, ColumnType.DATETIME):
@@ -230,7 +238,7 @@ class Checker:
                 *self._landing_columns(frame),
                 pl.col("source_line").cast(pl.Int32),
                 pl.when(flags != "").then(flags).alias("row_flags"),
-                DELIVERY,
+                SLOT,
             ),
             rejected=_rejected_rows(rejected),
             findings=pl.concat([_rejections(rejected), *(_warnings(landed, finding) for finding in flagging)]),
@@ -356,7 +364,7 @@ def _rejected_rows(rejected: pl.DataFrame) -> pl.DataFrame:
     value = pl.coalesce(*(pl.when(pl.col("column_name") == n).then(pl.col(n)) for n in names), pl.lit(None, pl.String))
     is_date = pl.col("rule").is_in(_DATE_RULES) & value.str.contains(_DATE_SHAPE)
     return frame.select(
-        DELIVERY,
+        SLOT,
         pl.col("source_line").cast(pl.Int32),
         "column_name",
         "rule",
@@ -364,13 +372,13 @@ def _rejected_rows(rejected: pl.DataFrame) -> pl.DataFrame:
     )
 
 
-_FINDING_ORDER = (DELIVERY, "rule", "column_name", "level", "n_rows")
+_FINDING_ORDER = (SLOT, "rule", "column_name", "level", "n_rows")
 
 
 def _rejections(rejected: pl.DataFrame) -> pl.DataFrame:
     parts = pl.col("_reason").str.split_exact(":", 1)
     return (
-        rejected.group_by(DELIVERY, "_reason")
+        rejected.group_by(SLOT, "_reason")
         .agg(pl.len().cast(pl.Int64).alias("n_rows"))
         .with_columns(
             parts.struct.field("field_0").alias("column_name"),
@@ -384,7 +392,7 @@ def _rejections(rejected: pl.DataFrame) -> pl.DataFrame:
 def _warnings(landed: pl.DataFrame, finding: _Finding) -> pl.DataFrame:
     return (
         landed.filter(pl.col(finding.alias))
-        .group_by(DELIVERY)
+        .group_by(SLOT)
         .agg(pl.len().cast(pl.Int64).alias("n_rows"))
         .with_columns(
             pl.lit(finding.rule).alias("rule"),

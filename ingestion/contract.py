@@ -79,7 +79,7 @@ class Column(_Strict):
 
 
 class Contract(_Strict):
-    """One file of the standard.
+    """One file of the standard, or one of our own that it lacks.
 
     `columns` are in the order of the newest edition. `layouts` lists a whole column order by edition where
     an older edition is not simply the newer one without its later columns (ADDRESS of 2016); a name there
@@ -87,7 +87,8 @@ class Contract(_Strict):
     """
 
     file: Annotated[str, Field(pattern=r"^[A-Z_]+$")]
-    number: Annotated[int, Field(ge=1, le=52)]
+    number: Annotated[int, Field(ge=1, le=52)] | None = None
+    """Number in the standard; none for a file of our own, which other feeds fill."""
     file_class: FileClass
     label_th: str
     description: str
@@ -111,6 +112,11 @@ class Contract(_Strict):
     @cached_property
     def by_name(self) -> dict[str, Column]:
         return {column.name: column for column in self.columns}
+
+    @property
+    def aliases(self) -> dict[str, str]:
+        """The standard has one spelling for a column."""
+        return {}
 
     @cached_property
     def editions(self) -> dict[Version, list[str]]:

@@ -11,11 +11,10 @@ import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime
-from functools import cache
 from itertools import pairwise
 from pathlib import Path, PurePosixPath
 
-from ingestion.contract import load_contracts
+from ingestion.feed import Feed, feed_of_token, load_feeds
 from ruam.settings import ZipLimits
 
 BLOCK_BYTES = 16 << 20
@@ -43,22 +42,28 @@ class Sender:
     hospcode: str
     sent_at: datetime | None
     """Time in the zip's name, naive local time as senders write it."""
+    feed: str | None = None
+    """The feed that the name announces, if any."""
 
 
 def sender_of(file_name: str) -> Sender:
     """Who sent a zip and when, by `[<program>_]F43_<HOSPCODE>_<YYYYMMDDHHMMSS>.zip` (domain.md §1.4).
 
+    Another feed has its own word in the place of F43.
+
     Raises `DeliveryRejectedError` (`bad_zip_name`) when the name bears no facility code.
     """
     tokens = re.split(r"[^0-9A-Za-z]+", PurePosixPath(file_name).stem)
-    after_f43 = [b for a, b in pairwise(tokens) if a.upper() == "F43"]
-    codes = [token for token in [*after_f43, *tokens] if re.fullmatch(r"[0-9]{5}", token)]
+    feeds = feed_of_token()
+    announced = [b for a, b in pairwise(tokens) if a.upper() in feeds]
+    codes = [token for token in [*announced, *tokens] if re.fullmatch(r"[0-9]{5}", token)]
     if not codes:
         raise DeliveryRejectedError(
             "bad_zip_name", "the name bears no facility code; name it F43_<HOSPCODE>_<YYYYMMDDHHMMSS>.zip"
         )
     times = [time for token in reversed(tokens) if (time := _time_in_name(token))]
-    return Sender(codes[0], times[0] if times else None)
+    named = next((feeds[token.upper()] for token in tokens if token.upper() in feeds), None)
+    return Sender(codes[0], times[0] if times else None, named)
 
 
 def _time_in_name(token: str) -> datetime | None:
@@ -80,26 +85,19 @@ def content_hash(path: Path) -> str:
 
 @dataclass(frozen=True)
 class Member:
-    """A member of the zip that holds a file of the standard."""
+    """A member of the zip that holds a table of the feed."""
 
-    file: str
+    table: str
     name: str
     info: zipfile.ZipInfo
 
 
-@cache
-def _name_patterns() -> list[tuple[str, re.Pattern[str]]]:
-    longest_first = sorted(load_contracts(), key=len, reverse=True)
-    return [(name, re.compile(rf"(?:^|[^A-Z]){name}(?:[^A-Z]|$)")) for name in longest_first]
-
-
-def file_of(member_name: str) -> str | None:
-    """File of the standard that a member's name means, whatever its case, folder, prefix or suffix."""
-    path = PurePosixPath(member_name.replace("\\", "/"))
-    if path.suffix.lower() != ".txt":
-        return None
-    stem = path.stem.strip().upper()
-    return next((name for name, pattern in _name_patterns() if pattern.search(stem)), None)
+def feed_of(announced: str | None, member_names: list[str]) -> Feed:
+    """The feed of a delivery: the one its name announces, else the first one that knows most of its members."""
+    feeds = load_feeds()
+    if announced:
+        return feeds[announced]
+    return max(feeds.values(), key=lambda feed: sum(feed.table_of(name) is not None for name in member_names))
 
 
 class DeliveryZip:
@@ -109,13 +107,15 @@ class DeliveryZip:
     `DeliveryRejectedError` with the code of the rule that was broken.
     """
 
-    def __init__(self, path: Path, limits: ZipLimits) -> None:
+    def __init__(self, path: Path, limits: ZipLimits, announced: str | None = None) -> None:
         self._limits = limits
         self._held: dict[str, bytes] = {}
         _check_frame(path, limits)
         self._zip = _open(path)
         try:
-            self.members, self.ignored = self._select(self._zip.infolist())
+            infos = self._zip.infolist()
+            self.feed = feed_of(announced, [info.filename for info in infos[: limits.max_members]])
+            self.members, self.ignored = self._select(infos)
             self._verify()
         except BaseException:
             self._zip.close()
@@ -134,25 +134,27 @@ class DeliveryZip:
                 "too_many_members", f"{len(infos)} members; {self._limits.max_members} are allowed"
             )
         _check_overlap(infos)
-        members: dict[str, Member] = {}
+        members: list[Member] = []
+        by_table: dict[str, Member] = {}
         ignored = []
         for info in infos:
             name = info.filename
             _check_member(info)
             if info.is_dir() or _JUNK.search(name):
                 continue
-            file = file_of(name)
-            if file is None:
+            table = self.feed.table_of(name)
+            if table is None:
                 ignored.append(name)
-            elif file in members:
+            elif table in by_table and not self.feed.tables[table].several:
                 raise DeliveryRejectedError(
-                    "duplicate_member", f"{members[file].name} and {name} both hold {file}; send one of them"
+                    "duplicate_member", f"{by_table[table].name} and {name} both hold {table}; send one of them"
                 )
             else:
-                members[file] = Member(file, name, info)
+                by_table[table] = Member(table, name, info)
+                members.append(by_table[table])
         if not members:
-            raise DeliveryRejectedError("no_known_member", "no member is a file of the 43-file standard")
-        return list(members.values()), ignored
+            raise DeliveryRejectedError("no_known_member", f"no member is a file of the {self.feed.label_en}")
+        return members, ignored
 
     def _verify(self) -> None:
         """Inflate every member once: a checksum is only known at a member's end, and nothing may be landed before.

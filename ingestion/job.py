@@ -13,7 +13,7 @@ from pathlib import Path
 import polars as pl
 
 from identity.keys import Keys, load_keys
-from ingestion.batch import Delivery, Outcome, Rejection, land_batch, receipt, rejection
+from ingestion.batch import Delivery, Outcome, Registry, Rejection, land_batch, receipt, rejection
 from ingestion.delivery import DeliveryRejectedError, sender_of
 from ingestion.inbox import store
 from ingestion.landing import (
@@ -87,7 +87,7 @@ def ingest(settings: Settings, paths: Iterable[Path], progress: Progress = lambd
         receipts = read_records(home.landing, "receipts")
         known = _rejections(receipts)
         new, settled = _sort(received, region_of, receipts)
-        first = _land(settings, new, tuple(registry["hoscode"]), keys, known, report, progress)
+        first = _land(settings, new, tuple(region_of.items()), keys, known, report, progress)
         settled = [(region, one, _like_first(outcome, first.get(one.delivery_id))) for region, one, outcome in settled]
         report.batches += _record(home.landing, settled, keys, known)
         report.outcomes += [outcome for _, _, outcome in settled]
@@ -100,12 +100,12 @@ def _receive(inbox: Path, zips: list[Path], progress: Progress) -> list[Delivery
     for done, path in enumerate(zips, start=1):
         try:
             sender = sender_of(path.name)
-            hospcode, sent_at = sender.hospcode, sender.sent_at
+            hospcode, sent_at, feed = sender.hospcode, sender.sent_at, sender.feed
         except DeliveryRejectedError:
-            hospcode, sent_at = "", None
+            hospcode, sent_at, feed = "", None, None
         delivery_id, stored = store(inbox, path)
         size = stored.stat().st_size
-        deliveries.append(Delivery(delivery_id, stored, path.name, hospcode, sent_at, utc_now(), size))
+        deliveries.append(Delivery(delivery_id, stored, path.name, hospcode, sent_at, utc_now(), size, feed))
         progress("receive", done, len(zips))
     return deliveries
 
@@ -191,7 +191,7 @@ def _batches(deliveries: list[Delivery], most: int, most_bytes: int) -> Iterator
 def _land(
     settings: Settings,
     new: dict[str, list[Delivery]],
-    hospcodes: tuple[str, ...],
+    registry: Registry,
     keys: Keys,
     known: frozenset[Rejection],
     report: Report,
@@ -214,12 +214,12 @@ def _land(
             [
                 (
                     batch_name,
-                    land_batch(landing, region, batch_name, batch, hospcodes, keys, settings.limits, known),
+                    land_batch(landing, region, batch_name, batch, registry, keys, settings.limits, known),
                 )
             ]
         )
     else:
-        results = _side_by_side(settings, jobs, hospcodes, keys, known)
+        results = _side_by_side(settings, jobs, registry, keys, known)
     for batch_name, outcomes in results:
         report.batches.append(batch_name)
         report.outcomes += outcomes
@@ -232,7 +232,7 @@ def _land(
 def _side_by_side(
     settings: Settings,
     jobs: list[tuple[str, str, list[Delivery]]],
-    hospcodes: tuple[str, ...],
+    registry: Registry,
     keys: Keys,
     known: frozenset[Rejection],
 ) -> Iterator[tuple[str, list[Outcome]]]:
@@ -241,7 +241,7 @@ def _side_by_side(
     with ProcessPoolExecutor(min(settings.workers, max(len(jobs), 1)), mp_context=context) as pool:
         running: dict[Future[list[Outcome]], str] = {}
         for region, name, batch in jobs:
-            args = (settings.data_home.landing, region, name, batch, hospcodes, keys, settings.limits, known)
+            args = (settings.data_home.landing, region, name, batch, registry, keys, settings.limits, known)
             running[pool.submit(land_batch, *args)] = name
         try:
             for future in as_completed(running):

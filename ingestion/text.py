@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from io import BytesIO
+from typing import Any, Protocol
 
 import numpy as np
 import numpy.typing as npt
 import polars as pl
-
-from ingestion.contract import Contract, Version
 
 UTF8_BOM = b"\xef\xbb\xbf"
 DELIMITER = "|"
@@ -68,6 +67,22 @@ def _cp874_to_utf8(block: bytes) -> bytes:
     return text.encode("utf-8")
 
 
+class Layouts(Protocol):
+    """What is known of a file's columns: a contract, or a table of a feed."""
+
+    @property
+    def by_name(self) -> Mapping[str, Any]:
+        """Columns that are wanted."""
+
+    @property
+    def editions(self) -> Mapping[Any, Sequence[str]]:
+        """Column orders that are known, oldest first."""
+
+    @property
+    def aliases(self) -> Mapping[str, str]:
+        """Other spellings of a column."""
+
+
 @dataclass(frozen=True)
 class Header:
     """Where each column of the contract stands in a line."""
@@ -81,12 +96,13 @@ class Header:
     unknown: list[str]
 
 
-def read_header(first_line: str, contract: Contract) -> Header | None:
+def read_header(first_line: str, contract: Layouts) -> Header | None:
     """Map columns by header name; by position only when the first line is no header.
 
     None when there is no header and no edition of the contract has that number of columns.
     """
     cells = [cell.strip().strip('"\ufeff').upper() for cell in first_line.split(DELIMITER)]
+    cells = [contract.aliases.get(cell, cell) for cell in cells]
     known = set(contract.by_name).union(*contract.editions.values())
     if "HOSPCODE" in cells or 2 * sum(cell in known for cell in cells) > len(cells):
         names = cells
@@ -94,7 +110,7 @@ def read_header(first_line: str, contract: Contract) -> Header | None:
         fitting = [columns for columns in contract.editions.values() if len(columns) == len(cells)]
         if not fitting:
             return None
-        names = next((columns for columns in reversed(fitting) if _has_stamp(cells, columns)), fitting[-1])
+        names = list(next((columns for columns in reversed(fitting) if _has_stamp(cells, columns)), fitting[-1]))
     positions: dict[str, int] = {}
     for index, name in enumerate(names):
         if name in contract.by_name:
@@ -109,12 +125,12 @@ def read_header(first_line: str, contract: Contract) -> Header | None:
     )
 
 
-def _has_stamp(cells: list[str], columns: list[str]) -> bool:
+def _has_stamp(cells: list[str], columns: Sequence[str]) -> bool:
     """Whether D_UPDATE, by its place, is a time: tells editions of equal width apart (ADDRESS of 2016 and 2.4.1)."""
     return "D_UPDATE" in columns and re.fullmatch("[12][0-9]{13}", cells[columns.index("D_UPDATE")]) is not None
 
 
-def _layout(names: set[str], editions: dict[Version, list[str]]) -> str:
+def _layout(names: set[str], editions: Mapping[Any, Sequence[str]]) -> str:
     fitting = [version for version, columns in editions.items() if names.issuperset(columns)]
     return str(fitting[-1]) if fitting else "partial"
 
@@ -135,6 +151,12 @@ class Block:
     rejected: list[RejectedLine] = field(default_factory=list)
     encoding: str = "ascii"
 
+    @classmethod
+    def all_rejected(cls, block: bytes, first_line: int, rule: str, encoding: str = "ascii") -> Block:
+        """Every line of `block` that is not blank, set aside for one reason."""
+        lines = [first_line + index for index, line in enumerate(block.split(b"\n")) if line.strip()]
+        return cls(b"", np.empty(0, np.int32), [RejectedLine(line, rule, 0) for line in lines], encoding)
+
 
 def read_lines(block: bytes, header: Header, first_line: int) -> Block:
     """Sort the lines of a block of whole lines into readable and rejected.
@@ -146,8 +168,7 @@ def read_lines(block: bytes, header: Header, first_line: int) -> Block:
     try:
         text, encoding = to_utf8(block)
     except UndecodableError:
-        lines = [first_line + index for index, line in enumerate(block.split(b"\n")) if line.strip()]
-        return Block(b"", np.empty(0, np.int32), [RejectedLine(line, "undecodable", 0) for line in lines], "unknown")
+        return Block.all_rejected(block, first_line, "undecodable", "unknown")
     starts, ends, n_cells = _lines(text)
     blank = ends == starts
     ragged = (n_cells != header.n_cells) & ~blank

@@ -16,7 +16,8 @@ import pytest
 from ingestion import delivery
 from ingestion.checks import load_rules
 from ingestion.contract import load_contracts
-from ingestion.delivery import DeliveryRejectedError, DeliveryZip, content_hash, file_of, sender_of
+from ingestion.delivery import DeliveryRejectedError, DeliveryZip, content_hash, sender_of
+from ingestion.feed import STANDARD, load_feeds
 from ingestion.inbox import store
 from ruam.errors import UsageError
 from ruam.settings import Settings, ZipLimits
@@ -78,11 +79,13 @@ def test_the_name_says_who_sent_and_when(name: str, hospcode: str, sent_at: date
     ],
 )
 def test_a_member_is_known_by_its_name(member: str, file: str | None) -> None:
-    assert file_of(member) == file
+    assert load_feeds()[STANDARD].table_of(member) == file
 
 
 def test_each_file_of_the_standard_is_known_by_its_own_name() -> None:
-    assert {name: file_of(f"{name}.txt") for name in load_contracts()} == {name: name for name in load_contracts()}
+    assert {name: load_feeds()[STANDARD].table_of(f"{name}.txt") for name in load_contracts()} == {
+        name: name for name in load_contracts()
+    }
 
 
 @pytest.mark.parametrize(
