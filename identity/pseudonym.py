@@ -12,6 +12,8 @@ from identity.keys import Keys
 
 PSEUDONYM_BYTES = 16
 _BLOCK = 64
+_REMEMBERED = 500_000
+"""Pseudonyms kept in memory by their number: some 100 MB at most."""
 
 
 def _hmac_sha256(key: bytes) -> Callable[[bytes], bytes]:
@@ -35,6 +37,7 @@ class Pseudonymiser:
     def __init__(self, keys: Keys) -> None:
         self._first = _hmac_sha256(keys.linkage)
         self._second = _hmac_sha256(keys.analysis)
+        self._pseudonyms: dict[str, str] = {}
 
     def pseudonym(self, text: str) -> str:
         """`HMAC(k2, HMAC(k1, text))`, both cut to 128 bits, in hex."""
@@ -49,9 +52,23 @@ class Pseudonymiser:
 
     def columns(self, numbers: pl.Series, name: str) -> pl.DataFrame:
         """Two text columns for the raw numbers: `<name>_pseudonym` (null unless valid) and `<name>_class`."""
-        return _by_number(numbers, self.pseudonym).select(
+        return _by_number(numbers, self._cached(self.pseudonym, self._pseudonyms)).select(
             pl.col("made").alias(f"{name}_pseudonym"), pl.col("class").alias(f"{name}_class")
         )
+
+    @staticmethod
+    def _cached(make: Callable[[str], str], made: dict[str, str]) -> Callable[[str], str]:
+        """One person stands in many files: the last numbers are remembered, up to a bound."""
+
+        def cached(number: str) -> str:
+            known = made.get(number)
+            if known is None:
+                if len(made) >= _REMEMBERED:
+                    made.clear()
+                known = made[number] = make(number)
+            return known
+
+        return cached
 
     def stand_ins(self, numbers: pl.Series) -> pl.Series:
         """`local_number` for every value that is not empty, once for each distinct one."""
@@ -68,12 +85,11 @@ class Pseudonymiser:
 
 
 def _by_number(numbers: pl.Series, make: Callable[[str], str]) -> pl.DataFrame:
-    """`class` of each raw number, and what `make` gives for the valid ones, once for each distinct number."""
-    sent = pl.DataFrame({"cid": numbers}).select(normalise(pl.col("cid")))
-    people = sent.unique()
+    """`class` of each raw number, and what `make` gives for the valid ones; all is done once for each distinct one."""
+    sent = numbers.rename("sent")
+    people = pl.DataFrame({"sent": sent.unique()}).with_columns(normalise(pl.col("sent")).alias("cid"))
     people = people.with_columns(classify(people["cid"]).alias("class"))
-    valid = people.filter(pl.col("class") == "valid").select("cid")
+    valid = people.filter(pl.col("class") == "valid").select(pl.col("cid").unique())
     valid = valid.with_columns(pl.Series("made", [make(cid) for cid in valid["cid"]], dtype=pl.String))
-    return sent.join(people, on="cid", how="left", nulls_equal=True, maintain_order="left").join(
-        valid, on="cid", how="left", maintain_order="left"
-    )
+    people = people.join(valid, on="cid", how="left")
+    return pl.DataFrame({"sent": sent}).join(people, on="sent", how="left", nulls_equal=True, maintain_order="left")

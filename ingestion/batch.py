@@ -117,8 +117,8 @@ class _Waiting:
 @lru_cache(maxsize=4)
 def _checkers(registry: Registry, region: str, keys: Keys) -> dict[tuple[str, str], Checker]:
     """Checker by feed and file."""
-    codes = pl.Series([code for code, _ in registry], dtype=pl.String)
-    in_region = pl.Series([code for code, its_region in registry if its_region == region], dtype=pl.String)
+    codes = frozenset(code for code, _ in registry)
+    in_region = frozenset(code for code, its_region in registry if its_region == region)
     pseudonymiser = Pseudonymiser(keys)
     checkers = {}
     for feed in load_feeds().values():
@@ -328,7 +328,7 @@ class _Batch:
             self.counts[slot].n_flagged += flagged
         for slot, n in checked.rejected.group_by(checks.SLOT).agg(pl.len()).iter_rows():
             self.counts[slot].n_rejected += n
-        for slot, rule, column, level, n in checked.findings.iter_rows():
+        for slot, rule, column, level, n in checked.findings:
             self.rules[slot, rule, column, level] += n
 
     def finish(self) -> None:

@@ -7,8 +7,8 @@ Everything else is kept: the value that cannot be read is emptied and the row fl
 from __future__ import annotations
 
 import csv
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from functools import cache
 from pathlib import Path
@@ -86,29 +86,63 @@ def right_ranges() -> list[tuple[str, str]]:
         return [(row["code_from"], row["code_to"]) for row in csv.DictReader(handle)]
 
 
+Count = tuple[int, str, str, str, int]
+"""Slot, rule, column, level and number of rows."""
+
+
 @dataclass(frozen=True)
 class Checked:
     """`landed`: the contract's landing columns, `source_line`, `row_flags` and `_slot`.
 
     `rejected`: `_slot, source_line, column_name, rule, masked_value`.
-    `findings`: `_slot, rule, column_name, level, n_rows`; rejected rows count under their first reason.
+    `findings`: how often each rule was broken; rejected rows count under their first reason.
     """
 
     landed: pl.DataFrame
     rejected: pl.DataFrame
-    findings: pl.DataFrame
+    findings: list[Count]
+
+
+@dataclass(frozen=True)
+class _Value:
+    """How a column is parsed. `quick` is right unless `doubt`, one boolean of the whole column, then `thorough` is."""
+
+    column: str
+    quick: pl.Expr
+    doubt: pl.Expr | None = None
+    thorough: pl.Expr | None = None
+
+    @property
+    def alias(self) -> str:
+        return f"={self.column}"
 
 
 @dataclass(frozen=True)
 class _Finding:
+    """A rule over one column.
+
+    `gate` tells cheaply, for a whole frame, whether the rule may be broken at all: a boolean of the frame, or what each
+    distinct value must be. Only then is `mask` computed (of a rule over values: the bad ones are looked for).
+    """
+
     column: str
     rule: str
+    gate: pl.Expr | Callable[[str], bool]
     mask: pl.Expr
     rejects: bool = False
 
     @property
     def alias(self) -> str:
         return f"!{self.column}:{self.rule}"
+
+
+@dataclass(frozen=True)
+class _Plan:
+    """What is to be done with frames of one set of columns; made once, used for every frame of that shape."""
+
+    values: list[_Value]
+    findings: list[_Finding]
+    landing: list[pl.Expr]
 
 
 class Checker:
@@ -119,142 +153,200 @@ class Checker:
     """
 
     def __init__(
-        self, contract: Contract, hospcodes: pl.Series, pseudonymiser: Pseudonymiser, allowed: pl.Series | None = None
+        self,
+        contract: Contract,
+        hospcodes: frozenset[str],
+        pseudonymiser: Pseudonymiser,
+        allowed: frozenset[str] | None = None,
     ) -> None:
         self.contract = contract
-        self._hospcodes = hospcodes.implode()
-        self._allowed = None if allowed is None else allowed.implode()
+        self._hospcodes = hospcodes
+        self._allowed = allowed
         self._pseudonymiser = pseudonymiser
+        self._plans: dict[tuple[str, ...], _Plan] = {}
 
     def check(self, raw: pl.DataFrame) -> Checked:
         """`raw` has one text column per column that was sent, `source_line`, and the three columns of the caller."""
-        raw = raw.with_columns(pl.lit(None, pl.String).alias(name) for name in self._absent(raw))
-        sent = [column for column in self.contract.columns if column.name in raw.columns]
+        if absent := self._absent(raw):
+            raw = raw.with_columns(pl.lit(None, pl.String).alias(name) for name in absent)
+        sent = tuple(name for name in self.contract.by_name if name in raw.columns)
         raw, identities = self._pseudonymised(raw, sent)
-        values = raw.lazy().with_columns(_parsed(column).alias(f"={column.name}") for column in sent)
-        findings = [*self._row_findings(sent), *self._value_findings(sent), *identities]
-        frame = values.with_columns(finding.mask.fill_null(value=False).alias(finding.alias) for finding in findings)
-        return self._settled(frame.collect(), findings)
+        if sent not in self._plans:
+            self._plans[sent] = self._plan([self.contract.by_name[name] for name in sent])
+        plan = self._plans[sent]
+        frame = _parsed(raw, plan.values)
+        return _settled(frame, _broken(frame, [*plan.findings, *identities]), plan.landing)
 
     def _absent(self, raw: pl.DataFrame) -> list[str]:
         """Columns without which a row cannot be told apart or placed in time, and that were not sent."""
         needed = [*self.contract.key, *([self.contract.event_date] if self.contract.event_date else [])]
         return [name for name in dict.fromkeys(needed) if name not in raw.columns]
 
-    def _pseudonymised(self, raw: pl.DataFrame, sent: list[Column]) -> tuple[pl.DataFrame, list[_Finding]]:
+    def _plan(self, sent: list[Column]) -> _Plan:
+        return _Plan(
+            values=[_value_of(column) for column in sent],
+            findings=[*self._row_findings(sent), *self._value_findings(sent)],
+            landing=list(self._landing_columns({column.name for column in sent})),
+        )
+
+    def _pseudonymised(self, raw: pl.DataFrame, sent: tuple[str, ...]) -> tuple[pl.DataFrame, list[_Finding]]:
         """Put pseudonyms beside the citizen numbers, and in place of a facility's own number that is one."""
         findings = []
-        for column in sent:
-            if column.landing is Landing.PSEUDONYM:
-                name = column.name.lower()
-                raw = raw.hstack(self._pseudonymiser.columns(raw[column.name], name))
+        for name in sent:
+            if self.contract.by_name[name].landing is Landing.PSEUDONYM:
+                made = self._pseudonymiser.columns(raw[name], name.lower())
+                raw = raw.hstack(made)
+                classes = set(made[f"{name.lower()}_class"].unique())
                 findings += [
-                    _Finding(column.name, rule, pl.col(f"{name}_class") == rule)
+                    _Finding(name, rule, pl.lit(value=True), pl.col(f"{name.lower()}_class") == rule)
                     for rule in ("malformed", "bad_check_digit", "dummy", "generated")
+                    if rule in classes
                 ]
-        for name in LOCAL_NUMBERS & set(raw.columns):
-            if (raw[name].str.len_bytes() >= CID_DIGITS).any():
+        for name in LOCAL_NUMBERS & set(sent):
+            if (raw[name].str.len_bytes().max() or 0) >= CID_DIGITS:  # type: ignore[operator]
                 replaced = self._pseudonymiser.local_numbers(raw[name])
                 if replaced.null_count() < raw.height:
                     flag = f"_{name}_is_cid"
                     raw = raw.with_columns(
                         pl.coalesce(replaced, pl.col(name)).alias(name), replaced.is_not_null().alias(flag)
                     )
-                    findings.append(_Finding(name, "is_cid", pl.col(flag)))
+                    findings.append(_Finding(name, "is_cid", pl.lit(value=True), pl.col(flag)))
         return raw, findings
 
     def _row_findings(self, sent: list[Column]) -> Iterator[_Finding]:
         """Reasons to set a row aside, the most telling first."""
         hospcode = pl.col("=HOSPCODE")
         for name in self.contract.key:
-            yield _Finding(name, "missing_key", pl.col(name).is_null(), rejects=True)
-        yield _Finding("HOSPCODE", "unknown_hospcode", ~hospcode.is_in(self._hospcodes), rejects=True)
+            yield _Finding(name, "missing_key", pl.col(name).null_count() > 0, pl.col(name).is_null(), rejects=True)
+        yield _Finding("HOSPCODE", "unknown_hospcode", self._hospcodes.__contains__, hospcode, rejects=True)
         if self._allowed is None:
-            yield _Finding("HOSPCODE", "hospcode_not_sender", hospcode != pl.col(SENDER), rejects=True)
+            foreign = hospcode != pl.col(SENDER)
+            yield _Finding("HOSPCODE", "hospcode_not_sender", foreign.any(), foreign, rejects=True)
         else:
-            yield _Finding("HOSPCODE", "hospcode_not_in_region", ~hospcode.is_in(self._allowed), rejects=True)
+            yield _Finding("HOSPCODE", "hospcode_not_in_region", self._allowed.__contains__, hospcode, rejects=True)
         decisive = [*dict.fromkeys([*self.contract.key, self.contract.event_date])]
         for column in sent:
             if column.name in decisive and column.type in (ColumnType.DATE, ColumnType.DATETIME):
                 if column.name not in self.contract.key:
-                    yield _Finding(column.name, "missing_required", pl.col(column.name).is_null(), rejects=True)
-                for rule, mask in _date_faults(column):
-                    yield _Finding(column.name, rule, mask, rejects=True)
+                    yield _missing(column, rejects=True)
+                yield from _date_faults(column, rejects=True)
                 if column.name == self.contract.event_date:
-                    late = pl.col(f"={column.name}").cast(pl.Date) > pl.col(NOT_AFTER)
-                    yield _Finding(column.name, "future_date", late, rejects=True)
+                    yield _future(column, rejects=True)
 
     def _value_findings(self, sent: list[Column]) -> Iterator[_Finding]:
         decisive = {*self.contract.key, self.contract.event_date}
         for column in sent:
-            text, value = pl.col(column.name), pl.col(f"={column.name}")
-            if column.required and column.name not in decisive:
-                yield _Finding(column.name, "missing_required", text.is_null())
+            name, text = column.name, pl.col(column.name)
+            if column.required and name not in decisive:
+                yield _missing(column)
             if column.type in (ColumnType.DATE, ColumnType.DATETIME):
-                if column.name not in decisive:
-                    for rule, mask in _date_faults(column):
-                        yield _Finding(column.name, rule, mask)
+                if name not in decisive:
+                    yield from _date_faults(column)
                 if column.landing is Landing.MONTH:
-                    yield _Finding(column.name, "future_date", value.cast(pl.Date) > pl.col(NOT_AFTER))
+                    yield _future(column)
             elif column.type in (ColumnType.INTEGER, ColumnType.DECIMAL):
-                yield _Finding(column.name, "not_numeric", text.is_not_null() & value.is_null())
+                yield _Finding(name, "not_numeric", _any_unread(column), _unread(column))
             elif column.type is ColumnType.TIME:
-                yield _Finding(column.name, "invalid_time", text.is_not_null() & value.is_null())
+                yield _Finding(name, "invalid_time", _any_unread(column), _unread(column))
             elif column.width is not None:
-                yield _Finding(column.name, "too_long", text.str.len_chars() > column.width)
+                too_long = text.str.len_chars() > column.width
+                yield _Finding(name, "too_long", text.str.len_bytes().max() > column.width, too_long)
             if column.codes:
-                yield _Finding(column.name, "unknown_code", ~text.is_in(code_values()[column.codes]))
-            if column.name == "INSTYPE":
-                known = pl.any_horizontal(text.is_between(pl.lit(a), pl.lit(b)) for a, b in right_ranges())
-                yield _Finding(column.name, "unknown_code", ~(known & (text.str.len_bytes() == 4)))
-            if column.name in FACILITY_COLUMNS:
-                yield _Finding(column.name, "unknown_facility", ~text.is_in(self._hospcodes))
-            if column.name in NAME_COLUMNS:
-                yield _Finding(column.name, "mojibake", text.str.contains(_MOJIBAKE))
-            if column.name == "HOSPCODE":
-                yield _Finding(column.name, "zero_padded", text != value)
+                yield _Finding(name, "unknown_code", code_values()[column.codes].__contains__, text)
+            if name == "INSTYPE":
+                yield _Finding(name, "unknown_code", is_right, text)
+            if name in FACILITY_COLUMNS:
+                yield _Finding(name, "unknown_facility", self._hospcodes.__contains__, text)
+            if name in NAME_COLUMNS:
+                mojibake = text.str.contains(_MOJIBAKE)
+                yield _Finding(name, "mojibake", mojibake.any(), mojibake)
+            if name == "HOSPCODE":
+                padded = text != pl.col("=HOSPCODE")
+                yield _Finding(name, "zero_padded", padded.any(), padded)
 
-    def _settled(self, frame: pl.DataFrame, findings: list[_Finding]) -> Checked:
-        """Sort the rows by what was found. Masks that found nothing cost nothing further."""
-        totals = frame.select(pl.col(finding.alias).sum() for finding in findings).row(0) if findings else ()
-        found = [finding for finding, total in zip(findings, totals, strict=True) if total]
-        rejecting = [finding for finding in found if finding.rejects]
-        flagging = [finding for finding in found if not finding.rejects]
+    def _landing_columns(self, sent: set[str]) -> Iterator[pl.Expr]:
+        """Every landing column of the contract, sent or not."""
+        for column in self.contract.columns:
+            for name, dtype in landing_columns(column).items():
+                if column.name not in sent:
+                    value = pl.lit(None, dtype)
+                elif column.landing is Landing.PSEUDONYM:
+                    value = pl.col(name)
+                elif column.landing is Landing.MONTH:
+                    value = pl.col(f"={column.name}").cast(pl.Date).dt.month_start()
+                else:
+                    value = pl.col(f"={column.name}")
+                yield value.alias(name)
+
+
+@cache
+def is_right(code: str) -> bool:
+    """Whether an INSTYPE code exists."""
+    return len(code) == 4 and any(first <= code <= last for first, last in right_ranges())
+
+
+def _parsed(raw: pl.DataFrame, values: list[_Value]) -> pl.DataFrame:
+    """`raw` with the typed value of each column beside it, under `=<column>`."""
+    frame = raw.with_columns(value.quick.alias(value.alias) for value in values)
+    doubtful = [value for value in values if value.doubt is not None]
+    doubts = frame.select(
+        value.doubt.fill_null(value=True).alias(value.alias) for value in doubtful if value.doubt is not None
+    )
+    if doubtful and any(doubts.row(0)):
+        again = [
+            value.thorough.alias(value.alias)
+            for value, doubt in zip(doubtful, doubts.row(0), strict=True)
+            if doubt and value.thorough is not None
+        ]
+        frame = frame.with_columns(again)
+    return frame
+
+
+def _broken(frame: pl.DataFrame, findings: list[_Finding]) -> list[_Finding]:
+    """The rules that may be broken in `frame`, each with the mask of its rows."""
+    if not findings:
+        return []
+    gates = frame.select(
+        (finding.gate if isinstance(finding.gate, pl.Expr) else finding.mask.unique().implode()).alias(str(at))
+        for at, finding in enumerate(findings)
+    ).row(0)
+    broken = []
+    for finding, gate in zip(findings, gates, strict=True):
+        if isinstance(finding.gate, pl.Expr):
+            if gate:
+                broken.append(finding)
+        elif bad := [value for value in gate if value is not None and not finding.gate(value)]:
+            broken.append(replace(finding, mask=finding.mask.is_in(bad)))
+    return broken
+
+
+def _settled(frame: pl.DataFrame, findings: list[_Finding], landing: list[pl.Expr]) -> Checked:
+    """Sort the rows by what was found."""
+    rejecting = [finding for finding in findings if finding.rejects]
+    flagging = [finding for finding in findings if not finding.rejects]
+    frame = frame.with_columns(finding.mask.fill_null(value=False).alias(finding.alias) for finding in findings)
+    rejected = frame.clear()
+    if rejecting:
         reason = pl.coalesce(
             *(pl.when(pl.col(f.alias)).then(pl.lit(f"{f.column}:{f.rule}")) for f in rejecting),
             pl.lit(None, pl.String),
         )
         frame = frame.with_columns(reason.alias("_reason"))
-        rejected = frame.filter(pl.col("_reason").is_not_null()) if rejecting else frame.clear()
-        landed = frame.filter(pl.col("_reason").is_null()) if rejecting else frame
+        rejected = frame.filter(pl.col("_reason").is_not_null())
+        frame = frame.filter(pl.col("_reason").is_null())
+    row_flags = pl.lit(None, pl.String)
+    if flagging:
         flags = pl.concat_str(
             *(pl.when(pl.col(f.alias)).then(pl.lit(f"{f.column.lower()}:{f.rule}")) for f in flagging),
-            pl.lit(None, pl.String),
             separator=";",
             ignore_nulls=True,
         )
-        return Checked(
-            landed=landed.select(
-                *self._landing_columns(frame),
-                pl.col("source_line").cast(pl.Int32),
-                pl.when(flags != "").then(flags).alias("row_flags"),
-                SLOT,
-            ),
-            rejected=_rejected_rows(rejected),
-            findings=pl.concat([_rejections(rejected), *(_warnings(landed, finding) for finding in flagging)]),
-        )
-
-    def _landing_columns(self, frame: pl.DataFrame) -> Iterator[pl.Expr]:
-        """Every landing column of the contract, sent or not."""
-        for column in self.contract.columns:
-            for name, dtype in landing_columns(column).items():
-                source = name if column.landing is Landing.PSEUDONYM else f"={column.name}"
-                value = pl.col(source) if source in frame.columns else pl.lit(None)
-                if column.landing is Landing.MONTH:
-                    value = value.cast(pl.Date).dt.month_start() if source in frame.columns else value
-                if (source in frame.columns and frame.schema[source] != dtype) or source not in frame.columns:
-                    value = value.cast(dtype)
-                yield value.alias(name)
+        row_flags = pl.when(flags != "").then(flags)
+    return Checked(
+        landed=frame.select(*landing, pl.col("source_line").cast(pl.Int32), row_flags.alias("row_flags"), SLOT),
+        rejected=_rejected_rows(rejected) if rejected.height else _NO_REJECTS,
+        findings=[*_rejections(rejected), *_warnings(frame, flagging)],
+    )
 
 
 _DTYPES: dict[ColumnType, pl.DataType] = {
@@ -290,27 +382,81 @@ def landing_schema(contract: Contract) -> dict[str, pl.DataType]:
     return schema | {"delivery_id": pl.String(), "source_line": pl.Int32(), "row_flags": pl.String()}
 
 
-def _parsed(column: Column) -> pl.Expr:
+def _value_of(column: Column) -> _Value:
     """The typed value, null where the text is none of that type."""
-    text = pl.col(column.name)
+    name, text, value = column.name, pl.col(column.name), pl.col(f"={column.name}")
     match column.type:
         case ColumnType.DATE:
-            return _believable(_of_length(text, 8).str.to_date("%Y%m%d", strict=False))
+            quick = text.str.to_date("%Y%m%d", strict=False)
+            thorough = _believable(_of_length(text, 8).str.to_date("%Y%m%d", strict=False))
+            return _Value(
+                name, quick, _not_all_of_length(text, 8) | _any_unread(column) | _any_unbelievable(value), thorough
+            )
         case ColumnType.DATETIME:
             full = _of_length(text, 8, 10, 12, 14).str.pad_end(14, "0")
-            return _believable(full.str.to_datetime("%Y%m%d%H%M%S", strict=False, time_unit="us"))
+            doubt = _not_all_of_length(text, 14) | _any_unread(column) | _any_unbelievable(value)
+            return _Value(name, _moment(text), doubt, _believable(_moment(full)))
         case ColumnType.INTEGER:
-            return _number(text).cast(pl.Float64, strict=False).round().cast(pl.Int64, strict=False)
+            whole = text.cast(pl.Int64, strict=False)
+            rounded = _number(text).cast(pl.Float64, strict=False).round().cast(pl.Int64, strict=False)
+            return _Value(name, whole, _any_unread(column), pl.coalesce(whole, rounded))
         case ColumnType.DECIMAL:
-            return _number(text).cast(pl.Decimal(18, 4), strict=False)
+            decimal = pl.Decimal(18, 4)
+            thorough = _number(text).cast(decimal, strict=False)
+            return _Value(name, text.cast(decimal, strict=False), _any_unread(column), thorough)
         case ColumnType.TIME:
             full = pl.when(text.str.len_bytes() == 5).then("0" + text).otherwise(text.str.zfill(4)).str.pad_end(6, "0")
-            return pl.when(full.str.contains(r"^([01][0-9]|2[0-3])[0-5][0-9][0-5][0-9]$")).then(full)
-        case _ if column.name == "HOSPCODE":
+            thorough = pl.when(full.str.contains(_CLOCK)).then(full)
+            return _Value(name, text, ~text.str.contains(_CLOCK).all(), thorough)
+        case _ if name == "HOSPCODE":
             padded = text.str.zfill(5)
-            return pl.when(padded == pl.col(SENDER)).then(padded).otherwise(text)
+            thorough = pl.when(padded == pl.col(SENDER)).then(padded).otherwise(text)
+            return _Value(name, text, (text != pl.col(SENDER)).any(), thorough)
         case _:
-            return text
+            return _Value(name, text)
+
+
+_CLOCK = r"^([01][0-9]|2[0-3])[0-5][0-9][0-5][0-9]$"
+
+
+def _moment(text: pl.Expr) -> pl.Expr:
+    """`YYYYMMDDHHMMSS` to a time; day and clock apart, which is two and a half times as fast as the parser of both."""
+    day = text.str.slice(0, 8).str.to_date("%Y%m%d", strict=False).cast(pl.Datetime("us"))
+    digits = text.str.slice(8, 6)
+    clock = digits.cast(pl.Int64, strict=False)
+    seconds = clock // 10_000 * 3600 + clock // 100 % 100 * 60 + clock % 100
+    right = (clock < 240_000) & (clock // 100 % 100 < 60) & (clock % 100 < 60) & ~digits.str.starts_with("-")
+    return pl.when(right & ~digits.str.starts_with("+")).then(day + pl.duration(seconds=seconds, time_unit="us"))
+
+
+def _unread(column: Column) -> pl.Expr:
+    return pl.col(column.name).is_not_null() & pl.col(f"={column.name}").is_null()
+
+
+def _any_unread(column: Column) -> pl.Expr:
+    """Whether a text is there that gave no value: the typed column then has more nulls."""
+    return pl.col(f"={column.name}").null_count() > pl.col(column.name).null_count()
+
+
+def _not_all_of_length(text: pl.Expr, length: int) -> pl.Expr:
+    n = text.str.len_bytes()
+    return ((n.min() != length) | (n.max() != length)).fill_null(value=False)
+
+
+def _any_unbelievable(value: pl.Expr) -> pl.Expr:
+    return ((value.min().dt.year() < _EARLIEST_YEAR) | (value.max().dt.year() >= BUDDHIST_ERA_FROM)).fill_null(
+        value=False
+    )
+
+
+def _missing(column: Column, *, rejects: bool = False) -> _Finding:
+    text = pl.col(column.name)
+    return _Finding(column.name, "missing_required", text.null_count() > 0, text.is_null(), rejects)
+
+
+def _future(column: Column, *, rejects: bool = False) -> _Finding:
+    day = pl.col(f"={column.name}").cast(pl.Date)
+    return _Finding(column.name, "future_date", day.max() > pl.col(NOT_AFTER).min(), day > pl.col(NOT_AFTER), rejects)
 
 
 def _of_length(text: pl.Expr, *lengths: int) -> pl.Expr:
@@ -327,17 +473,16 @@ def _believable(value: pl.Expr) -> pl.Expr:
     return pl.when(value.dt.year().is_between(_EARLIEST_YEAR, BUDDHIST_ERA_FROM - 1)).then(value)
 
 
-def _date_faults(column: Column) -> Iterator[tuple[str, pl.Expr]]:
+def _date_faults(column: Column, *, rejects: bool = False) -> Iterator[_Finding]:
     """What is wrong with a date that could not be read; exactly one of the three."""
-    text = pl.col(column.name)
-    unread = text.is_not_null() & pl.col(f"={column.name}").is_null()
+    text, unread = pl.col(column.name), _unread(column)
     zero = text.str.contains("^0+$")
     buddhist = text.str.slice(0, 4).is_between(pl.lit(str(BUDDHIST_ERA_FROM)), pl.lit("2699")) & (
         text.str.contains("^[0-9]{8}")
     )
-    yield "be_year", unread & buddhist
-    yield "zero_date", unread & zero
-    yield "invalid_date", unread & ~buddhist & ~zero
+    masks = {"be_year": unread & buddhist, "zero_date": unread & zero, "invalid_date": unread & ~buddhist & ~zero}
+    for rule, mask in masks.items():
+        yield _Finding(column.name, rule, _any_unread(column), mask, rejects)
 
 
 def masked(value: pl.Expr) -> pl.Expr:
@@ -372,32 +517,28 @@ def _rejected_rows(rejected: pl.DataFrame) -> pl.DataFrame:
     )
 
 
-_FINDING_ORDER = (SLOT, "rule", "column_name", "level", "n_rows")
+_NO_REJECTS = pl.DataFrame(
+    schema={
+        SLOT: pl.Int32,
+        "source_line": pl.Int32,
+        "column_name": pl.String,
+        "rule": pl.String,
+        "masked_value": pl.String,
+    }
+)
 
 
-def _rejections(rejected: pl.DataFrame) -> pl.DataFrame:
-    parts = pl.col("_reason").str.split_exact(":", 1)
-    return (
-        rejected.group_by(SLOT, "_reason")
-        .agg(pl.len().cast(pl.Int64).alias("n_rows"))
-        .with_columns(
-            parts.struct.field("field_0").alias("column_name"),
-            parts.struct.field("field_1").alias("rule"),
-            pl.lit(str(Level.ROW)).alias("level"),
-        )
-        .select(_FINDING_ORDER)
-    )
+def _rejections(rejected: pl.DataFrame) -> Iterator[Count]:
+    if rejected.height:
+        for slot, reason, n in rejected.group_by(SLOT, "_reason").len().iter_rows():
+            column, _, rule = reason.partition(":")
+            yield slot, rule, column, Level.ROW, n
 
 
-def _warnings(landed: pl.DataFrame, finding: _Finding) -> pl.DataFrame:
-    return (
-        landed.filter(pl.col(finding.alias))
-        .group_by(SLOT)
-        .agg(pl.len().cast(pl.Int64).alias("n_rows"))
-        .with_columns(
-            pl.lit(finding.rule).alias("rule"),
-            pl.lit(finding.column).alias("column_name"),
-            pl.lit(str(Level.WARNING)).alias("level"),
-        )
-        .select(_FINDING_ORDER)
-    )
+def _warnings(landed: pl.DataFrame, findings: list[_Finding]) -> Iterator[Count]:
+    if findings:
+        sums = landed.group_by(SLOT).agg(pl.col(finding.alias).sum() for finding in findings)
+        for slot, *counts in sums.iter_rows():
+            for finding, n in zip(findings, counts, strict=True):
+                if n:
+                    yield slot, finding.rule, finding.column, Level.WARNING, n
