@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import multiprocessing
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from datetime import date, datetime, timedelta
-from functools import lru_cache
+from functools import cache, lru_cache
 from pathlib import Path
 
 import numpy as np
@@ -114,19 +114,23 @@ class _Waiting:
     n_rows: int = 0
 
 
-@lru_cache(maxsize=4)
-def _checkers(registry: Registry, region: str, keys: Keys) -> dict[tuple[str, str], Checker]:
-    """Checker by feed and file."""
+@lru_cache(maxsize=1)
+def _pseudonymiser(keys: Keys) -> Pseudonymiser:
+    """One for all batches of a process, so that it remembers the people it has seen."""
+    return Pseudonymiser(keys)
+
+
+@lru_cache(maxsize=1)
+def _checkers(registry: Registry, keys: Keys) -> Callable[[Feed, str, str], Checker]:
+    """Gives the checker of one feed, file and region; what it has worked out serves all batches of a process."""
     codes = frozenset(code for code, _ in registry)
-    in_region = frozenset(code for code, its_region in registry if its_region == region)
-    pseudonymiser = Pseudonymiser(keys)
-    checkers = {}
-    for feed in load_feeds().values():
-        files = feed.tables if feed.feed == STANDARD else {route.file for route in feed.routes}
-        for file in files:
-            allowed = in_region if feed.rows_of == "region" else None
-            checkers[feed.feed, file] = Checker(feed.contract(file), codes, pseudonymiser, allowed)
-    return checkers
+
+    @cache
+    def by_name(feed: str, file: str, region: str | None) -> Checker:
+        allowed = None if region is None else frozenset(code for code, its_region in registry if its_region == region)
+        return Checker(load_feeds()[feed].contract(file), codes, _pseudonymiser(keys), allowed)
+
+    return lambda feed, file, region: by_name(feed.feed, file, region if feed.rows_of == "region" else None)
 
 
 class _Batch:
@@ -138,14 +142,16 @@ class _Batch:
     def __init__(
         self,
         writer: BatchWriter,
-        checkers: dict[tuple[str, str], Checker],
+        region: str,
         deliveries: list[Delivery],
-        pseudonymiser: Pseudonymiser,
+        registry: Registry,
+        keys: Keys,
     ) -> None:
         self._writer = writer
-        self._checkers = checkers
+        self._region = region
+        self._checker_of = _checkers(registry, keys)
         self._deliveries = deliveries
-        self._pseudonymiser = pseudonymiser
+        self._pseudonymiser = _pseudonymiser(keys)
         self._waiting: dict[_Shape, _Waiting] = defaultdict(_Waiting)
         self._waiting_bytes = 0
         self._rows: dict[tuple[str, str, tuple[str, ...]], list[pl.DataFrame]] = defaultdict(list)
@@ -168,9 +174,10 @@ class _Batch:
         """A file of the standard: lines of many deliveries wait until there are enough to be split together."""
         count = _FileCount(index, member.table, member.name, STANDARD, Description())
         slot = self._open_slot(count)
-        contract = self._checkers[STANDARD, member.table].contract
+        contract = opened.feed.contract(member.table)
         for header, block in delimited_blocks(opened.blocks(member), contract, count.description):
-            self._set_aside(slot, rejected_frame(block))
+            if block.rejected:
+                self._set_aside(slot, rejected_frame(block))
             if header and len(block.lines):
                 self._wait(slot, member.table, header, block)
 
@@ -284,7 +291,7 @@ class _Batch:
         slots = raw[checks.SLOT]
         senders = pl.Series(checks.SENDER, [delivery.hospcode for delivery in of_slot])
         limits = pl.Series(checks.NOT_AFTER, [delivery.not_after for delivery in of_slot])
-        checker = self._checkers[feed, file]
+        checker = self._checker_of(load_feeds()[feed], file, self._region)
         checked = checker.check(raw.with_columns(senders.gather(slots), limits.gather(slots)))
         if checked.landed.height + checked.rejected.height != raw.height:
             raise RuntimeError(
@@ -362,7 +369,7 @@ def land_batch(
     not recorded again, and a batch of them alone is not committed.
     """
     with BatchWriter(landing, region, batch) as writer:
-        work = _Batch(writer, _checkers(registry, region, keys), deliveries, Pseudonymiser(keys))
+        work = _Batch(writer, region, deliveries, registry, keys)
         rejected: dict[int, DeliveryRejectedError] = {}
         for index, delivery in enumerate(deliveries):
             try:

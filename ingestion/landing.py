@@ -128,7 +128,9 @@ class BatchWriter:
         """Add a row group to `<table>.parquet`. All frames of one table have the same columns."""
         arrow = _to_arrow(frame)
         if table not in self._writers:
-            self._writers[table] = pq.ParquetWriter(self._folder / f"{table}.parquet", arrow.schema, compression="zstd")
+            self._writers[table] = pq.ParquetWriter(
+                self._folder / f"{table}.parquet", arrow.schema, compression="zstd", write_statistics=False
+            )
         self._writers[table].write_table(arrow)
 
     def commit(self) -> Path:
