@@ -329,11 +329,14 @@ class _Batch:
         )
 
     def _count(self, checked: Checked) -> None:
-        landed = checked.landed.group_by(checks.SLOT).agg(pl.len(), pl.col("row_flags").count().alias("flagged"))
-        for slot, n, flagged in landed.iter_rows():
+        n_slots = len(self.counts)
+        landed = checked.landed[checks.SLOT].to_numpy()
+        is_flagged = checked.landed["row_flags"].is_not_null().to_numpy()
+        for slot, n in _tally(landed, n_slots):
             self.counts[slot].n_landed += n
-            self.counts[slot].n_flagged += flagged
-        for slot, n in checked.rejected.group_by(checks.SLOT).agg(pl.len()).iter_rows():
+        for slot, n in _tally(landed[is_flagged], n_slots):
+            self.counts[slot].n_flagged += n
+        for slot, n in _tally(checked.rejected[checks.SLOT].to_numpy(), n_slots):
             self.counts[slot].n_rejected += n
         for slot, rule, column, level, n in checked.findings:
             self.rules[slot, rule, column, level] += n
@@ -346,6 +349,13 @@ class _Batch:
             (feed, file, _), frames = self._rows.popitem()
             self._check(feed, file, pl.concat(frames))
         self._waiting_bytes = 0
+
+
+def _tally(slots: npt.NDArray[np.int32], n_slots: int) -> Iterator[tuple[int, int]]:
+    """Each slot that occurs, and how often."""
+    counts = np.bincount(slots, minlength=n_slots)
+    for slot in np.flatnonzero(counts):
+        yield int(slot), int(counts[slot])
 
 
 def _last(rows: pl.DataFrame) -> int:
