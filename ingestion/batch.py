@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import multiprocessing
 from collections import defaultdict
 from dataclasses import dataclass, field
 from datetime import date, datetime, timedelta
@@ -21,7 +20,6 @@ from ingestion.contract import load_contracts
 from ingestion.delivery import DeliveryRejectedError, DeliveryZip, Member
 from ingestion.landing import RECEIPT_FILES, RECEIPT_RULES, RECEIPTS, BatchWriter
 from ingestion.text import UTF8_BOM, Block, Header, read_header, read_lines, split_cells, to_utf8
-from ruam.errors import BusyError
 from ruam.settings import ZipLimits
 
 FLUSH_ROWS = 100_000
@@ -318,17 +316,9 @@ def land_batch(
         work.finish()
         outcomes = [_outcome(work, index, delivery, rejected.get(index)) for index, delivery in enumerate(deliveries)]
         if not all(rejection(*pair) in known_rejections for pair in zip(deliveries, outcomes, strict=True)):
-            if _is_orphan():
-                raise BusyError("The ingest that began this batch has ended; the next one takes the deliveries in.")
             _write_receipts(writer, work, deliveries, outcomes, keys, known_rejections)
             writer.commit()
     return outcomes
-
-
-def _is_orphan() -> bool:
-    """Whether this is a worker whose ingest was killed: its region's lock is gone, and another may land there now."""
-    parent = multiprocessing.parent_process()
-    return parent is not None and not parent.is_alive()
 
 
 def rejection(delivery: Delivery, outcome: Outcome) -> Rejection | None:
