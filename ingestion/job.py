@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import multiprocessing
 import os
 import threading
@@ -11,6 +12,7 @@ from concurrent.futures import Future, ProcessPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
+from datetime import datetime
 from multiprocessing.reduction import DupFd
 from pathlib import Path
 from typing import Any
@@ -38,6 +40,8 @@ from ruam.faults import point
 from ruam.files import storage_errors
 from ruam.geography import region_of_province
 from ruam.settings import Settings
+
+log = logging.getLogger("ruam.ingest")
 
 Progress = Callable[[str, int, int], None]
 """Called with the step (`receive`, `land`), what is done of it and the whole, in deliveries."""
@@ -96,6 +100,7 @@ def ingest(settings: Settings, paths: Iterable[Path], progress: Progress = lambd
         }
         receipts = read_records(home.landing, "receipts")
         known = _rejections(receipts)
+        received = _by_a_clock_that_never_goes_back(received, receipts)
         new, settled = _sort(received, region_of, receipts)
         first = _land(settings, new, tuple(registry["hoscode"]), keys, known, report, progress, list(held.values()))
         point("ingest.landed")
@@ -122,6 +127,16 @@ def _receive(inbox: Path, zips: list[Path], progress: Progress) -> list[Delivery
         deliveries.append(Delivery(delivery_id, stored, path.name, hospcode, sent_at, utc_now(), size))
         progress("receive", done, len(zips))
     return deliveries
+
+
+def _by_a_clock_that_never_goes_back(received: list[Delivery], receipts: pl.DataFrame) -> list[Delivery]:
+    """Deliveries whose name tells no time are judged by the time of receipt: a clock that was set back must not make
+    their rows lie in the future, and be rejected for good."""
+    newest = receipts["received_at"].max()
+    if not isinstance(newest, datetime) or all(newest <= one.received_at for one in received):
+        return received
+    log.warning("the clock is behind the newest receipt", extra={"newest_receipt": newest})
+    return [one if one.sent_at else replace(one, received_at=max(one.received_at, newest)) for one in received]
 
 
 def _rejections(receipts: pl.DataFrame) -> frozenset[Rejection]:

@@ -212,11 +212,9 @@ class BatchWriter:
         self._folder = region_dir / f"{_INCOMING}{batch}"
         self._writers: dict[str, pq.ParquetWriter] = {}
         self._n_rows: Counter[str] = Counter()
-        self._n_told: Counter[str] = Counter()
 
     def __enter__(self) -> BatchWriter:
         self._folder.mkdir(mode=0o700)
-        point("batch.begun")
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -227,14 +225,13 @@ class BatchWriter:
 
     def append(self, table: str, frame: pl.DataFrame) -> None:
         """Add a row group to `<table>.parquet`. All frames of one table have the same columns."""
-        if table == "receipt_files":
-            self._n_told["landed"] += int(frame["n_landed"].sum())
-            self._n_told["rejected"] += int(frame["n_rejected"].sum())
         self.write(table, _to_arrow(frame.with_columns(pl.lit(self._batch).alias(BATCH))))
         point("batch.record_written" if table in RECORDS else "batch.rows_written")
 
     def write(self, table: str, rows: pa.Table) -> None:
         """Add a row group whose rows bear the batch in which they were landed."""
+        if not self._writers:
+            point("batch.begun")
         if table not in self._writers:
             self._writers[table] = pq.ParquetWriter(self._folder / f"{table}.parquet", rows.schema, compression="zstd")
         self._writers[table].write_table(rows)
@@ -268,10 +265,14 @@ class BatchWriter:
         lying = {table: pq.read_metadata(self._folder / f"{table}.parquet").num_rows for table in self._n_rows}
         if lying != dict(self._n_rows):
             raise RuntimeError(f"batch {self._batch}: {dict(self._n_rows)} rows were written, {lying} lie in the files")
-        landed = sum(n for table, n in lying.items() if table not in RECORDS)
-        found = {"landed": landed, "rejected": lying.get("rejects", 0)}
-        if "receipt_files" in lying and found != dict(self._n_told):
-            raise RuntimeError(f"batch {self._batch}: receipts tell of {dict(self._n_told)} rows, {found} lie there")
+        if "receipt_files" in lying:
+            files = pl.read_parquet(self._folder / "receipt_files.parquet", columns=["n_landed", "n_rejected"])
+            told = (files["n_landed"].sum(), files["n_rejected"].sum())
+            found = (sum(n for table, n in lying.items() if table not in RECORDS), lying.get("rejects", 0))
+            if found != told:
+                raise RuntimeError(
+                    f"batch {self._batch}: receipts tell of {told} rows landed and rejected, {found} lie there"
+                )
 
 
 def _to_arrow(frame: pl.DataFrame) -> pa.Table:
@@ -312,7 +313,11 @@ def read_records(
     with reading(landing, region) as folders:
         wanted = [folder for folder in folders if only is None or not holds(folder).isdisjoint(only)]
         records = pl.concat([pl.DataFrame(schema=schema), *_read_each(wanted, table, list(schema))])
-    return records if only is None else records.filter(pl.col(BATCH).is_in(pl.Series(list(only), dtype=pl.String)))
+    return (
+        records
+        if only is None
+        else records.filter(pl.col(BATCH).is_in(pl.Series(list(only), dtype=pl.String).implode()))
+    )
 
 
 def _read_each(folders: list[Path], table: str, columns: list[str]) -> Iterator[pl.DataFrame]:

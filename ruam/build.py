@@ -171,7 +171,7 @@ def _times_changed(folders: list[Path], built: set[str]) -> bool:
         return False
     earliest = (
         pl.concat(receipts)
-        .with_columns(pl.col(BATCH).is_in(pl.Series(list(built), dtype=pl.String)).alias("is_built"))
+        .with_columns(pl.col(BATCH).is_in(pl.Series(list(built), dtype=pl.String).implode()).alias("is_built"))
         .group_by("delivery_id")
         .agg(pl.col("sent_at").filter("is_built").min().alias("built"), pl.col("sent_at").min().alias("now"))
     )

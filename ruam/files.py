@@ -6,7 +6,7 @@ import fcntl
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
-from errno import EACCES, EDQUOT, EIO, ENOSPC, EPERM, EROFS
+from errno import EACCES, EDQUOT, EFBIG, EIO, ENOSPC, EPERM, EROFS
 from pathlib import Path
 
 from ruam.errors import BusyError, StorageError
@@ -15,6 +15,7 @@ from ruam.faults import point
 _REMEDIES = {
     ENOSPC: "Make room on that disk",
     EDQUOT: "Make room within the quota of that disk",
+    EFBIG: "Raise the limit on the size of files (ulimit -f)",
     EIO: "The disk may be failing: have it checked",
     EACCES: "Give the user that runs ruam the right to write there",
     EPERM: "Give the user that runs ruam the right to write there",

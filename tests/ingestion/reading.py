@@ -44,8 +44,9 @@ def assert_balanced(settings: Settings) -> None:
     files = records(settings, "receipt_files")
     assert (files["n_rows"] == files["n_landed"] + files["n_rejected"]).all()
     accepted = records(settings, "receipts").filter(pl.col("outcome").str.starts_with("accepted"))
-    sums = files.group_by("delivery_id").agg(pl.col("n_rows", "n_landed", "n_rejected", "n_flagged").sum())
-    joined = accepted.join(sums, on="delivery_id", how="left", suffix="_of_files")
+    content = ["delivery_id", "hospcode"]
+    sums = files.group_by(content).agg(pl.col("n_rows", "n_landed", "n_rejected", "n_flagged").sum())
+    joined = accepted.join(sums, on=content, how="left", suffix="_of_files")
     for name in ("n_rows", "n_landed", "n_rejected", "n_flagged"):
         assert joined[name].to_list() == joined[f"{name}_of_files"].to_list()
     assert records(settings, "rejects").height == files["n_rejected"].sum()

@@ -28,7 +28,7 @@ from tests.ingestion.odd_zips import make_zip, row, text, zip_name
 from tests.ingestion.reading import batches, landed
 
 Command = Callable[..., int]
-COMMANDS = ["init", "synth", "reference load", "ingest", "build", "publish", "run", "status", "serve"]
+COMMANDS = ["init", "synth", "reference load", "ingest", "build", "publish", "run", "status", "serve", "compact"]
 
 
 def registered() -> set[str]:
