@@ -11,7 +11,9 @@ import secrets
 import shutil
 import signal
 import sys
+from collections import Counter
 from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import cache
 from multiprocessing.context import ForkServerContext, ForkServerProcess
@@ -281,3 +283,62 @@ def _sql(model: str) -> str:
         var=lambda _, default: default,
         is_incremental=lambda: False,
     )
+
+
+@dataclass
+class Seen:
+    """What readers found, over and over."""
+
+    folder: Path
+    known: int = 0
+
+    def lines(self) -> list[dict[str, Any]]:
+        texts = [path.read_text(encoding="utf-8") for path in sorted(self.folder.glob("seen-*"))]
+        return [json.loads(line) for text in texts for line in text.splitlines(keepends=True) if line.endswith("\n")]
+
+    def wait_for_more(self, seconds: float) -> None:
+        """Until each reader has looked at least once more."""
+        deadline = monotonic() + seconds
+        before = Counter(line["reader"] for line in self.lines())
+        while True:
+            now = Counter(line["reader"] for line in self.lines())
+            if now and len(now) == self.known and all(now[reader] > before[reader] + 1 for reader in now):
+                return
+            assert monotonic() < deadline, "a reader does not come on"
+            os.sched_yield()
+
+    @property
+    def rows(self) -> list[list[tuple[Any, ...]]]:
+        return [[tuple(row) for row in line["rows"]] for line in self.lines()]
+
+    @property
+    def folder_sets(self) -> set[tuple[str, ...]]:
+        return {tuple(line["folders"]) for line in self.lines()}
+
+
+@contextmanager
+def read_again_and_again(landing: Path, folder: Path, n_readers: int) -> Iterator[Seen]:
+    """Processes that read the visits of a landing without a pause until the block ends."""
+    stop = folder / "stop"
+    readers = [_warm().Process(target=_read, args=(landing, folder / f"seen-{n}", stop)) for n in range(n_readers)]
+    for reader in readers:
+        reader.start()
+    try:
+        yield Seen(folder, n_readers)
+    finally:
+        stop.touch()
+        for reader in readers:
+            reader.join(PATIENCE)
+    assert [reader.exitcode for reader in readers] == [0] * n_readers
+
+
+def _read(landing: Path, seen: Path, stop: Path) -> None:
+    with seen.open("a", encoding="utf-8") as out:
+        while not stop.exists():
+            with reading(landing) as folders:
+                paths = [path for one in folders if (path := one / "service.parquet").exists()]
+                frames = [pl.read_parquet(path, hive_partitioning=False) for path in paths]
+                rows = pl.concat([frame.select("batch", "delivery_id", "source_line") for frame in frames]).rows()
+            found = {"reader": seen.name, "folders": [one.name for one in folders], "rows": sorted(rows)}
+            out.write(json.dumps(found) + "\n")
+            out.flush()
