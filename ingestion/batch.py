@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import multiprocessing
 from collections import defaultdict
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
@@ -24,7 +23,6 @@ from ingestion.landing import RECEIPT_FILES, RECEIPT_RULES, RECEIPTS, BatchWrite
 from ingestion.mapping import Lookups, Routed, routed
 from ingestion.readers import Description, Rows, delimited_blocks, read_member, rejected_frame
 from ingestion.text import Block, Header, split_cells
-from ruam.errors import BusyError
 from ruam.settings import ZipLimits
 
 FLUSH_ROWS = 100_000
@@ -390,17 +388,9 @@ def land_batch(
         work.finish()
         outcomes = [_outcome(work, index, delivery, rejected.get(index)) for index, delivery in enumerate(deliveries)]
         if not all(rejection(*pair) in known_rejections for pair in zip(deliveries, outcomes, strict=True)):
-            if _is_orphan():
-                raise BusyError("The ingest that began this batch has ended; the next one takes the deliveries in.")
             _write_receipts(writer, work, deliveries, outcomes, keys, known_rejections)
             writer.commit()
     return outcomes
-
-
-def _is_orphan() -> bool:
-    """Whether this is a worker whose ingest was killed: its region's lock is gone, and another may land there now."""
-    parent = multiprocessing.parent_process()
-    return parent is not None and not parent.is_alive()
 
 
 def rejection(delivery: Delivery, outcome: Outcome) -> Rejection | None:

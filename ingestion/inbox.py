@@ -1,13 +1,19 @@
-"""The inbox store: every delivery exactly as sent, addressed by its content."""
+"""The inbox store: every delivery exactly as sent, addressed by its content, and the names under which it came."""
 
 from __future__ import annotations
 
 import hashlib
 import os
-import shutil
+from collections.abc import Iterable
 from pathlib import Path
 
-from ruam.files import replacing
+import polars as pl
+
+from ruam.faults import point
+from ruam.files import alone, replacing, shared, sync_file, sync_folder
+
+_LOCK = ".receiving"
+_ARRIVALS = "arrivals"
 
 
 def store(inbox: Path, source: Path) -> tuple[str, Path]:
@@ -16,19 +22,60 @@ def store(inbox: Path, source: Path) -> tuple[str, Path]:
     The copy is made while hashing, so that what is landed is what was hashed even if the sender is still writing.
     """
     inbox.mkdir(parents=True, exist_ok=True)
-    staging = inbox / f".{os.getpid()}.incoming"
+    staging = inbox / f".incoming-{os.getpid()}"
     digest = hashlib.sha256()
-    try:
-        with source.open("rb") as reader, staging.open("wb") as writer:
-            while piece := reader.read(1 << 20):
-                digest.update(piece)
-                writer.write(piece)
-        delivery_id = digest.hexdigest()
-        final = inbox / delivery_id[:2] / f"{delivery_id}.zip"
-        if not final.exists():
-            final.parent.mkdir(mode=0o700, exist_ok=True)
-            with replacing(final) as temporary:
-                shutil.move(staging, temporary)
-        return delivery_id, final
-    finally:
-        staging.unlink(missing_ok=True)
+    with shared(inbox / _LOCK):
+        try:
+            with source.open("rb") as reader, staging.open("wb") as writer:
+                while piece := reader.read(1 << 20):
+                    digest.update(piece)
+                    writer.write(piece)
+            delivery_id = digest.hexdigest()
+            final = stored(inbox, delivery_id)
+            if not final.exists():
+                final.parent.mkdir(mode=0o700, exist_ok=True)
+                point("inbox.copied")
+                sync_file(staging)
+                point("inbox.synced")
+                staging.replace(final)
+                point("inbox.renamed")
+                sync_folder(final.parent)
+            return delivery_id, final
+        finally:
+            staging.unlink(missing_ok=True)
+
+
+def sweep(inbox: Path) -> None:
+    """Remove what killed processes left half copied, unless somebody is copying now."""
+    inbox.mkdir(parents=True, exist_ok=True)
+    with alone(inbox / _LOCK) as free:
+        if free:
+            for left in inbox.glob(".incoming-*"):
+                left.unlink()
+
+
+def stored(inbox: Path, delivery_id: str) -> Path:
+    """Where a delivery lies."""
+    return inbox / delivery_id[:2] / f"{delivery_id}.zip"
+
+
+def announce(inbox: Path, batch: str, receipts: pl.DataFrame) -> None:
+    """Keep what a batch is going to hold, before it is written: names and times, which no zip holds within.
+
+    `receipts` has the columns of `receipts.parquet`; where the outcome is still open it is null.
+    """
+    folder = inbox / _ARRIVALS
+    folder.mkdir(mode=0o700, exist_ok=True)
+    with replacing(folder / f"{batch}.parquet") as temporary:
+        receipts.write_parquet(temporary)
+
+
+def withdraw(inbox: Path, batch: str) -> None:
+    """Forget a batch that came to nothing."""
+    (inbox / _ARRIVALS / f"{batch}.parquet").unlink(missing_ok=True)
+
+
+def announced(inbox: Path, batches: Iterable[str]) -> dict[str, pl.DataFrame]:
+    """What was announced of each of these batches."""
+    paths = {batch: inbox / _ARRIVALS / f"{batch}.parquet" for batch in batches}
+    return {batch: pl.read_parquet(path) for batch, path in paths.items() if path.exists()}

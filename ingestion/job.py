@@ -2,36 +2,48 @@
 
 from __future__ import annotations
 
+import logging
 import multiprocessing
+import os
+import threading
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator
 from concurrent.futures import Future, ProcessPoolExecutor, as_completed
+from concurrent.futures.process import BrokenProcessPool
 from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
+from datetime import datetime
+from multiprocessing.reduction import DupFd
 from pathlib import Path
+from typing import Any
 
 import polars as pl
 
 from identity.keys import Keys, load_keys
 from ingestion.batch import Delivery, Outcome, Registry, Rejection, land_batch, receipt, rejection
+from ingestion.compaction import compact_region
 from ingestion.delivery import DeliveryRejectedError, sender_of
-from ingestion.inbox import store
+from ingestion.inbox import announce, store, sweep, withdraw
 from ingestion.landing import (
     NO_REGION,
     RECEIPTS,
     BatchWriter,
     batch_id,
     ensure_schema_batch,
+    is_committed,
     read_records,
-    region_folder,
-    sweep,
+    region_locked,
     utc_now,
 )
 from ingestion.reference import current_registry
-from ruam.errors import UsageError
-from ruam.files import locked
+from ruam.errors import RuamError, UsageError
+from ruam.faults import point
+from ruam.files import storage_errors
 from ruam.geography import region_of_province
+from ruam.home import DataHome
 from ruam.settings import Settings
+
+log = logging.getLogger("ruam.ingest")
 
 Progress = Callable[[str, int, int], None]
 """Called with the step (`receive`, `land`), what is done of it and the whole, in deliveries."""
@@ -67,36 +79,45 @@ def find_zips(paths: Iterable[Path]) -> list[Path]:
 def ingest(settings: Settings, paths: Iterable[Path], progress: Progress = lambda *_: None) -> Report:
     """Take in the zips under `paths`.
 
-    The same content changes nothing, under whatever name; a name not seen before is recorded. Raises `SetupError`
-    without keys or registry, `UsageError` for a path that does not exist, and `BusyError` when another process
-    lands the same region.
+    The same content of the same sender changes nothing, under whatever name; a name not seen before is recorded.
+    Raises `SetupError` without keys or registry, `UsageError` for a path that does not exist, `BusyError` when
+    another process lands the same region, and `StorageError` when the disk is full, fails or may not be written:
+    batches committed until then stay, and the same call again does the rest.
     """
     home = settings.data_home
     home.require()
     keys = load_keys(home.keys)
     registry = current_registry(home)
-    ensure_schema_batch(home.landing)
-    received = _receive(home.inbox, find_zips(paths), progress)
     region_of = dict(zip(registry["hoscode"], (region_of_province(code) for code in registry["provcode"]), strict=True))
     report = Report()
-    with ExitStack() as locks:
-        for region in sorted({region_of[one.hospcode] for one in received if one.hospcode in region_of}):
-            lock = region_folder(home.landing, region) / ".lock"
-            locks.enter_context(locked(lock, f"Region {region} of {home.root}"))
-            sweep(home.landing, region)
+    with storage_errors("Taking deliveries in", home.root), ExitStack() as locks:
+        ensure_schema_batch(home.landing)
+        received = _receive(home.inbox, find_zips(paths), progress)
+        point("ingest.received")
+        regions = sorted({region_of[one.hospcode] for one in received if one.hospcode in region_of})
+        held = {
+            # Every ingest may have to record something in the region of the unknown; the turn of each is short.
+            region: locks.enter_context(region_locked(home.landing, region, wait=region == NO_REGION))
+            for region in regions
+        }
         receipts = read_records(home.landing, "receipts")
         known = _rejections(receipts)
+        received = _by_a_clock_that_never_goes_back(received, receipts)
         new, settled = _sort(received, region_of, receipts)
-        first = _land(settings, new, tuple(region_of.items()), keys, known, report, progress)
-        settled = [(region, one, _like_first(outcome, first.get(one.delivery_id))) for region, one, outcome in settled]
-        report.batches += _record(home.landing, settled, keys, known)
+        first = _land(settings, new, tuple(region_of.items()), keys, known, report, progress, list(held.values()))
+        point("ingest.landed")
+        settled = [(region, one, _like_first(outcome, first.get(_content(one)))) for region, one, outcome in settled]
+        report.batches += _record(home, settled, keys, known, held)
         report.outcomes += [outcome for _, _, outcome in settled]
+        for region in regions if settings.compact_batches else []:
+            compact_region(home.landing, region, settings.compact_bytes, more_than=settings.compact_batches)
     return report
 
 
 def _receive(inbox: Path, zips: list[Path], progress: Progress) -> list[Delivery]:
     """Store each zip and read who sent it; an unknown name leaves the sender empty."""
     deliveries = []
+    sweep(inbox)
     for done, path in enumerate(zips, start=1):
         try:
             sender = sender_of(path.name)
@@ -110,9 +131,25 @@ def _receive(inbox: Path, zips: list[Path], progress: Progress) -> list[Delivery
     return deliveries
 
 
+def _by_a_clock_that_never_goes_back(received: list[Delivery], receipts: pl.DataFrame) -> list[Delivery]:
+    """Deliveries whose name tells no time are judged by the time of receipt: a clock that was set back must not make
+    their rows lie in the future, and be rejected for good."""
+    newest = receipts["received_at"].max()
+    if not isinstance(newest, datetime) or all(newest <= one.received_at for one in received):
+        return received
+    log.warning("the clock is behind the newest receipt", extra={"newest_receipt": newest})
+    return [one if one.sent_at else replace(one, received_at=max(one.received_at, newest)) for one in received]
+
+
 def _rejections(receipts: pl.DataFrame) -> frozenset[Rejection]:
     rejected = receipts.filter(pl.col("outcome") == "rejected")
     return frozenset(rejected.select("delivery_id", "file_name", "reason").iter_rows())
+
+
+def _content(delivery: Delivery) -> tuple[str, str]:
+    """What is landed once: a content as sent by one facility. Under another's name its rows are that one's to reject,
+    and must not keep the right sender's from landing."""
+    return delivery.delivery_id, delivery.hospcode
 
 
 Settled = tuple[str, Delivery, Outcome]
@@ -124,19 +161,19 @@ def _sort(
 ) -> tuple[dict[str, list[Delivery]], list[Settled]]:
     """Split into deliveries to land by region, and those settled by their name or content alone."""
     accepted = receipts.filter(pl.col("outcome").is_in(["accepted", "accepted_with_rejects"]))
-    landed = set(accepted["delivery_id"])
+    landed = set(accepted.select("delivery_id", "hospcode").iter_rows())
     names = set(receipts.filter(pl.col("outcome") != "rejected").select("delivery_id", "file_name").iter_rows())
     new: dict[str, list[Delivery]] = defaultdict(list)
     settled: list[Settled] = []
     for delivery in received:
-        if delivery.delivery_id in landed:
+        if _content(delivery) in landed:
             outcome = Outcome(delivery.file_name, delivery.hospcode, "duplicate")
             seen = (delivery.delivery_id, delivery.file_name) in names
             settled.append(("" if seen else region_of.get(delivery.hospcode, NO_REGION), delivery, outcome))
             names.add((delivery.delivery_id, delivery.file_name))
         elif delivery.hospcode in region_of:
             new[region_of[delivery.hospcode]].append(delivery)
-            landed.add(delivery.delivery_id)
+            landed.add(_content(delivery))
             names.add((delivery.delivery_id, delivery.file_name))
         else:
             settled.append((NO_REGION, delivery, _unknown_sender(delivery)))
@@ -159,7 +196,9 @@ def _unknown_sender(delivery: Delivery) -> Outcome:
     return Outcome(delivery.file_name, hospcode, "rejected", "unknown_sender", detail)
 
 
-def _record(landing: Path, settled: list[Settled], keys: Keys, known: frozenset[Rejection]) -> list[str]:
+def _record(
+    home: DataHome, settled: list[Settled], keys: Keys, known: frozenset[Rejection], held: Collection[str]
+) -> list[str]:
     """Commit the receipts of settled deliveries; what was recorded before (its region is empty) needs none."""
     by_region: dict[str, list[Settled]] = defaultdict(list)
     for region, delivery, outcome in settled:
@@ -167,13 +206,28 @@ def _record(landing: Path, settled: list[Settled], keys: Keys, known: frozenset[
             by_region[region].append((region, delivery, outcome))
     batches = []
     for region, ones in by_region.items():
-        rows = [receipt(delivery, outcome, keys.key_id) for _, delivery, outcome in ones]
-        batch = batch_id([f"{row['delivery_id']} {row['file_name']}" for row in rows], utc_now())
-        with BatchWriter(landing, region, batch) as writer:
-            writer.append("receipts", pl.DataFrame(rows, schema=RECEIPTS))
-            writer.commit()
-        batches.append(batch)
+        with ExitStack() as lock:
+            if region not in held:
+                lock.enter_context(region_locked(home.landing, region, wait=True))
+                known = _rejections(read_records(home.landing, "receipts", region=region))
+                ones = [one for one in ones if rejection(*one[1:]) not in known]
+            if ones:
+                batches.append(_record_one(home, region, ones, keys))
     return batches
+
+
+def _record_one(home: DataHome, region: str, ones: list[Settled], keys: Keys) -> str:
+    rows = [receipt(delivery, outcome, keys.key_id) for _, delivery, outcome in ones]
+    batch, receipts = batch_id(utc_now()), pl.DataFrame(rows, schema=RECEIPTS)
+    announce(home.inbox, batch, receipts)
+    with BatchWriter(home.landing, region, batch) as writer:
+        writer.append("receipts", receipts)
+        writer.commit()
+    return batch
+
+
+_OPEN = dict.fromkeys(("outcome", "n_rows", "n_landed", "n_rejected", "n_flagged"))
+"""What a receipt does not tell before its delivery was read."""
 
 
 def _batches(deliveries: list[Delivery], most: int, most_bytes: int) -> Iterator[list[Delivery]]:
@@ -196,18 +250,25 @@ def _land(
     known: frozenset[Rejection],
     report: Report,
     progress: Progress,
-) -> dict[str, Outcome]:
-    """Land all batches, side by side in processes of their own; what became of each delivery, by its id."""
+    held: list[int],
+) -> dict[tuple[str, str], Outcome]:
+    """Land all batches, side by side in processes of their own; what became of each content of each sender.
+
+    `held` are the descriptors of the regions' locks.
+    """
     landing = settings.data_home.landing
     jobs = [
-        (region, batch_id((one.delivery_id for one in batch), utc_now()), batch)
+        (region, batch_id(utc_now()), batch)
         for region, deliveries in sorted(new.items())
         for batch in _batches(deliveries, settings.batch_zips, settings.batch_bytes)
     ]
     batches = {name: batch for _, name, batch in jobs}
+    for _, name, batch in jobs:
+        rows = [receipt(one, Outcome(one.file_name, one.hospcode, ""), keys.key_id) | _OPEN for one in batch]
+        announce(settings.data_home.inbox, name, pl.DataFrame(rows, schema=RECEIPTS))
     total = sum(len(batch) for _, _, batch in jobs)
     done = 0
-    landed: dict[str, Outcome] = {}
+    landed: dict[tuple[str, str], Outcome] = {}
     if len(jobs) == 1:
         region, batch_name, batch = jobs[0]
         results: Iterator[tuple[str, list[Outcome]]] = iter(
@@ -219,11 +280,14 @@ def _land(
             ]
         )
     else:
-        results = _side_by_side(settings, jobs, registry, keys, known)
+        results = _side_by_side(settings, jobs, registry, keys, known, held)
+    regions = {name: region for region, name, _ in jobs}
     for batch_name, outcomes in results:
+        if not is_committed(landing, regions[batch_name], batch_name):
+            withdraw(settings.data_home.inbox, batch_name)
         report.batches.append(batch_name)
         report.outcomes += outcomes
-        landed |= {one.delivery_id: outcome for one, outcome in zip(batches[batch_name], outcomes, strict=True)}
+        landed |= {_content(one): outcome for one, outcome in zip(batches[batch_name], outcomes, strict=True)}
         done += len(outcomes)
         progress("land", done, total)
     return landed
@@ -235,10 +299,12 @@ def _side_by_side(
     registry: Registry,
     keys: Keys,
     known: frozenset[Rejection],
+    held: list[int],
 ) -> Iterator[tuple[str, list[Outcome]]]:
     # Not fork: the data frames' thread pool does not survive it.
     context = multiprocessing.get_context("spawn")
-    with ProcessPoolExecutor(min(settings.workers, max(len(jobs), 1)), mp_context=context) as pool:
+    most = min(settings.workers, max(len(jobs), 1))
+    with ProcessPoolExecutor(most, context, initializer=_begin_worker, initargs=(_Shared(held),)) as pool:
         running: dict[Future[list[Outcome]], str] = {}
         for region, name, batch in jobs:
             args = (settings.data_home.landing, region, name, batch, registry, keys, settings.limits, known)
@@ -246,6 +312,41 @@ def _side_by_side(
         try:
             for future in as_completed(running):
                 yield running[future], future.result()
+        except BrokenProcessPool as error:
+            raise RuamError(
+                "A process that landed a batch was killed, perhaps for want of memory. What was committed stays: run "
+                "the same command again, with fewer RUAM_WORKERS if it happens again."
+            ) from error
         except BaseException:
             pool.shutdown(cancel_futures=True)
             raise
+
+
+class _Shared:
+    """Descriptors of locks that a worker is to share: a region stays locked until all who may commit in it ended."""
+
+    def __init__(self, descriptors: list[int]) -> None:
+        self.descriptors = descriptors
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return _received, ([DupFd(descriptor) for descriptor in self.descriptors],)
+
+
+def _received(duplicates: list[Any]) -> _Shared:
+    return _Shared([duplicate.detach() for duplicate in duplicates])
+
+
+def _begin_worker(_: _Shared) -> None:
+    """Hold the locks by merely living, and end with the ingest that began this worker.
+
+    If that was killed, a batch may still be committed before this process ends: nobody else could have landed it,
+    for its region is locked until then.
+    """
+    parent = multiprocessing.parent_process()
+
+    def follow() -> None:
+        if parent is not None:
+            parent.join()
+        os._exit(1)
+
+    threading.Thread(target=follow, daemon=True).start()

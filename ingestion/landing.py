@@ -1,12 +1,18 @@
-"""The landing: batches of typed Parquet that appear whole or not at all, each with its receipts."""
+"""The landing: batches of typed Parquet that appear whole or not at all, each with its receipts.
+
+A folder `region=NN/batch=<id>` holds one batch as it was landed, or all rows of several that were compacted into it.
+`committed_batches` alone says which folders count; whoever reads what lies in them does so within `reading`.
+"""
 
 from __future__ import annotations
 
 import hashlib
-import os
+import json
+import secrets
 import shutil
-from collections.abc import Collection, Iterable, Iterator
-from contextlib import suppress
+from collections import Counter
+from collections.abc import Collection, Iterator
+from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -17,7 +23,8 @@ from polars.interchange import CompatLevel
 
 from ingestion.checks import landing_schema
 from ingestion.contract import Contract, load_contracts
-from ruam.files import sync_file, sync_folder
+from ruam.faults import point
+from ruam.files import alone, locked, shared, sync_file, sync_folder
 from ruam.geography import UNKNOWN_REGION
 
 NO_REGION = UNKNOWN_REGION
@@ -83,36 +90,139 @@ RECORDS = {
     "rejects": REJECTS,
 }
 
+BATCH = "batch"
+"""Column of every table: the id of the batch in which a row was landed, whatever folder it lies in now."""
+
+_PREFIX = "batch="
+_COMPACTED = "compacted-"
+_SCHEMA = "schema-"
+_CONTENTS = "compacted.json"
 _INCOMING = ".incoming-"
+_RETIRED = ".retired-"
 
 
 def region_folder(landing: Path, region: str) -> Path:
     return landing / f"region={region}"
 
 
-def committed_batches(landing: Path) -> list[Path]:
-    """Folders of all committed batches, in the order of their ids."""
-    return sorted(landing.glob("region=*/batch=*"), key=lambda path: path.name)
+def region_of(folder: Path) -> str:
+    """Region of a batch's folder."""
+    return folder.parent.name.removeprefix("region=")
 
 
-def batch_id(delivery_ids: Iterable[str], now: datetime) -> str:
-    """Time of landing, then a digest of what is landed: sorts by time, never collides."""
-    digest = hashlib.sha256("\n".join(sorted(delivery_ids)).encode()).hexdigest()[:12]
-    return f"{now:%Y%m%dT%H%M%S%f}-{digest}"
+@contextmanager
+def region_locked(landing: Path, region: str, *, wait: bool = False) -> Iterator[int]:
+    """Hold a region alone, free of what killed processes left there; yields the lock's descriptor.
+
+    Only who holds it, or shares the descriptor, may commit in the region: no process that might still write there is
+    left when another gets the lock. Raises `BusyError` when another process holds it, unless it may `wait`.
+    """
+    folder = region_folder(landing, region)
+    with locked(folder / ".lock", f"Region {region} of {landing.parent}", wait=wait) as descriptor:
+        point("region.locked")
+        for left in [*folder.glob(f"{_INCOMING}*"), *folder.glob(f"{_RETIRED}*")]:
+            shutil.rmtree(left, ignore_errors=True)
+        point("region.swept")
+        yield descriptor
+
+
+def committed_batches(landing: Path, region: str | None = None) -> list[Path]:
+    """Folders that make up the landing, or one region of it, by name: together they hold each landed row once.
+
+    A compacted folder names the batches it holds, and from the moment it is there, the folders of those do not count.
+    """
+    with reading(landing, region) as folders:
+        return folders
+
+
+@contextmanager
+def reading(landing: Path, region: str | None = None) -> Iterator[list[Path]]:
+    """The committed batches (`committed_batches`), none of which goes away until the block ends."""
+    with shared(landing / ".readers"):
+        folders = [folder for one in landing.glob(f"region={region or '*'}") for folder in _standing(one)]
+        yield sorted(folders, key=lambda path: path.name)
+
+
+def _standing(region: Path) -> list[Path]:
+    """Folders of a region that no other one there has replaced."""
+    folders = list(region.glob(f"{_PREFIX}*"))
+    replaced = {name for folder in folders for name in _contents(folder)["replaces"]}
+    return [folder for folder in folders if folder.name not in replaced]
+
+
+def superseded(landing: Path, region: str) -> list[Path]:
+    """Folders of a region that do not count any more."""
+    folder = region_folder(landing, region)
+    standing = set(_standing(folder))
+    return sorted(found for found in folder.glob(f"{_PREFIX}*") if found not in standing)
+
+
+def is_committed(landing: Path, region: str, batch: str) -> bool:
+    """Whether a batch that this process was to write is there."""
+    return (region_folder(landing, region) / f"{_PREFIX}{batch}").exists()
+
+
+def holds(folder: Path) -> frozenset[str]:
+    """Ids of the batches whose rows lie in a folder."""
+    return frozenset(_contents(folder)["batches"])
+
+
+def _contents(folder: Path) -> dict[str, list[str]]:
+    """`batches`: ids of the batches whose rows lie in the folder; `replaces`: names of folders that it stands for."""
+    name = folder.name.removeprefix(_PREFIX)
+    if not name.startswith(_COMPACTED):
+        return {"batches": [name], "replaces": []}
+    contents: dict[str, list[str]] = json.loads((folder / _CONTENTS).read_text(encoding="utf-8"))
+    return contents
+
+
+def is_schema(batch: str) -> bool:
+    """Whether an id is that of a schema batch, which holds columns and no rows."""
+    return batch.startswith(_SCHEMA)
+
+
+def retire(landing: Path, region: str) -> bool:
+    """Remove the folders of a region that do not count any more, unless somebody is reading. The region is locked.
+
+    Returns whether none is left; what readers held back goes the next time.
+    """
+    with alone(landing / ".readers") as free:
+        if not free:
+            return not superseded(landing, region)
+        gone = []
+        for folder in superseded(landing, region):
+            gone.append(folder.rename(folder.with_name(f"{_RETIRED}{folder.name}")))
+            point("compact.hidden")
+    for folder in gone:
+        shutil.rmtree(folder)
+        point("compact.removed")
+    return True
+
+
+def batch_id(now: datetime) -> str:
+    """Time of landing, for people, then a random part: no two are the same, whatever the clock does."""
+    return f"{now:%Y%m%dT%H%M%S%f}-{secrets.token_hex(6)}"
+
+
+def compacted_id(now: datetime) -> str:
+    """Name of a folder that stands for others."""
+    return f"{_COMPACTED}{batch_id(now)}"
 
 
 class BatchWriter:
     """Writes one batch beside its final place; `commit` renames it there. Use as a context manager.
 
-    Leaving without `commit` leaves nothing behind.
+    Leaving without `commit` leaves nothing behind. The caller holds the region (`region_locked`).
     """
 
     def __init__(self, landing: Path, region: str, batch: str) -> None:
         region_dir = region_folder(landing, region)
         region_dir.mkdir(parents=True, exist_ok=True)
-        self._final = region_dir / f"batch={batch}"
-        self._folder = region_dir / f"{_INCOMING}{os.getpid()}-{batch}"
+        self._batch = batch
+        self._final = region_dir / f"{_PREFIX}{batch}"
+        self._folder = region_dir / f"{_INCOMING}{batch}"
         self._writers: dict[str, pq.ParquetWriter] = {}
+        self._n_rows: Counter[str] = Counter()
 
     def __enter__(self) -> BatchWriter:
         self._folder.mkdir(mode=0o700)
@@ -126,48 +236,77 @@ class BatchWriter:
 
     def append(self, table: str, frame: pl.DataFrame) -> None:
         """Add a row group to `<table>.parquet`. All frames of one table have the same columns."""
-        arrow = _to_arrow(frame)
-        if table not in self._writers:
-            self._writers[table] = pq.ParquetWriter(
-                self._folder / f"{table}.parquet", arrow.schema, compression="zstd", write_statistics=False
-            )
-        self._writers[table].write_table(arrow)
+        self.write(table, to_arrow(frame.with_columns(pl.lit(self._batch).alias(BATCH))))
+        point("batch.record_written" if table in RECORDS else "batch.rows_written")
 
-    def commit(self) -> Path:
-        """Make the batch durable, then visible by one rename."""
+    def write(self, table: str, rows: pa.Table) -> None:
+        """Add a row group whose rows bear the batch in which they were landed."""
+        if not self._writers:
+            point("batch.begun")
+        if table not in self._writers:
+            # Nobody reads statistics of these columns, and they cost a third of the writing.
+            self._writers[table] = pq.ParquetWriter(
+                self._folder / f"{table}.parquet", rows.schema, compression="zstd", write_statistics=False
+            )
+        self._writers[table].write_table(rows)
+        self._n_rows[table] += rows.num_rows
+
+    def copy(self, source: Path) -> None:
+        """Take a table of another folder over as it is; files of the landing never change, so a link is a copy."""
+        (self._folder / source.name).hardlink_to(source)
+        self._n_rows[source.stem] = pq.read_metadata(source).num_rows
+
+    def commit(self, instead_of: Collection[Path] = ()) -> Path:
+        """Make the batch durable, then visible by one rename, which hides the folders that it stands for.
+
+        Raises `RuntimeError`, and commits nothing, when the files as they lie on the disk do not hold what was
+        appended, or when their receipts tell of other numbers of rows landed and rejected.
+        """
+        if instead_of:
+            # With those that these had replaced and that are still there: none may come back, whichever goes first.
+            region = self._final.parent
+            names = {name for folder in instead_of for name in _contents(folder)["replaces"]}
+            before = [name for name in names if (region / name).exists()]
+            contents = {
+                "batches": sorted(frozenset[str]().union(*map(holds, instead_of))),
+                "replaces": sorted({*(folder.name for folder in instead_of), *before}),
+            }
+            (self._folder / _CONTENTS).write_text(json.dumps(contents), encoding="utf-8")
+            sync_file(self._folder / _CONTENTS)
         while self._writers:
             table, writer = self._writers.popitem()
             writer.close()
+            point("batch.closed")
             sync_file(self._folder / f"{table}.parquet")
+        self._check_balance()
         sync_folder(self._folder)
+        point("batch.synced")
         self._folder.rename(self._final)
+        point("batch.renamed")
         sync_folder(self._final.parent)
+        point("batch.committed")
         return self._final
 
+    def _check_balance(self) -> None:
+        """Compare with the footers as the next reader will find them, not with what this process believes."""
+        lying = {table: pq.read_metadata(self._folder / f"{table}.parquet").num_rows for table in self._n_rows}
+        if lying != dict(self._n_rows):
+            raise RuntimeError(f"batch {self._batch}: {dict(self._n_rows)} rows were written, {lying} lie in the files")
+        if "receipt_files" in lying:
+            files = pl.read_parquet(self._folder / "receipt_files.parquet", columns=["n_landed", "n_rejected"])
+            told = (files["n_landed"].sum(), files["n_rejected"].sum())
+            found = (sum(n for table, n in lying.items() if table not in RECORDS), lying.get("rejects", 0))
+            if found != told:
+                raise RuntimeError(
+                    f"batch {self._batch}: receipts tell of {told} rows landed and rejected, {found} lie there"
+                )
 
-def _to_arrow(frame: pl.DataFrame) -> pa.Table:
+
+def to_arrow(frame: pl.DataFrame) -> pa.Table:
     """Plain Arrow strings, which every engine reads."""
     table = frame.to_arrow(compat_level=CompatLevel.oldest())
     fields = [field.with_type(pa.string()) if pa.types.is_large_string(field.type) else field for field in table.schema]
     return table.cast(pa.schema(fields))
-
-
-def sweep(landing: Path, region: str) -> None:
-    """Remove what killed processes left in a region. The caller holds the region's lock, or the region is 00."""
-    for folder in region_folder(landing, region).glob(f"{_INCOMING}*"):
-        pid = int(folder.name.removeprefix(_INCOMING).split("-")[0])
-        if pid == os.getpid() or not _is_alive(pid):
-            shutil.rmtree(folder, ignore_errors=True)
-
-
-def _is_alive(pid: int) -> bool:
-    try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
-        return False
-    except PermissionError:
-        return True
-    return True
 
 
 def ensure_schema_batch(landing: Path) -> None:
@@ -176,44 +315,44 @@ def ensure_schema_batch(landing: Path) -> None:
         **{contract.table: landing_schema(contract) for contract in load_contracts().values()},
         **RECORDS,
     }
-    digest = hashlib.sha256(repr(tables).encode()).hexdigest()[:12]
-    final = region_folder(landing, NO_REGION) / f"batch=schema-{digest}"
+    digest = hashlib.sha256(repr([BATCH, tables]).encode()).hexdigest()[:12]
+    batch = f"{_SCHEMA}{digest}"
+    final = region_folder(landing, NO_REGION) / f"{_PREFIX}{batch}"
     if final.exists():
         return
-    with BatchWriter(landing, NO_REGION, f"schema-{digest}") as writer:
-        for table, schema in tables.items():
-            writer.append(table, pl.DataFrame(schema=schema))
-        # Another process may have laid the same batch meanwhile; the rename then finds its place taken.
-        try:
+    with region_locked(landing, NO_REGION, wait=True):
+        if final.exists():
+            return
+        with BatchWriter(landing, NO_REGION, batch) as writer:
+            for table, schema in tables.items():
+                writer.append(table, pl.DataFrame(schema=schema))
             writer.commit()
-        except OSError:
-            if not final.exists():
-                raise
 
 
-def read_records(landing: Path, table: str, only: Collection[str] | None = None) -> pl.DataFrame:
+def read_records(
+    landing: Path, table: str, only: Collection[str] | None = None, region: str | None = None
+) -> pl.DataFrame:
     """All rows of one kind of record (`RECORDS`) with `region` and `batch`, over the committed batches.
 
-    `only` names the batches to read, by id.
+    `only` names the batches to read, by id; `region` keeps to one region.
     """
-    batches = [path for path in committed_batches(landing) if only is None or path.name.removeprefix("batch=") in only]
-    return pl.concat(
-        [
-            pl.DataFrame(schema=RECORDS[table] | {"region": pl.String(), "batch": pl.String()}),
-            *_read_each(batches, table),
-        ]
+    schema = RECORDS[table] | {"region": pl.String(), BATCH: pl.String()}
+    with reading(landing, region) as folders:
+        wanted = [folder for folder in folders if only is None or not holds(folder).isdisjoint(only)]
+        records = pl.concat([pl.DataFrame(schema=schema), *_read_each(wanted, table, list(schema))])
+    return (
+        records
+        if only is None
+        else records.filter(pl.col(BATCH).is_in(pl.Series(list(only), dtype=pl.String).implode()))
     )
 
 
-def _read_each(batches: list[Path], table: str) -> Iterator[pl.DataFrame]:
-    for batch in batches:
-        path = batch / f"{table}.parquet"
-        if path.exists() and not batch.name.startswith("batch=schema-"):
-            yield pl.read_parquet(path, hive_partitioning=False).select(
-                *RECORDS[table],
-                pl.lit(batch.parent.name.removeprefix("region=")).alias("region"),
-                pl.lit(batch.name.removeprefix("batch=")).alias("batch"),
-            )
+def _read_each(folders: list[Path], table: str, columns: list[str]) -> Iterator[pl.DataFrame]:
+    for folder in folders:
+        path = folder / f"{table}.parquet"
+        if path.exists():
+            frame = pl.read_parquet(path, hive_partitioning=False)
+            yield frame.with_columns(pl.lit(region_of(folder)).alias("region")).select(columns)
 
 
 def utc_now() -> datetime:

@@ -11,9 +11,10 @@ from pathlib import Path
 import duckdb
 import polars as pl
 
+from ingestion.landing import BATCH, holds, is_schema, reading
 from ruam.dbt import Progress, run_dbt
 from ruam.errors import BusyError
-from ruam.files import locked
+from ruam.files import locked, storage_errors
 from ruam.home import DataHome
 from ruam.settings import PROJECT, Settings
 
@@ -21,8 +22,9 @@ _LEDGER = """
 create schema if not exists ruam;
 create table if not exists ruam.builds (
     build_id varchar primary key, started_at timestamp, finished_at timestamp, status varchar,
-    is_full_refresh boolean, n_batches integer, input_digest varchar, project_digest varchar
+    is_full_refresh boolean, n_batches integer, input_digest varchar, project_digest varchar, number integer
 );
+alter table ruam.builds add column if not exists number integer;
 create table if not exists ruam.built_batches (batch varchar primary key);
 """
 
@@ -32,8 +34,10 @@ class Inputs:
     """What a build would read."""
 
     batches: list[str]
-    """Ids of all committed batches."""
+    """Ids of all committed batches, whatever folders they lie in now."""
     new: list[str]
+    folders: list[Path]
+    """Where the new ones lie, with the columns; all folders for a full refresh."""
     digest: str
     project_digest: str
     is_full_refresh: bool
@@ -56,8 +60,12 @@ def build(settings: Settings, *, full_refresh: bool = False, progress: Progress 
     """
     home = settings.data_home
     home.require()
-    with locked(home.root / ".build.lock", f"The warehouse {home.warehouse}"):
-        inputs, last = _inputs(home, full_refresh=full_refresh)
+    with (
+        locked(home.root / ".build.lock", f"The warehouse {home.warehouse}"),
+        storage_errors("The build", home.root),
+        reading(home.landing) as folders,
+    ):
+        inputs, last = _inputs(home, folders, full_refresh=full_refresh)
         if last == inputs.digest and not full_refresh:
             return Built(last_build_id(home), is_full_refresh=False, n_batches=0, skipped=True)
         started = datetime.now(UTC).replace(tzinfo=None)
@@ -70,6 +78,7 @@ def build(settings: Settings, *, full_refresh: bool = False, progress: Progress 
             threads=settings.workers,
             memory_limit=settings.memory_limit,
             variables=None if inputs.is_full_refresh else {"batches": inputs.new},
+            folders=inputs.folders,
             progress=progress,
         )
         _record(home, build_id, started, "succeeded", inputs)
@@ -84,7 +93,7 @@ def last_build_id(home: DataHome) -> str:
         if not _has_ledger(connection):
             return ""
         row = connection.execute(
-            "select build_id from ruam.builds where status = 'succeeded' order by started_at desc limit 1"
+            "select build_id from ruam.builds where status = 'succeeded' order by number desc nulls last limit 1"
         ).fetchone()
     return str(row[0]) if row else ""
 
@@ -96,7 +105,7 @@ def is_sound(home: DataHome) -> bool:
     with _open(home, read_only=True) as connection:
         if not _has_ledger(connection):
             return False
-        row = connection.execute("select status from ruam.builds order by started_at desc limit 1").fetchone()
+        row = connection.execute("select status from ruam.builds order by number desc nulls last limit 1").fetchone()
     return row is not None and row[0] == "succeeded"
 
 
@@ -115,18 +124,21 @@ def _has_ledger(connection: duckdb.DuckDBPyConnection) -> bool:
     return found is not None and found[0] > 0
 
 
-def _inputs(home: DataHome, *, full_refresh: bool) -> tuple[Inputs, str | None]:
+def _inputs(home: DataHome, folders: list[Path], *, full_refresh: bool) -> tuple[Inputs, str | None]:
     """What to build, and the digest of what the last good build read."""
-    folders = sorted(home.landing.glob("region=*/batch=*"), key=lambda path: path.name)
-    batches = [folder.name.removeprefix("batch=") for folder in folders]
+    held = {folder: holds(folder) for folder in folders}
+    batches = sorted(frozenset[str]().union(*held.values()))
     references = sorted(f"{path.parent.name}/{path.name}" for path in home.reference.glob("*/*.parquet"))
     project = _project_digest()
     digest = _digest([project, *batches, *references])
     built, last_digest, last_project = _ledger(home)
     new = [batch for batch in batches if batch not in built]
-    schema_changed = any(batch.startswith("schema-") for batch in new)
+    schema_changed = any(is_schema(batch) for batch in new)
     refresh = full_refresh or not built or schema_changed or last_project != project or _times_changed(folders, built)
-    return Inputs(batches, new, digest, project, refresh), last_digest
+    wanted = (
+        folders if refresh else [one for one in folders if not held[one] <= built or any(map(is_schema, held[one]))]
+    )
+    return Inputs(batches, new, wanted, digest, project, refresh), last_digest
 
 
 def _ledger(home: DataHome) -> tuple[set[str], str | None, str | None]:
@@ -137,9 +149,9 @@ def _ledger(home: DataHome) -> tuple[set[str], str | None, str | None]:
         built = {row[0] for row in connection.execute("select batch from ruam.built_batches").fetchall()}
         row = connection.execute("""
             select input_digest, project_digest from ruam.builds
-            where status = 'succeeded' order by started_at desc limit 1
+            where status = 'succeeded' order by number desc nulls last limit 1
         """).fetchone()
-        newest = connection.execute("select status from ruam.builds order by started_at desc limit 1").fetchone()
+        newest = connection.execute("select status from ruam.builds order by number desc nulls last limit 1").fetchone()
     if row is None:
         return built, None, None
     return built, row[0] if newest and newest[0] == "succeeded" else None, row[1]
@@ -151,9 +163,7 @@ def _times_changed(folders: list[Path], built: set[str]) -> bool:
     Its rows then lose ties they had won against rows that staging no longer holds: only a full refresh is right.
     """
     receipts = [
-        pl.read_parquet(
-            folder / "receipts.parquet", columns=["delivery_id", "sent_at"], hive_partitioning=False
-        ).with_columns(pl.lit(folder.name.removeprefix("batch=") in built).alias("is_built"))
+        pl.read_parquet(folder / "receipts.parquet", columns=["delivery_id", "sent_at", BATCH], hive_partitioning=False)
         for folder in folders
         if (folder / "receipts.parquet").exists()
     ]
@@ -161,6 +171,7 @@ def _times_changed(folders: list[Path], built: set[str]) -> bool:
         return False
     earliest = (
         pl.concat(receipts)
+        .with_columns(pl.col(BATCH).is_in(pl.Series(list(built), dtype=pl.String).implode()).alias("is_built"))
         .group_by("delivery_id")
         .agg(pl.col("sent_at").filter("is_built").min().alias("built"), pl.col("sent_at").min().alias("now"))
     )
@@ -185,7 +196,14 @@ def _record(home: DataHome, build_id: str, started: datetime, status: str, input
         connection.execute(_LEDGER)
         connection.execute("begin")
         connection.execute(
-            "insert or replace into ruam.builds values (?, ?, ?, ?, ?, ?, ?, ?)",
+            # By number, not by time: a clock that was set back must not bring an older build to the front.
+            """
+            insert or replace into ruam.builds by name
+            select
+                ? as build_id, ? as started_at, ? as finished_at, ? as status, ? as is_full_refresh, ? as n_batches,
+                ? as input_digest, ? as project_digest,
+                (select coalesce(max(number), 0) + 1 from ruam.builds where build_id <> ?) as number
+            """,
             [
                 build_id,
                 started,
@@ -195,6 +213,7 @@ def _record(home: DataHome, build_id: str, started: datetime, status: str, input
                 len(inputs.new),
                 inputs.digest,
                 inputs.project_digest,
+                build_id,
             ],
         )
         if status == "succeeded":

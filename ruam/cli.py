@@ -1,7 +1,7 @@
 """The `ruam` command: each step of the flow, in order, and one command for all of them.
 
 Exit codes: 0 done · 1 unexpected · 2 wrong argument · 3 nothing could be accepted · 4 home, keys or reference not
-ready · 5 build failed · 6 not published · 75 busy, try again.
+ready · 5 build failed · 6 not published · 74 disk full or failing · 75 busy, try again.
 """
 
 from __future__ import annotations
@@ -29,6 +29,7 @@ from rich.progress import (
 )
 from rich.table import Table
 
+from ruam import landing_cli
 from ruam.errors import BusyError, NothingAcceptedError, RuamError, SetupError, UsageError
 from ruam.settings import Settings
 
@@ -43,7 +44,7 @@ app = typer.Typer(
     "[bold]publish[/] → [bold]serve[/]; [bold]run[/] does ingest, build and publish of what is new.\n\n"
     "Settings come from RUAM_* variables, then ruam.toml; RUAM_HOME names the data home (default ./data).",
     epilog="Exit codes: 0 done, 2 wrong argument, 3 nothing could be accepted, 4 home, keys or reference not ready, "
-    "5 build failed, 6 not published, 75 busy (try again).",
+    "5 build failed, 6 not published, 74 disk full or failing, 75 busy (try again).",
     no_args_is_help=True,
     rich_markup_mode="rich",
     pretty_exceptions_enable=False,
@@ -51,6 +52,7 @@ app = typer.Typer(
 )
 reference_app = typer.Typer(help="Reference tables that come beside the extracts.", no_args_is_help=True)
 app.add_typer(reference_app, name="reference")
+landing_cli.register(app)
 
 # Piped into a file, tables keep their width instead of being squeezed into 80 columns.
 console = Console(highlight=False, soft_wrap=True, width=None if sys.stdout.isatty() else 140)

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Callable, Iterator
+import shutil
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from ingestion.landing import reading
 from ruam.errors import BuildError
 from ruam.home import DataHome
 from ruam.settings import PROJECT
@@ -24,11 +26,13 @@ def run_dbt(
     threads: int = 2,
     memory_limit: str = "4GB",
     variables: dict[str, Any] | None = None,
+    folders: Iterable[Path] | None = None,
     progress: Progress = lambda *_: None,
 ) -> None:
     """Run one dbt command of this project against a data home.
 
-    Raises `BuildError` naming each node that failed and why.
+    It reads the landing's `folders` (all committed batches by default); a caller who names them holds them meanwhile
+    (`ingestion.landing.reading`). Raises `BuildError` naming each node that failed and why.
     """
     # dbt takes seconds to import; commands that do not build must not wait for it.
     from dbt.adapters.duckdb.connections import DuckDBConnectionManager
@@ -50,7 +54,8 @@ def run_dbt(
         *("--target-path", str(home.dbt / "target"), "--log-path", str(home.dbt / "logs")),
         *(("--vars", json.dumps(variables)) if variables else ()),
     ]
-    with _environment(home, threads, memory_limit):
+    with _environment(home, threads, memory_limit), reading(home.landing) as committed:
+        _link(home.landing_view, committed if folders is None else folders)
         try:
             result = dbtRunner(callbacks=[follow]).invoke(command)
         finally:
@@ -60,6 +65,14 @@ def run_dbt(
         failed = failures(home)
         detail = "\n".join(failed) if failed else str(result.exception or "see the log")
         raise BuildError(f"The build failed (log: {home.dbt / 'logs' / 'dbt.log'}):\n{detail}")
+
+
+def _link(view: Path, folders: Iterable[Path]) -> None:
+    """Make `view` hold one link to each folder, so that a plain glob finds what counts and nothing else."""
+    shutil.rmtree(view, ignore_errors=True)
+    view.mkdir(parents=True)
+    for folder in folders:
+        (view / folder.name).symlink_to(folder)
 
 
 @contextmanager

@@ -41,6 +41,12 @@ class PublishError(RuamError):
     exit_code = 6
 
 
+class StorageError(RuamError):
+    """The disk is full, fails, or may not be written (EX_IOERR)."""
+
+    exit_code = 74
+
+
 class BusyError(RuamError):
     """Another process holds the lock (EX_TEMPFAIL)."""
 

@@ -6,9 +6,22 @@ import fcntl
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
+from errno import EACCES, EDQUOT, EFBIG, EIO, ENOSPC, EPERM, EROFS
 from pathlib import Path
 
-from ruam.errors import BusyError
+from ruam.errors import BusyError, StorageError
+from ruam.faults import point
+
+_REMEDIES = {
+    ENOSPC: "Make room on that disk",
+    EDQUOT: "Make room within the quota of that disk",
+    EFBIG: "Raise the limit on the size of files (ulimit -f)",
+    EIO: "The disk may be failing: have it checked",
+    EACCES: "Give the user that runs ruam the right to write there",
+    EPERM: "Give the user that runs ruam the right to write there",
+    EROFS: "Mount that disk for writing",
+}
+"""What to do about the errors of a disk."""
 
 
 def sync_folder(folder: Path) -> None:
@@ -26,28 +39,48 @@ def sync_file(path: Path) -> None:
 
 
 @contextmanager
+def storage_errors(what: str, where: Path) -> Iterator[None]:
+    """Turn the errors of a disk into a `StorageError` that says what was being done, where, and what to do."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno not in _REMEDIES:
+            raise
+        reason = error.strerror or str(error)
+        at = Path(str(error.filename)) if error.filename else where
+        raise StorageError(
+            f"{what} stopped: {reason} ({at}). What was begun is not kept, what was committed is. "
+            f"{_REMEDIES[error.errno]}, then run the same command again."
+        ) from error
+
+
+@contextmanager
 def replacing(path: Path) -> Iterator[Path]:
     """Yield a temporary path beside `path` that takes its place when the block ends well."""
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     try:
         yield temporary
+        point("replace.written")
         sync_file(temporary)
+        point("replace.synced")
         temporary.replace(path)
+        point("replace.renamed")
         sync_folder(path.parent)
     finally:
         temporary.unlink(missing_ok=True)
 
 
 @contextmanager
-def locked(path: Path, what: str) -> Iterator[None]:
-    """Hold an exclusive lock on `path` (the kernel frees it when the process ends, however it ends).
+def locked(path: Path, what: str, *, wait: bool = False) -> Iterator[int]:
+    """Hold an exclusive lock on `path`; yields its descriptor.
 
-    Raises `BusyError` at once when another process holds it.
+    The kernel frees it when the last process that shares the descriptor has ended, however it ends. Raises
+    `BusyError` at once when another process holds it, unless it may `wait`.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     with path.open("a+") as handle:
         try:
-            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            fcntl.flock(handle, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
         except BlockingIOError:
             handle.seek(0)
             holder = handle.read().strip() or "unknown"
@@ -55,4 +88,34 @@ def locked(path: Path, what: str) -> Iterator[None]:
         handle.truncate(0)
         handle.write(str(os.getpid()))
         handle.flush()
+        yield handle.fileno()
+
+
+@contextmanager
+def shared(path: Path) -> Iterator[None]:
+    """Hold a lock on `path` together with others; waits for the short while in which one holds it alone."""
+    with _lock_file(path) as descriptor:
+        fcntl.flock(descriptor, fcntl.LOCK_SH)
         yield
+
+
+@contextmanager
+def alone(path: Path) -> Iterator[bool]:
+    """Yield whether nobody shares the lock on `path` now; if so, nobody will until the block ends."""
+    with _lock_file(path) as descriptor:
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            yield False
+        else:
+            yield True
+
+
+@contextmanager
+def _lock_file(path: Path) -> Iterator[int]:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    descriptor = os.open(path, os.O_RDONLY | os.O_CREAT, 0o600)
+    try:
+        yield descriptor
+    finally:
+        os.close(descriptor)

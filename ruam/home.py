@@ -41,6 +41,11 @@ class DataHome:
         return self.root / "dbt"
 
     @property
+    def landing_view(self) -> Path:
+        """Links to the folders of the landing that a build reads."""
+        return self.dbt / "landing"
+
+    @property
     def logs(self) -> Path:
         return self.root / "logs"
 

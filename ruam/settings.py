@@ -43,6 +43,10 @@ class Settings(BaseSettings):
     batch_zips: int = Field(default=50, ge=1)
     batch_bytes: int = 512 * MEBIBYTE
     """A batch closes at this many zips or zipped bytes, whichever comes first."""
+    compact_batches: int = Field(default=100, ge=0)
+    """An ingest compacts a region that has more small batches than this; 0 leaves it to `ruam compact`."""
+    compact_bytes: int = Field(default=256 * MEBIBYTE, ge=1)
+    """Size of a compacted batch; those of less than half of it are small."""
     limits: ZipLimits = ZipLimits()
     drop_folder: Path | None = None
     """Where `ruam run` looks for new zips when it is given no path."""

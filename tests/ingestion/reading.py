@@ -9,7 +9,7 @@ import polars as pl
 from ingestion.checks import landing_schema
 from ingestion.contract import load_contracts
 from ingestion.job import Report, ingest
-from ingestion.landing import committed_batches, read_records
+from ingestion.landing import committed_batches, read_records, reading
 from ruam.settings import Settings
 
 
@@ -18,11 +18,13 @@ def take_in(settings: Settings, *paths: Path) -> Report:
 
 
 def landed(settings: Settings, file: str) -> pl.DataFrame:
-    """All landed rows of a file of the standard, over the committed batches."""
+    """All landed rows of a file of the standard, over the committed batches, without the batch of each."""
     contract = load_contracts()[file]
-    found = [batch / f"{contract.table}.parquet" for batch in committed_batches(settings.data_home.landing)]
-    frames = [pl.read_parquet(path, hive_partitioning=False) for path in found if path.exists()]
-    return pl.concat([pl.DataFrame(schema=landing_schema(contract)), *frames])
+    schema = landing_schema(contract)
+    with reading(settings.data_home.landing) as folders:
+        found = [folder / f"{contract.table}.parquet" for folder in folders]
+        frames = [pl.read_parquet(path, hive_partitioning=False) for path in found if path.exists()]
+    return pl.concat([pl.DataFrame(schema=schema), *(frame.select(*schema) for frame in frames)])
 
 
 def records(settings: Settings, table: str) -> pl.DataFrame:
@@ -42,8 +44,9 @@ def assert_balanced(settings: Settings) -> None:
     files = records(settings, "receipt_files")
     assert (files["n_rows"] == files["n_landed"] + files["n_rejected"]).all()
     accepted = records(settings, "receipts").filter(pl.col("outcome").str.starts_with("accepted"))
-    sums = files.group_by("delivery_id").agg(pl.col("n_rows", "n_landed", "n_rejected", "n_flagged").sum())
-    joined = accepted.join(sums, on="delivery_id", how="left", suffix="_of_files")
+    content = ["delivery_id", "hospcode"]
+    sums = files.group_by(content).agg(pl.col("n_rows", "n_landed", "n_rejected", "n_flagged").sum())
+    joined = accepted.join(sums, on=content, how="left", suffix="_of_files")
     for name in ("n_rows", "n_landed", "n_rejected", "n_flagged"):
         assert joined[name].to_list() == joined[f"{name}_of_files"].to_list()
     assert records(settings, "rejects").height == files["n_rejected"].sum()

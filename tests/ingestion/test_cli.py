@@ -27,7 +27,20 @@ from tests.ingestion.odd_zips import make_zip, row, text, zip_name
 from tests.ingestion.reading import batches, landed
 
 Command = Callable[..., int]
-COMMANDS = ["init", "synth", "reference load", "ingest", "build", "publish", "run", "status", "serve"]
+COMMANDS = [
+    "init",
+    "synth",
+    "reference load",
+    "ingest",
+    "build",
+    "publish",
+    "run",
+    "status",
+    "serve",
+    "compact",
+    "landing check",
+    "landing repair",
+]
 
 
 def registered() -> set[str]:
@@ -43,7 +56,7 @@ def test_these_are_the_commands() -> None:
     assert registered() == set(COMMANDS)
 
 
-@pytest.mark.parametrize("name", ["", *COMMANDS, "reference"])
+@pytest.mark.parametrize("name", ["", *COMMANDS, "reference", "landing"])
 def test_help_teaches(command: Command, capfd: pytest.CaptureFixture[str], name: str) -> None:
     assert command(*name.split(), "--help") == 0
     shown = capfd.readouterr().out
@@ -212,7 +225,7 @@ def test_a_busy_build_or_publish_is_75(command: Command, settings: Settings, loc
 
 def test_exit_codes_are_told_apart() -> None:
     codes = [error.exit_code for error in RuamError.__subclasses__()]
-    assert sorted(codes) == [2, 3, 4, 5, 6, 75]
+    assert sorted(codes) == [2, 3, 4, 5, 6, 74, 75]
 
 
 def test_the_program_is_installed_and_its_errors_are_one_message(tmp_path: Path) -> None:

@@ -386,7 +386,7 @@ def test_the_inbox_keeps_each_content_once(tmp_path: Path) -> None:
     assert first == second
     assert first[0] == content_hash(path)
     assert first[1].read_bytes() == path.read_bytes()
-    assert [file.name for file in (tmp_path / "inbox").rglob("*") if file.is_file()] == [first[1].name]
+    assert [file.name for file in (tmp_path / "inbox").rglob("[!.]*") if file.is_file()] == [first[1].name]
 
 
 def test_the_receipt_says_what_came(settings: Settings, tmp_path: Path) -> None:

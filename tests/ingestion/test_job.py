@@ -3,22 +3,18 @@
 from __future__ import annotations
 
 import itertools
-import os
 import shutil
-import signal
-import subprocess
-import sys
 from pathlib import Path
 
 import polars as pl
 import pytest
 
 from ingestion.job import find_zips, ingest
-from ingestion.landing import BatchWriter, committed_batches, region_folder, sweep
+from ingestion.landing import BatchWriter, committed_batches, region_folder
 from ruam.errors import BusyError, SetupError
 from ruam.files import locked
 from ruam.home import DataHome
-from ruam.settings import PROJECT, Settings
+from ruam.settings import Settings
 from tests.ingestion.odd_zips import good_members, make_zip, row, text, visits, zip_name
 from tests.ingestion.reading import assert_balanced, batches, landed, records, take_in
 
@@ -174,89 +170,6 @@ def test_leaving_a_batch_without_commit_leaves_nothing(tmp_path: Path) -> None:
     with pytest.raises(RuntimeError, match="on the way"):
         write_half()
     assert list((tmp_path / "region=01").iterdir()) == []
-
-
-def test_what_a_killed_process_left_is_swept_and_what_lives_stays(tmp_path: Path) -> None:
-    region = tmp_path / "region=01"
-    ended = subprocess.run([sys.executable, "-c", "import os; print(os.getpid())"], capture_output=True, check=True)
-    dead, alive = region / f".incoming-{int(ended.stdout)}-b", region / f".incoming-{os.getppid()}-b"
-    for folder in (dead, alive, region / "batch=b"):
-        folder.mkdir(parents=True)
-    sweep(tmp_path, "01")
-    assert sorted(path.name for path in region.iterdir()) == sorted([alive.name, "batch=b"])
-
-
-# Runs `ruam ingest` in a process of its own that ends itself by SIGKILL at the named point.
-KILLED = """
-import os, signal, sys
-from pathlib import Path
-point = sys.argv.pop(1)
-def die():
-    os.kill(os.getpid(), signal.SIGKILL)
-def at(owner, name, before="", after="", when=lambda *a: True):
-    real = getattr(owner, name)
-    def wrapped(*args, **kwargs):
-        mine = when(*args)
-        if mine and point == before:
-            die()
-        result = real(*args, **kwargs)
-        if mine and point == after:
-            die()
-        return result
-    setattr(owner, name, wrapped)
-from ingestion import batch, inbox, landing
-from ruam import cli, files
-at(Path, "replace", "before the inbox", "after the inbox", lambda path, target: target.suffix == ".zip")
-at(landing.BatchWriter, "append", "", "a table is written", lambda writer, table, frame: table == "service")
-at(landing.BatchWriter, "append", "before the receipts", "", lambda writer, table, frame: table == "receipts")
-at(landing, "sync_folder", "before the rename", "")
-at(Path, "rename", "", "after the rename", lambda path, target: target.name.startswith("batch="))
-cli.main()
-"""
-POINTS = [
-    "before the inbox",
-    "after the inbox",
-    "a table is written",
-    "before the receipts",
-    "before the rename",
-    "after the rename",
-]
-
-
-def run_ingest(settings: Settings, folder: Path, point: str) -> int:
-    return subprocess.run(  # noqa: S603
-        [sys.executable, "-c", KILLED, point, "ingest", str(folder)],
-        cwd=PROJECT,
-        env=os.environ | {"RUAM_HOME": str(settings.data_home.root), "RUAM_BATCH_ZIPS": "1000"},
-        capture_output=True,
-        check=False,
-    ).returncode
-
-
-@pytest.mark.parametrize("point", POINTS)
-def test_a_killed_run_leaves_nothing_half_done_and_the_next_one_finishes(
-    settings: Settings, at_once: tuple[list[Path], Settings], tmp_path: Path, point: str
-) -> None:
-    folder = tmp_path / "in"
-    three_days(folder)
-    assert run_ingest(settings, folder, point) == -signal.SIGKILL
-    seen = region_batches(settings)
-    assert len(seen) == (1 if point == "after the rename" else 0)
-    if not seen:
-        assert landed(settings, "SERVICE").is_empty()
-        assert records(settings, "receipts").is_empty()
-    assert_balanced(settings)
-
-    take_in(settings, folder)
-    _, clean = at_once
-    assert landed_rows(settings) == landed_rows(clean)
-    assert accepted(settings) == accepted(clean)
-    assert_balanced(settings)
-    assert not list(settings.data_home.landing.rglob(".incoming-*"))
-    receipts = records(settings, "receipts")
-    assert set(receipts.select("delivery_id", "file_name", "outcome").rows()) == set(
-        records(clean, "receipts").select("delivery_id", "file_name", "outcome").rows()
-    )
 
 
 def test_only_its_owner_may_enter_a_new_home(tmp_path: Path) -> None:

@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 
 from ingestion.checks import landing_schema, load_rules
 from ingestion.contract import load_contracts
-from ingestion.landing import committed_batches, contract_tables
+from ingestion.landing import BATCH, committed_batches, contract_tables
 from ruam.settings import Settings
 from tests.ingestion.odd_zips import SENDER, cells, cid, edition, make_zip, row, text, visits, zip_name
 from tests.ingestion.reading import assert_balanced, flags, landed, records, take_in
@@ -252,7 +252,8 @@ def test_a_good_row_of_each_file_lands_clean_and_typed(all_files: Settings, file
     contract = load_contracts()[file]
     (batch,) = [path for path in committed_batches(all_files.data_home.landing) if "schema" not in path.name]
     frame = pl.read_parquet(batch / f"{contract.table}.parquet", hive_partitioning=False)
-    assert dict(frame.schema) == landing_schema(contract)
+    assert dict(frame.schema) == landing_schema(contract) | {BATCH: pl.String}
+    assert frame[BATCH].to_list() == [batch.name.removeprefix("batch=")]
     assert frame.select("source_line", "row_flags").rows() == [(2, None)]
     (values,) = frame.iter_rows(named=True)
     assert all(values[name.lower()] is not None for name in contract.key if name.lower() in values)
@@ -273,7 +274,7 @@ def test_the_schema_batch_gives_every_table_its_columns(settings: Settings) -> N
     (schema,) = committed_batches(settings.data_home.landing)
     for table, contract in contract_tables().items():
         frame = pl.read_parquet(schema / f"{table}.parquet", hive_partitioning=False)
-        assert (frame.height, dict(frame.schema)) == (0, landing_schema(contract))
+        assert (frame.height, dict(frame.schema)) == (0, landing_schema(contract) | {BATCH: pl.String})
     for table in ("receipts", "receipt_files", "receipt_rules", "rejects"):
         assert pl.read_parquet(schema / f"{table}.parquet", hive_partitioning=False).height == 0
 
