@@ -15,9 +15,10 @@ import polars as pl
 
 from identity.keys import Keys
 from identity.pseudonym import Pseudonymiser
-from ingestion import checks
+from ingestion import checks, corrections
 from ingestion.checks import Checked, Checker, Level
 from ingestion.contract import load_contracts
+from ingestion.corrections import Corrections
 from ingestion.delivery import DeliveryRejectedError, DeliveryZip, Member
 from ingestion.landing import RECEIPT_FILES, RECEIPT_RULES, RECEIPTS, BatchWriter
 from ingestion.text import UTF8_BOM, Block, Header, read_header, read_lines, split_cells, to_utf8
@@ -107,12 +108,25 @@ def _checkers(hospcodes: tuple[str, ...], keys: Keys) -> dict[str, Checker]:
     return {name: Checker(contract, registry, pseudonymiser) for name, contract in load_contracts().items()}
 
 
+@cache
+def _corrections(hospcodes: tuple[str, ...], keys: Keys) -> Corrections:
+    checker = _checkers(hospcodes, keys)[corrections.FILE]
+    return Corrections(checker, pl.Series(hospcodes, dtype=pl.String), Pseudonymiser(keys))
+
+
 class _Batch:
     """Collects rows over deliveries, checks them in large frames, and keeps the counts for the receipts."""
 
-    def __init__(self, writer: BatchWriter, checkers: dict[str, Checker], deliveries: list[Delivery]) -> None:
+    def __init__(
+        self,
+        writer: BatchWriter,
+        checkers: dict[str, Checker],
+        requests: Corrections,
+        deliveries: list[Delivery],
+    ) -> None:
         self._writer = writer
         self._checkers = checkers
+        self._requests = requests
         self._deliveries = deliveries
         self._ids = pl.Series("delivery_id", [delivery.delivery_id for delivery in deliveries])
         self._senders = pl.Series(checks.SENDER, [delivery.hospcode for delivery in deliveries])
@@ -225,7 +239,11 @@ class _Batch:
     def _check(self, file: str, raw: pl.DataFrame) -> None:
         index = raw[checks.DELIVERY]
         raw = raw.with_columns(self._senders.gather(index), self._limits.gather(index))
-        checked = self._checkers[file].check(raw)
+        if file == corrections.FILE:
+            checked, withdrawn = self._requests.check(raw)
+            self._append_withdrawals(withdrawn)
+        else:
+            checked = self._checkers[file].check(raw)
         if checked.landed.height + checked.rejected.height != raw.height:
             raise RuntimeError(
                 f"{file}: {raw.height} rows came, {checked.landed.height} + {checked.rejected.height} left"
@@ -236,6 +254,11 @@ class _Batch:
         self._writer.append(contract.table, landed.select(*checks.landing_schema(contract)))
         if not checked.rejected.is_empty():
             self._writer.append("rejects", self._reject_records(file, checked.rejected))
+
+    def _append_withdrawals(self, withdrawn: pl.DataFrame) -> None:
+        if not withdrawn.is_empty():
+            named = withdrawn.with_columns(self._ids.gather(withdrawn[checks.DELIVERY]))
+            self._writer.append(corrections.TABLE, named.select(*corrections.withdrawals_schema()))
 
     def _reject_records(self, file: str, rejected: pl.DataFrame) -> pl.DataFrame:
         deliveries = pl.DataFrame(
@@ -307,7 +330,7 @@ def land_batch(
     not recorded again, and a batch of them alone is not committed.
     """
     with BatchWriter(landing, region, batch) as writer:
-        work = _Batch(writer, _checkers(hospcodes, keys), deliveries)
+        work = _Batch(writer, _checkers(hospcodes, keys), _corrections(hospcodes, keys), deliveries)
         rejected: dict[int, DeliveryRejectedError] = {}
         for index, delivery in enumerate(deliveries):
             try:

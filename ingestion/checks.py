@@ -192,6 +192,10 @@ class Checker:
                 yield _Finding(column.name, "not_numeric", text.is_not_null() & value.is_null())
             elif column.type is ColumnType.TIME:
                 yield _Finding(column.name, "invalid_time", text.is_not_null() & value.is_null())
+            elif column.type is ColumnType.JSON:
+                yield _Finding(
+                    column.name, "invalid_json", text.is_not_null() & text.str.json_path_match("$").is_null()
+                )
             elif column.width is not None:
                 yield _Finding(column.name, "too_long", text.str.len_chars() > column.width)
             if column.codes:

@@ -17,6 +17,8 @@ from polars.interchange import CompatLevel
 
 from ingestion.checks import landing_schema
 from ingestion.contract import Contract, load_contracts
+from ingestion.corrections import TABLE as WITHDRAWALS
+from ingestion.corrections import withdrawals_schema
 from ruam.files import sync_file, sync_folder
 from ruam.geography import UNKNOWN_REGION
 
@@ -169,6 +171,7 @@ def ensure_schema_batch(landing: Path) -> None:
     """Commit the batch of empty files that tells the build each table's columns, once per set of contracts."""
     tables: dict[str, dict[str, pl.DataType]] = {
         **{contract.table: landing_schema(contract) for contract in load_contracts().values()},
+        WITHDRAWALS: withdrawals_schema(),
         **RECORDS,
     }
     digest = hashlib.sha256(repr(tables).encode()).hexdigest()[:12]
