@@ -73,15 +73,15 @@
         {{ key | join(', ') }},
         max(d_update) as withdrawn_at
     from {{ ref('stg_f43__withdrawals') }}
-    where file = '{{ model.name.split('__')[1] | upper }}'
+    where file = '{{ this.name | replace('stg_f43__', '') | upper }}'
     group by {{ key | join(', ') }}
 {%- endmacro %}
 
 {#- Hook after each model of the 43 files: what it holds and a withdrawal has since reached, goes. -#}
 {% macro delete_withdrawn() -%}
-    {%- if model.name != 'stg_f43__withdrawals' -%}
+    {%- if this.name != 'stg_f43__withdrawals' -%}
         {%- set key = config.get('unique_key') -%}
-        {%- set held = this.identifier -%}
+        {%- set held = this.name -%}
         delete from {{ this }}
         where exists (
             select 1
