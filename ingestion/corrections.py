@@ -8,7 +8,9 @@ aside whole. Requests are rare and short, so that reading each line's JSON in Py
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from dataclasses import dataclass, replace
+from functools import cache
 
 import polars as pl
 
@@ -27,6 +29,7 @@ OWN_CODES = frozenset({"HOSPCODE", "HOSPCODE9", "HOSP9_DEATH", "HOSP9_SOURCE"})
 _LINE, _COLUMNS = "source_line", "DATA_CORRECT"
 
 
+@cache
 def correctable() -> dict[str, Contract]:
     """Contracts of the files whose rows can be withdrawn, by file name: all but those of requests and policies."""
     apart = (FileClass.CORRECTION, FileClass.POLICY)
@@ -72,9 +75,9 @@ class Corrections:
 
     def __init__(self, checker: Checker, hospcodes: pl.Series, pseudonymiser: Pseudonymiser) -> None:
         self._checker = checker
-        self._keys = {
-            name: Checker(_key_contract(contract), hospcodes, pseudonymiser) for name, contract in correctable().items()
-        }
+        self._of_keys: Callable[[str], Checker] = cache(
+            lambda file: Checker(_key_contract(correctable()[file]), hospcodes, pseudonymiser)
+        )
 
     def check(self, raw: pl.DataFrame) -> tuple[Checked, pl.DataFrame]:
         """Each request landed or rejected, as `Checker.check` gives it, and the rows that landed ones withdraw.
@@ -92,7 +95,7 @@ class Corrections:
         named, faults = _read(requests)
         withdrawals = [pl.DataFrame(schema={**_typed(), "request": pl.UInt32()})]
         for file, rows in named.items():
-            checked = self._keys[file].check(_key_frame(rows, requests))
+            checked = self._of_keys(file).check(_key_frame(rows, requests))
             place = pl.DataFrame(
                 [(index, row.request, row.position) for index, row in enumerate(rows)],
                 schema={_LINE: pl.Int32, "request": pl.UInt32, "position": pl.Int32},
