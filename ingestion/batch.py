@@ -15,8 +15,9 @@ import polars as pl
 
 from identity.keys import Keys
 from identity.pseudonym import Pseudonymiser
-from ingestion import checks
+from ingestion import checks, corrections
 from ingestion.checks import Checked, Checker, Level
+from ingestion.corrections import Corrections
 from ingestion.delivery import DeliveryRejectedError, DeliveryZip, Member
 from ingestion.feed import STANDARD, Feed, load_feeds
 from ingestion.landing import RECEIPT_FILES, RECEIPT_RULES, RECEIPTS, BatchWriter
@@ -131,6 +132,12 @@ def _checkers(registry: Registry, keys: Keys) -> Callable[[Feed, str, str], Chec
     return lambda feed, file, region: by_name(feed.feed, file, region if feed.rows_of == "region" else None)
 
 
+@lru_cache(maxsize=1)
+def _corrections(registry: Registry, keys: Keys) -> Corrections:
+    checker = _checkers(registry, keys)(load_feeds()[STANDARD], corrections.FILE, "")
+    return Corrections(checker, frozenset(code for code, _ in registry), _pseudonymiser(keys))
+
+
 class _Batch:
     """Collects rows over deliveries, checks them in large frames, and keeps the counts for the receipts.
 
@@ -148,6 +155,7 @@ class _Batch:
         self._writer = writer
         self._region = region
         self._checker_of = _checkers(registry, keys)
+        self._requests = _corrections(registry, keys)
         self._deliveries = deliveries
         self._pseudonymiser = _pseudonymiser(keys)
         self._waiting: dict[_Shape, _Waiting] = defaultdict(_Waiting)
@@ -289,18 +297,27 @@ class _Batch:
         slots = raw[checks.SLOT]
         senders = pl.Series(checks.SENDER, [delivery.hospcode for delivery in of_slot])
         limits = pl.Series(checks.NOT_AFTER, [delivery.not_after for delivery in of_slot])
+        ids = pl.Series("delivery_id", [delivery.delivery_id for delivery in of_slot])
         checker = self._checker_of(load_feeds()[feed], file, self._region)
-        checked = checker.check(raw.with_columns(senders.gather(slots), limits.gather(slots)))
+        raw = raw.with_columns(senders.gather(slots), limits.gather(slots))
+        if file == corrections.FILE:
+            checked, withdrawn = self._requests.check(raw)
+            self._append_withdrawals(withdrawn.with_columns(ids.gather(withdrawn[checks.SLOT])))
+        else:
+            checked = checker.check(raw)
         if checked.landed.height + checked.rejected.height != raw.height:
             raise RuntimeError(
                 f"{file}: {raw.height} rows came, {checked.landed.height} + {checked.rejected.height} left"
             )
         self._count(checked)
-        ids = pl.Series("delivery_id", [delivery.delivery_id for delivery in of_slot])
         landed = checked.landed.with_columns(ids.gather(checked.landed[checks.SLOT]))
         self._writer.append(checker.contract.table, landed.select(*checks.landing_schema(checker.contract)))
         if not checked.rejected.is_empty():
             self._writer.append("rejects", self._reject_records(file, checked.rejected))
+
+    def _append_withdrawals(self, withdrawn: pl.DataFrame) -> None:
+        if not withdrawn.is_empty():
+            self._writer.append(corrections.TABLE, withdrawn.select(*corrections.withdrawals_schema()))
 
     def _reject_records(self, file: str, rejected: pl.DataFrame) -> pl.DataFrame:
         """Rejects bear the member's own line."""

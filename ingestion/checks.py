@@ -248,6 +248,9 @@ class Checker:
                 yield _Finding(name, "not_numeric", _any_unread(column), _unread(column))
             elif column.type is ColumnType.TIME:
                 yield _Finding(name, "invalid_time", _any_unread(column), _unread(column))
+            elif column.type is ColumnType.JSON:
+                invalid = text.is_not_null() & text.str.json_path_match("$").is_null()
+                yield _Finding(name, "invalid_json", invalid.any(), invalid)
             elif column.width is not None:
                 too_long = text.str.len_chars() > column.width
                 yield _Finding(name, "too_long", text.str.len_bytes().max() > column.width, too_long)

@@ -21,6 +21,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from polars.interchange import CompatLevel
 
+from ingestion import corrections
 from ingestion.checks import landing_schema
 from ingestion.contract import Contract, load_contracts
 from ruam.faults import point
@@ -89,6 +90,9 @@ RECORDS = {
     "receipt_rules": RECEIPT_RULES,
     "rejects": REJECTS,
 }
+
+BESIDE_ROWS = frozenset({*RECORDS, corrections.TABLE})
+"""Tables of a batch that hold no rows of a file: records, and what a request to correct names."""
 
 BATCH = "batch"
 """Column of every table: the id of the batch in which a row was landed, whatever folder it lies in now."""
@@ -295,7 +299,7 @@ class BatchWriter:
         if "receipt_files" in lying:
             files = pl.read_parquet(self._folder / "receipt_files.parquet", columns=["n_landed", "n_rejected"])
             told = (files["n_landed"].sum(), files["n_rejected"].sum())
-            found = (sum(n for table, n in lying.items() if table not in RECORDS), lying.get("rejects", 0))
+            found = (sum(n for table, n in lying.items() if table not in BESIDE_ROWS), lying.get("rejects", 0))
             if found != told:
                 raise RuntimeError(
                     f"batch {self._batch}: receipts tell of {told} rows landed and rejected, {found} lie there"
@@ -313,6 +317,7 @@ def ensure_schema_batch(landing: Path) -> None:
     """Commit the batch of empty files that tells the build each table's columns, once per set of contracts."""
     tables: dict[str, dict[str, pl.DataType]] = {
         **{contract.table: landing_schema(contract) for contract in load_contracts().values()},
+        corrections.TABLE: corrections.withdrawals_schema(),
         **RECORDS,
     }
     digest = hashlib.sha256(repr([BATCH, tables]).encode()).hexdigest()[:12]

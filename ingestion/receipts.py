@@ -9,6 +9,7 @@ from pathlib import Path
 
 import polars as pl
 
+from ingestion import corrections
 from ingestion.checks import Level
 from ingestion.contract import load_contracts
 from ingestion.delivery import DeliveryRejectedError, DeliveryZip
@@ -161,6 +162,8 @@ def _counted(folder: Path) -> tuple[pl.DataFrame, pl.DataFrame]:
     landed, rejected, flags = [], [], []
     for path in _row_files(folder):
         rows = pl.scan_parquet(path, hive_partitioning=False)
+        if path.stem == corrections.TABLE:
+            continue
         if path.stem == "rejects":
             rejected.append(rows.group_by(*by, "rule", "column_name").agg(pl.len().cast(pl.Int64).alias("n_rows")))
             continue

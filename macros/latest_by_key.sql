@@ -16,6 +16,9 @@
   delivery id, then the later line. What the model already holds stays unless a row ranks above it, so that the
   order in which deliveries arrive makes no difference and a repeated build changes nothing. Only a known delivery
   that comes again under an earlier name lowers rows already kept: the build then refreshes in full.
+
+  A row that its sender withdrew does not stand. d_update ranks first, so that a withdrawal takes away the lowest ranks
+  of its key: when the highest is among them, no row of the key is left.
 -#}
 {% macro latest_by_key(rows, key) -%}
     {%- set rank = ['d_update', 'sent_at', 'delivery_id', 'source_line'] -%}
@@ -44,8 +47,11 @@
     ) as kept
         on {% for column in key %}ranked.{{ column }} = kept.{{ column }}{% if not loop.last %} and {% endif %}{% endfor %}
     {%- endif %}
+    left join ({{ withdrawn_keys(key) }}) as withdrawn
+        on {% for column in key %}ranked.{{ column }} = withdrawn.{{ column }}{% if not loop.last %} and {% endif %}{% endfor %}
     where
         ranked.recency = 1
+        and (withdrawn.withdrawn_at is null or ranked.d_update > withdrawn.withdrawn_at)
     {%- if is_incremental() %}
         and (kept.delivery_id is null or {{ ranks_above('ranked', 'kept', rank) }})
     {%- endif %}
@@ -59,4 +65,35 @@
         ({{ left }}.{{ column }} = {{ right }}.{{ column }} or ({{ left }}.{{ column }} is null and {{ right }}.{{ column }} is null))
         and {{ ranks_above(left, right, columns[1:]) }})
     {%- endif %})
+{%- endmacro %}
+
+{#- The keys of the file of this staging model that were withdrawn, and up to which d_update (included). -#}
+{% macro withdrawn_keys(key) -%}
+    select
+        {{ key | join(', ') }},
+        max(d_update) as withdrawn_at
+    from {{ ref('stg_f43__withdrawals') }}
+    where file = '{{ this.name | replace('stg_f43__', '') | upper }}'
+    group by {{ key | join(', ') }}
+{%- endmacro %}
+
+{#- Hook after each model of the 43 files: what it holds and a withdrawal has since reached, goes. -#}
+{% macro delete_withdrawn() -%}
+    {%- if this.name != 'stg_f43__withdrawals' -%}
+        {%- set key = config.get('unique_key') -%}
+        {%- set held = this.name -%}
+        delete from {{ this }}
+        where exists (
+            select 1
+            from ({{ withdrawn_keys(key) }}) as withdrawn
+            where
+                {% for column in key %}{{ held }}.{{ column }} = withdrawn.{{ column }} and {% endfor %}
+                ({{ held }}.d_update is null or {{ held }}.d_update <= withdrawn.withdrawn_at)
+        )
+    {%- endif -%}
+{%- endmacro %}
+
+{#- An ICD-10 code as it is compared: upper case, without the dot. -#}
+{% macro bare_code(code) -%}
+    upper(replace({{ code }}, '.', ''))
 {%- endmacro %}

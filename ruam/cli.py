@@ -158,20 +158,24 @@ def synth(
 @reference_app.command("load")
 def reference_load(
     table: Annotated[ReferenceTable, typer.Argument(help="Which table the file holds.")],
-    file: Annotated[Path, typer.Argument(help="CSV with a header, UTF-8 or cp874.", show_default=False)],
+    file: Annotated[
+        Path, typer.Argument(help="Text with a header (comma, pipe, tab), UTF-8 or cp874.", show_default=False)
+    ],
     as_of: Annotated[
         datetime | None,
         typer.Option(formats=["%Y-%m-%d"], help="Day for which the file holds; default today.", show_default=False),
     ] = None,
 ) -> None:
-    """Check a facility registry or a drug map, and keep it as the version in force."""
+    """Check a facility registry or a drug map, and keep it; the version of the latest day is in force."""
     from ingestion.reference import load
 
     day: date = as_of.date() if as_of else datetime.now(UTC).date()
     loaded = load(settings().data_home, table.value, file, day)
     for sentence in [*loaded.rejected, *loaded.repaired]:
         console.print(f"  {escape(sentence)}")
-    state = "is in force already" if loaded.unchanged else "is in force"
+    state = "is in force" if loaded.in_force else "is kept; one of a later day stays in force"
+    if loaded.unchanged:
+        state = "is in force already" if loaded.in_force else "is kept already"
     console.print(
         f"{table.value}: {loaded.n_rows:,} rows, {len(loaded.rejected):,} lines rejected; "
         f"version {loaded.version} {state}."

@@ -48,6 +48,8 @@ def _value(column: Column, hospcode: str) -> str:
         "MOTHER": cid(2),
         "INSTYPE": "0100",
         "BIRTH": "19800215",
+        "TABLENAME": "PERSON",
+        "DATA_CORRECT": '{"PID": "1001"}',
     }
     if column.name in known:
         return known[column.name]

@@ -9,6 +9,8 @@ from pathlib import Path
 import polars as pl
 
 from ingestion.checks import landing_schema
+from ingestion.corrections import TABLE as WITHDRAWALS
+from ingestion.corrections import withdrawals_schema
 from ingestion.landing import NO_REGION, RECORDS, BatchWriter, contract_tables, ensure_schema_batch
 from ingestion.reference import DRUGS, REGISTRY, ensure_schemas
 from ruam.home import DataHome
@@ -65,7 +67,7 @@ def write_batch(
             numbered = [{"source_line": line, **row} for line, row in enumerate(rows, start=2)]
             for row in numbered:
                 counts[str(row["delivery_id"])] += 1
-            schema = landing_schema(contracts[table])
+            schema = withdrawals_schema() if table == WITHDRAWALS else landing_schema(contracts[table])
             unknown = {name for row in numbered for name in row} - set(schema)
             if unknown:
                 raise ValueError(f"{table} has no column {', '.join(sorted(unknown))}")

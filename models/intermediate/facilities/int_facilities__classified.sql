@@ -1,8 +1,6 @@
 with facilities as (
-    select
-        *,
-        max(version) over () as newest_version
-    from {{ ref('stg_registry__facilities') }}
+    select * from {{ ref('stg_registry__facilities') }}
+    where is_in_force
 ),
 
 facility_types as (
@@ -26,11 +24,10 @@ select
     facilities.district_code,
     facilities.subdistrict_code,
     facilities.n_beds,
-    coalesce(facilities.status, '1') <> '0' and facilities.closed_date is null as is_open,
+    facilities.is_open,
     coalesce(facility_types.is_expected_to_send, false) as is_expected_to_send,
     facilities.registered_date,
     facilities.closed_date
 from facilities
 left join facility_types on facilities.facility_type_code = facility_types.facility_type_code
 left join provinces on facilities.province_code = provinces.province_code
-where facilities.version = facilities.newest_version

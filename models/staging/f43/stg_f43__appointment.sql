@@ -3,7 +3,7 @@
 with landed as (
     select
         landed.*,
-        upper(replace(landed.apdiag, '.', '')) as appointment_diagnosis_code
+        {{ bare_code('landed.apdiag') }} as appointment_diagnosis_code
     from {{ source('f43', 'appointment') }} as landed
     where {{ in_new_batches() }}
 ),

@@ -3,7 +3,7 @@
 with landed as (
     select
         landed.*,
-        upper(replace(landed.chronic, '.', '')) as chronic_code
+        {{ bare_code('landed.chronic') }} as chronic_code
     from {{ source('f43', 'chronic') }} as landed
     where {{ in_new_batches() }}
 ),

@@ -3,7 +3,7 @@
 with landed as (
     select
         landed.*,
-        upper(replace(landed.cdeath, '.', '')) as underlying_cause_code
+        {{ bare_code('landed.cdeath') }} as underlying_cause_code
     from {{ source('f43', 'death') }} as landed
     where {{ in_new_batches() }}
 ),

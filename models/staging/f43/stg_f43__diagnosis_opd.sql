@@ -3,7 +3,7 @@
 with landed as (
     select
         landed.*,
-        upper(replace(landed.diagcode, '.', '')) as diagnosis_code
+        {{ bare_code('landed.diagcode') }} as diagnosis_code
     from {{ source('f43', 'diagnosis_opd') }} as landed
     where {{ in_new_batches() }}
 ),
