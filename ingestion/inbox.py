@@ -10,6 +10,11 @@ from pathlib import Path
 from ruam.files import replacing
 
 
+def place(inbox: Path, delivery_id: str) -> Path:
+    """Where the delivery with this id lies."""
+    return inbox / delivery_id[:2] / f"{delivery_id}.zip"
+
+
 def store(inbox: Path, source: Path) -> tuple[str, Path]:
     """Copy a delivery into the inbox; return its SHA-256 (hex) and where it lies.
 
@@ -24,7 +29,7 @@ def store(inbox: Path, source: Path) -> tuple[str, Path]:
                 digest.update(piece)
                 writer.write(piece)
         delivery_id = digest.hexdigest()
-        final = inbox / delivery_id[:2] / f"{delivery_id}.zip"
+        final = place(inbox, delivery_id)
         if not final.exists():
             final.parent.mkdir(mode=0o700, exist_ok=True)
             with replacing(final) as temporary:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import multiprocessing
+import time
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ProcessPoolExecutor, as_completed
@@ -33,16 +34,68 @@ from ruam.files import locked
 from ruam.geography import region_of_province
 from ruam.settings import Settings
 
-Progress = Callable[[str, int, int], None]
-"""Called with the step (`receive`, `land`), what is done of it and the whole, in deliveries."""
+
+@dataclass(frozen=True)
+class Progress:
+    """How far a step (`receive`, `land`) has come, and in how many seconds."""
+
+    step: str
+    all_zips: int
+    all_bytes: int
+    n_zips: int = 0
+    n_bytes: int = 0
+    n_files: int = 0
+    """Files of the standard that were read."""
+    n_rows: int = 0
+    n_rejected: int = 0
+    seconds: float = 0.0
+
+    @property
+    def done(self) -> int:
+        """What the time left depends on: bytes, since a zip holds ten rows or ten million; one of none still counts."""
+        return self.n_bytes + self.n_zips
+
+    @property
+    def total(self) -> int:
+        return self.all_bytes + self.all_zips
+
+
+Follow = Callable[[Progress], None]
+"""Called as a step begins (unless there is nothing to do), and each time that more of it is done."""
+
+
+class _Step:
+    """Adds up what is done in a step, and tells who follows."""
+
+    def __init__(self, name: str, sizes: list[int], follow: Follow) -> None:
+        """`sizes` are those of all zips, in bytes."""
+        self._begun = time.monotonic()
+        self._follow = follow
+        self._progress = Progress(name, len(sizes), sum(sizes))
+        if sizes:
+            follow(self._progress)
+
+    def add(self, sizes: list[int], outcomes: Iterable[Outcome] = ()) -> None:
+        before, outcomes = self._progress, list(outcomes)
+        self._progress = replace(
+            before,
+            n_zips=before.n_zips + len(sizes),
+            n_bytes=before.n_bytes + sum(sizes),
+            n_files=before.n_files + sum(one.n_files for one in outcomes),
+            n_rows=before.n_rows + sum(one.n_rows for one in outcomes),
+            n_rejected=before.n_rejected + sum(one.n_rejected for one in outcomes),
+            seconds=time.monotonic() - self._begun,
+        )
+        self._follow(self._progress)
 
 
 @dataclass
 class Report:
-    """What a run of ingestion did."""
+    """What a run of ingestion did, and in how many seconds."""
 
     outcomes: list[Outcome] = field(default_factory=list)
     batches: list[str] = field(default_factory=list)
+    seconds: float = 0.0
 
     def count(self, outcome: str) -> int:
         return sum(one.outcome == outcome for one in self.outcomes)
@@ -64,19 +117,33 @@ def find_zips(paths: Iterable[Path]) -> list[Path]:
     return sorted(found, key=lambda path: (path.name, str(path)))
 
 
-def ingest(settings: Settings, paths: Iterable[Path], progress: Progress = lambda *_: None) -> Report:
+def ingest(settings: Settings, paths: Iterable[Path], follow: Follow = lambda _: None) -> Report:
     """Take in the zips under `paths`.
 
     The same content changes nothing, under whatever name; a name not seen before is recorded. Raises `SetupError`
     without keys or registry, `UsageError` for a path that does not exist, and `BusyError` when another process
     lands the same region.
     """
+    begun = time.monotonic()
     home = settings.data_home
     home.require()
+    load_keys(home.keys)
+    current_registry(home)  # Without it nothing may enter the inbox.
+    received = _receive(home.inbox, find_zips(paths), follow)
+    report = land_received(settings, received, follow)
+    return replace(report, seconds=time.monotonic() - begun)
+
+
+def land_received(settings: Settings, received: list[Delivery], follow: Follow = lambda _: None) -> Report:
+    """Land deliveries that lie in the inbox and were not landed before, and record what became of each.
+
+    A sender that is not known has an empty `hospcode`. Raises as `ingest` does.
+    """
+    begun = time.monotonic()
+    home = settings.data_home
     keys = load_keys(home.keys)
     registry = current_registry(home)
     ensure_schema_batch(home.landing)
-    received = _receive(home.inbox, find_zips(paths), progress)
     region_of = dict(zip(registry["hoscode"], (region_of_province(code) for code in registry["provcode"]), strict=True))
     report = Report()
     with ExitStack() as locks:
@@ -87,27 +154,33 @@ def ingest(settings: Settings, paths: Iterable[Path], progress: Progress = lambd
         receipts = read_records(home.landing, "receipts")
         known = _rejections(receipts)
         new, settled = _sort(received, region_of, receipts)
-        first = _land(settings, new, tuple(registry["hoscode"]), keys, known, report, progress)
+        first = _land(settings, new, tuple(registry["hoscode"]), keys, known, report, follow)
         settled = [(region, one, _like_first(outcome, first.get(one.delivery_id))) for region, one, outcome in settled]
         report.batches += _record(home.landing, settled, keys, known)
         report.outcomes += [outcome for _, _, outcome in settled]
+    report.seconds = time.monotonic() - begun
     return report
 
 
-def _receive(inbox: Path, zips: list[Path], progress: Progress) -> list[Delivery]:
-    """Store each zip and read who sent it; an unknown name leaves the sender empty."""
+def _receive(inbox: Path, zips: list[Path], follow: Follow) -> list[Delivery]:
+    sizes = [path.stat().st_size for path in zips]
+    step = _Step("receive", sizes, follow)
     deliveries = []
-    for done, path in enumerate(zips, start=1):
-        try:
-            sender = sender_of(path.name)
-            hospcode, sent_at = sender.hospcode, sender.sent_at
-        except DeliveryRejectedError:
-            hospcode, sent_at = "", None
+    for path, size in zip(zips, sizes, strict=True):
         delivery_id, stored = store(inbox, path)
-        size = stored.stat().st_size
-        deliveries.append(Delivery(delivery_id, stored, path.name, hospcode, sent_at, utc_now(), size))
-        progress("receive", done, len(zips))
+        deliveries.append(delivery_in_inbox(delivery_id, stored, path.name))
+        step.add([size])
     return deliveries
+
+
+def delivery_in_inbox(delivery_id: str, stored: Path, file_name: str) -> Delivery:
+    """A delivery that lies in the inbox, with what its name says; a name without a code leaves the sender empty."""
+    try:
+        sender = sender_of(file_name)
+        hospcode, sent_at = sender.hospcode, sender.sent_at
+    except DeliveryRejectedError:
+        hospcode, sent_at = "", None
+    return Delivery(delivery_id, stored, file_name, hospcode, sent_at, utc_now(), stored.stat().st_size)
 
 
 def _rejections(receipts: pl.DataFrame) -> frozenset[Rejection]:
@@ -195,7 +268,7 @@ def _land(
     keys: Keys,
     known: frozenset[Rejection],
     report: Report,
-    progress: Progress,
+    follow: Follow,
 ) -> dict[str, Outcome]:
     """Land all batches, side by side in processes of their own; what became of each delivery, by its id."""
     landing = settings.data_home.landing
@@ -205,8 +278,7 @@ def _land(
         for batch in _batches(deliveries, settings.batch_zips, settings.batch_bytes)
     ]
     batches = {name: batch for _, name, batch in jobs}
-    total = sum(len(batch) for _, _, batch in jobs)
-    done = 0
+    step = _Step("land", [one.n_bytes for batch in batches.values() for one in batch], follow)
     landed: dict[str, Outcome] = {}
     if len(jobs) == 1:
         region, batch_name, batch = jobs[0]
@@ -224,8 +296,7 @@ def _land(
         report.batches.append(batch_name)
         report.outcomes += outcomes
         landed |= {one.delivery_id: outcome for one, outcome in zip(batches[batch_name], outcomes, strict=True)}
-        done += len(outcomes)
-        progress("land", done, total)
+        step.add([one.n_bytes for one in batches[batch_name]], outcomes)
     return landed
 
 

@@ -1,0 +1,5 @@
+"""`python -m ruam.cli`."""
+
+from ruam.cli import main
+
+main()
