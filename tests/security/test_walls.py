@@ -112,7 +112,9 @@ def test_the_shared_package_imports_the_others_in_functions_of_its_command_line_
         assert not at_import_time(tree).intersection(OURS), path
         if not path.startswith("ruam/cli/"):
             assert not imported(tree).intersection(OURS), path
-    command_line = {name for path, tree in modules("ruam").items() if path.startswith("ruam/cli/") for name in imported(tree)}
+    command_line = {
+        name for path, tree in modules("ruam").items() if path.startswith("ruam/cli/") for name in imported(tree)
+    }
     assert command_line.intersection(OURS) == {"ingestion", "identity"}
 
 
