@@ -112,9 +112,10 @@ def rejects_of(home: DataHome, came: pl.DataFrame) -> pl.DataFrame:
 
 
 def _of(home: DataHome, table: str, came: pl.DataFrame) -> pl.DataFrame:
-    batches = set(came.filter(pl.col("outcome").is_in(ACCEPTED))["batch"])
-    ids = came["delivery_id"].unique()
-    return read_records(home.landing, table, batches).filter(pl.col("delivery_id").is_in(ids.implode()))
+    """Rows of a kind of record that belong to accepted deliveries in `came`."""
+    accepted = came.filter(pl.col("outcome").is_in(ACCEPTED))
+    records = read_records(home.landing, table, set(accepted["batch"]))
+    return records.join(accepted.select("delivery_id", "hospcode").unique(), on=["delivery_id", "hospcode"], how="semi")
 
 
 def senders_by_region(came: pl.DataFrame, known: pl.DataFrame) -> dict[str, tuple[int, int]]:

@@ -13,6 +13,7 @@ import re
 import zipfile
 from collections import Counter
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path, PurePath
@@ -52,8 +53,7 @@ def list_members(path: Path) -> list[Listed]:
     Raises `zipfile.BadZipFile` when it cannot be read.
     """
     try:
-        with zipfile.ZipFile(path) as archive:
-            infos = archive.infolist()
+        infos = _directory(path)
     except (ValueError, RuntimeError, OSError, EOFError) as error:
         raise zipfile.BadZipFile(str(error)) from error
     return [
@@ -61,6 +61,16 @@ def list_members(path: Path) -> list[Listed]:
         for info in infos
         if not info.is_dir()
     ]
+
+
+def _directory(path: Path) -> list[zipfile.ZipInfo]:
+    """Names as Thai programs write them, or by the zip's own cp437 where they cannot be that."""
+    try:
+        with zipfile.ZipFile(path, metadata_encoding="cp874") as archive:
+            return archive.infolist()
+    except UnicodeDecodeError:
+        with zipfile.ZipFile(path) as archive:
+            return archive.infolist()
 
 
 def senders_inside(path: Path, limits: ZipLimits) -> Counter[str]:
@@ -89,11 +99,13 @@ def _codes(block: bytes) -> Iterator[str]:
             yield code.decode().zfill(5)
 
 
-def proposed_name(path: Path, hospcode: str) -> str:
-    """The name that the zip should have had, its time that of its newest member."""
-    with zipfile.ZipFile(path) as archive:
-        newest = max(datetime(*info.date_time) for info in archive.infolist())  # noqa: DTZ001 - as senders write it
-    return f"F43_{hospcode}_{newest:%Y%m%d%H%M%S}.zip"
+def proposed_name(path: Path, hospcode: str, otherwise: datetime) -> str:
+    """The name that the zip should have had; its time is that of its newest member, or `otherwise` if none has any."""
+    times = [otherwise]
+    for info in _directory(path):
+        with suppress(ValueError):  # Some programs write a month of 0.
+            times.append(datetime(*info.date_time))  # noqa: DTZ001 - as senders write it
+    return f"F43_{hospcode}_{max(times[1:] or times):%Y%m%d%H%M%S}.zip"
 
 
 @dataclass(frozen=True)

@@ -33,6 +33,8 @@ RUNBOOK_OF_EXIT = {
     4: "not_ready.md",
     5: "build_failed.md",
     6: "not_published.md",
+    7: "not_fetched.md",
+    74: "disk_full.md",
     75: "busy.md",
 }
 

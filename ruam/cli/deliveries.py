@@ -115,13 +115,13 @@ def _told(home: DataHome, came: pl.DataFrame, *, files: bool, rules: bool) -> li
     parts = [("files", FILE, history.files_of)] if files else []
     parts += [("rules", RULE, history.rules_of)] if rules else []
     for name, columns, read in parts:
-        by_id: dict[str, list[dict[str, Any]]] = {}
-        for row in read(home, came).select("delivery_id", *columns).iter_rows(named=True):
-            by_id.setdefault(row.pop("delivery_id"), []).append(row)
+        found: dict[tuple[str, str], list[dict[str, Any]]] = {}
+        for row in read(home, came).select("delivery_id", "hospcode", *columns).iter_rows(named=True):
+            found.setdefault((row.pop("delivery_id"), row.pop("hospcode")), []).append(row)
         for one in told:
             # A copy under another name has the rows of the delivery it is a copy of, and counts none of them.
-            own = by_id.get(one["delivery_id"], []) if one["outcome"].startswith("accepted") else []
-            one[name] = own
+            own = found.get((one["delivery_id"], one["hospcode"]), [])
+            one[name] = own if one["outcome"].startswith("accepted") else []
     for one in told if rules else ():
         if one["reason"]:
             one["rules"] = [

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import zipfile
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -33,6 +34,7 @@ if TYPE_CHECKING:
     import polars as pl
 
     from ruam.home import DataHome
+    from ruam.settings import ZipLimits
 
 quarantine = typer.Typer(
     help="Deliveries that were rejected, what is wrong with them, and trying them again.", no_args_is_help=True
@@ -59,6 +61,7 @@ SET_ASIDE: tuple[str, ...] = (
 )
 ROW = ("file", "member", "source_line", "column_name", "rule", "masked_value")
 SHOWN_MEMBERS = 60
+SHOWN_SENDERS = 5
 
 
 @quarantine.command("list")
@@ -199,9 +202,8 @@ def show_(delivery: Id, limit: Limit = 20, as_json: AsJson = False) -> None:
     home.require()
     came = history.find_delivery(home, delivery)
     told = _told(home, came)
-    if told["state"] == "in quarantine" and not told["members_error"]:
-        told["senders_inside"] = _senders_inside(told)
-        told["proposed_names"] = _proposed_names(home, told)
+    if told["rule"] and not told["members_error"]:
+        _look_inside(home, told, active.limits)
     if as_json:
         print_json(told)
     else:
@@ -243,25 +245,19 @@ def _told(home: DataHome, came: pl.DataFrame) -> dict[str, Any]:
     return told
 
 
-def _senders_inside(told: dict[str, Any]) -> dict[str, int]:
-    from pathlib import Path
-
-    from ingestion.quarantine import senders_inside
-
-    return dict(senders_inside(Path(told["path"]), settings().limits).most_common(5))
-
-
-def _proposed_names(home: DataHome, told: dict[str, Any]) -> list[str]:
-    """Names under which the delivery could be released: of registered facilities whose rows it holds."""
-    from pathlib import Path
-
+def _look_inside(home: DataHome, told: dict[str, Any], limits: ZipLimits) -> None:
+    """Add whose rows the zip holds, and the names under which it could be released: of registered facilities."""
     from ingestion.history import facilities
-    from ingestion.quarantine import proposed_name
+    from ingestion.quarantine import proposed_name, senders_inside
 
-    if told["rule"]["rule"] not in ("bad_zip_name", "unknown_sender"):
-        return []
-    registered = set(facilities(home)["hospcode"])
-    return [proposed_name(Path(told["path"]), code) for code in told["senders_inside"] if code in registered]
+    path = Path(told["path"])
+    told["senders_inside"] = dict(senders_inside(path, limits).most_common(SHOWN_SENDERS))
+    if told["rule"]["rule"] in ("bad_zip_name", "unknown_sender"):
+        registered = set(facilities(home)["hospcode"])
+        received = told["receipts"][-1]["received_at"]
+        told["proposed_names"] = [
+            proposed_name(path, code, received) for code in told["senders_inside"] if code in registered
+        ]
 
 
 def _show_delivery(told: dict[str, Any], limit: int) -> None:

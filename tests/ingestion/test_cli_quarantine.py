@@ -7,21 +7,24 @@ import os
 import signal
 import subprocess
 import sys
+import zipfile
 from collections.abc import Callable
-from datetime import date
+from datetime import date, datetime
 from pathlib import Path
 from typing import Any
 
+import polars as pl
 import pytest
 
+from ingestion import history
 from ingestion.delivery import content_hash
 from ingestion.inbox import place
-from ingestion.quarantine import senders_inside
+from ingestion.quarantine import list_members, proposed_name, senders_inside
 from ingestion.reference import load
 from ruam.files import locked
 from ruam.settings import PROJECT, Settings, ZipLimits
 from tests.conftest import registry_csv
-from tests.ingestion.odd_zips import cid, make_zip, row, text, visits, zip_name
+from tests.ingestion.odd_zips import cid, make_zip, row, text, visits, zip_name, zip_of_infos
 from tests.ingestion.reading import assert_balanced, batches, landed, records, take_in
 
 Command = Callable[..., int]
@@ -164,11 +167,7 @@ def test_a_zip_that_cannot_be_listed_is_shown_all_the_same(
 def test_a_prefix_of_two_deliveries_asks_for_more_digits(
     command: Command, settings: Settings, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    from ingestion import history
-
     receipts = history.deliveries(settings.data_home).clear()
-    import polars as pl
-
     twins = pl.DataFrame({"delivery_id": ["ab" * 31 + "01", "ab" * 31 + "02"]})
     monkeypatch.setattr(history, "deliveries", lambda home: pl.concat([receipts, twins], how="diagonal"))
     assert command("quarantine", "show", "ab" * 8) == 2
@@ -356,6 +355,23 @@ def test_a_killed_release_leaves_nothing_half_done(
     assert command("quarantine", "show", unknown, "--json") == 0
     tried = [(one["state"], one["why"]) for one in told(capfd)["releases"]]
     assert tried == [("begun", "killed"), *([] if done else [("begun", "again"), ("accepted", "again")])]
+
+
+def test_a_proposed_name_bears_the_time_of_the_newest_member_that_has_one(tmp_path: Path) -> None:
+    without = zipfile.ZipInfo("SERVICE.txt")
+    without.date_time = (1980, 0, 0, 0, 0, 0)
+    received = datetime.fromisoformat("2024-07-01T08:00:00")
+    path = zip_of_infos(tmp_path / "a.zip", [(without, b"x")])
+    assert proposed_name(path, "90101", received) == "F43_90101_20240701080000.zip"
+    members = [(without, b"x"), *((zipfile.ZipInfo(f"{day}.txt", (2024, 6, day, 1, 2, 4)), b"") for day in (3, 1))]
+    path = zip_of_infos(tmp_path / "b.zip", members)
+    assert proposed_name(path, "90101", received) == "F43_90101_20240603010204.zip"
+
+
+def test_members_with_thai_names_are_listed_as_they_were_written(tmp_path: Path) -> None:
+    path = make_zip(tmp_path / "a.zip", {"x.txt": "", "SERVICE.txt": ""})
+    path.write_bytes(path.read_bytes().replace(b"x.txt", "ก.txt".encode("cp874")))
+    assert [(one.name, one.file) for one in list_members(path)] == [("ก.txt", None), ("SERVICE.txt", "SERVICE")]
 
 
 def test_codes_are_read_from_the_first_rows_in_any_encoding_and_with_lost_zeros(tmp_path: Path) -> None:
