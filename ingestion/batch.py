@@ -69,6 +69,7 @@ class Outcome:
     n_landed: int = 0
     n_rejected: int = 0
     n_flagged: int = 0
+    n_files: int = 0
 
 
 Rejection = tuple[str, str, str | None]
@@ -427,7 +428,7 @@ def _outcome(work: _Batch, index: int, delivery: Delivery, error: DeliveryReject
         if count.n_rows != count.n_landed + count.n_rejected:
             raise RuntimeError(f"{delivery.file_name}: rows of {count.member} do not balance: {count}")
     outcome = "accepted_with_rejects" if totals["n_rejected"] else "accepted"
-    return Outcome(delivery.file_name, delivery.hospcode, outcome, **totals)
+    return Outcome(delivery.file_name, delivery.hospcode, outcome, **totals, n_files=len(counts))
 
 
 def receipt(delivery: Delivery, outcome: Outcome, key_id: str) -> dict[str, object]:

@@ -6,6 +6,7 @@ import logging
 import multiprocessing
 import os
 import threading
+import time
 from collections import defaultdict
 from collections.abc import Callable, Collection, Iterable, Iterator
 from concurrent.futures import Future, ProcessPoolExecutor, as_completed
@@ -45,16 +46,68 @@ from ruam.settings import Settings
 
 log = logging.getLogger("ruam.ingest")
 
-Progress = Callable[[str, int, int], None]
-"""Called with the step (`receive`, `land`), what is done of it and the whole, in deliveries."""
+
+@dataclass(frozen=True)
+class Progress:
+    """How far a step (`receive`, `land`) has come, and in how many seconds."""
+
+    step: str
+    all_zips: int
+    all_bytes: int
+    n_zips: int = 0
+    n_bytes: int = 0
+    n_files: int = 0
+    """Files of the standard that were read."""
+    n_rows: int = 0
+    n_rejected: int = 0
+    seconds: float = 0.0
+
+    @property
+    def done(self) -> int:
+        """What the time left depends on: bytes, since a zip holds ten rows or ten million; one of none still counts."""
+        return self.n_bytes + self.n_zips
+
+    @property
+    def total(self) -> int:
+        return self.all_bytes + self.all_zips
+
+
+Follow = Callable[[Progress], None]
+"""Called as a step begins (unless there is nothing to do), and each time that more of it is done."""
+
+
+class _Step:
+    """Adds up what is done in a step, and tells who follows."""
+
+    def __init__(self, name: str, sizes: list[int], follow: Follow) -> None:
+        """`sizes` are those of all zips, in bytes."""
+        self._begun = time.monotonic()
+        self._follow = follow
+        self._progress = Progress(name, len(sizes), sum(sizes))
+        if sizes:
+            follow(self._progress)
+
+    def add(self, sizes: list[int], outcomes: Iterable[Outcome] = ()) -> None:
+        before, outcomes = self._progress, list(outcomes)
+        self._progress = replace(
+            before,
+            n_zips=before.n_zips + len(sizes),
+            n_bytes=before.n_bytes + sum(sizes),
+            n_files=before.n_files + sum(one.n_files for one in outcomes),
+            n_rows=before.n_rows + sum(one.n_rows for one in outcomes),
+            n_rejected=before.n_rejected + sum(one.n_rejected for one in outcomes),
+            seconds=time.monotonic() - self._begun,
+        )
+        self._follow(self._progress)
 
 
 @dataclass
 class Report:
-    """What a run of ingestion did."""
+    """What a run of ingestion did, and in how many seconds."""
 
     outcomes: list[Outcome] = field(default_factory=list)
     batches: list[str] = field(default_factory=list)
+    seconds: float = 0.0
 
     def count(self, outcome: str) -> int:
         return sum(one.outcome == outcome for one in self.outcomes)
@@ -76,7 +129,7 @@ def find_zips(paths: Iterable[Path]) -> list[Path]:
     return sorted(found, key=lambda path: (path.name, str(path)))
 
 
-def ingest(settings: Settings, paths: Iterable[Path], progress: Progress = lambda *_: None) -> Report:
+def ingest(settings: Settings, paths: Iterable[Path], follow: Follow = lambda _: None) -> Report:
     """Take in the zips under `paths`.
 
     The same content of the same sender changes nothing, under whatever name; a name not seen before is recorded.
@@ -84,16 +137,31 @@ def ingest(settings: Settings, paths: Iterable[Path], progress: Progress = lambd
     another process lands the same region, and `StorageError` when the disk is full, fails or may not be written:
     batches committed until then stay, and the same call again does the rest.
     """
+    begun = time.monotonic()
     home = settings.data_home
     home.require()
+    load_keys(home.keys)
+    current_registry(home)  # Without it nothing may enter the inbox.
+    with storage_errors("Taking deliveries in", home.root):
+        received = _receive(home.inbox, find_zips(paths), follow)
+    point("ingest.received")
+    report = land_received(settings, received, follow)
+    return replace(report, seconds=time.monotonic() - begun)
+
+
+def land_received(settings: Settings, received: list[Delivery], follow: Follow = lambda _: None) -> Report:
+    """Land deliveries that lie in the inbox and were not landed before, and record what became of each.
+
+    A sender that is not known has an empty `hospcode`. Raises as `ingest` does.
+    """
+    begun = time.monotonic()
+    home = settings.data_home
     keys = load_keys(home.keys)
     registry = current_registry(home)
     region_of = dict(zip(registry["hoscode"], (region_of_province(code) for code in registry["provcode"]), strict=True))
     report = Report()
     with storage_errors("Taking deliveries in", home.root), ExitStack() as locks:
         ensure_schema_batch(home.landing)
-        received = _receive(home.inbox, find_zips(paths), progress)
-        point("ingest.received")
         regions = sorted({region_of[one.hospcode] for one in received if one.hospcode in region_of})
         held = {
             # Every ingest may have to record something in the region of the unknown; the turn of each is short.
@@ -104,31 +172,37 @@ def ingest(settings: Settings, paths: Iterable[Path], progress: Progress = lambd
         known = _rejections(receipts)
         received = _by_a_clock_that_never_goes_back(received, receipts)
         new, settled = _sort(received, region_of, receipts)
-        first = _land(settings, new, tuple(region_of.items()), keys, known, report, progress, list(held.values()))
+        first = _land(settings, new, tuple(region_of.items()), keys, known, report, follow, list(held.values()))
         point("ingest.landed")
         settled = [(region, one, _like_first(outcome, first.get(_content(one)))) for region, one, outcome in settled]
         report.batches += _record(home, settled, keys, known, held)
         report.outcomes += [outcome for _, _, outcome in settled]
         for region in regions if settings.compact_batches else []:
             compact_region(home.landing, region, settings.compact_bytes, more_than=settings.compact_batches)
+    report.seconds = time.monotonic() - begun
     return report
 
 
-def _receive(inbox: Path, zips: list[Path], progress: Progress) -> list[Delivery]:
-    """Store each zip and read who sent it; an unknown name leaves the sender empty."""
+def _receive(inbox: Path, zips: list[Path], follow: Follow) -> list[Delivery]:
+    sizes = [path.stat().st_size for path in zips]
+    step = _Step("receive", sizes, follow)
     deliveries = []
     sweep(inbox)
-    for done, path in enumerate(zips, start=1):
-        try:
-            sender = sender_of(path.name)
-            hospcode, sent_at, feed = sender.hospcode, sender.sent_at, sender.feed
-        except DeliveryRejectedError:
-            hospcode, sent_at, feed = "", None, None
+    for path, size in zip(zips, sizes, strict=True):
         delivery_id, stored = store(inbox, path)
-        size = stored.stat().st_size
-        deliveries.append(Delivery(delivery_id, stored, path.name, hospcode, sent_at, utc_now(), size, feed))
-        progress("receive", done, len(zips))
+        deliveries.append(delivery_in_inbox(delivery_id, stored, path.name))
+        step.add([size])
     return deliveries
+
+
+def delivery_in_inbox(delivery_id: str, stored: Path, file_name: str) -> Delivery:
+    """A delivery that lies in the inbox, with what its name says; a name without a code leaves the sender empty."""
+    try:
+        sender = sender_of(file_name)
+        hospcode, sent_at, feed = sender.hospcode, sender.sent_at, sender.feed
+    except DeliveryRejectedError:
+        hospcode, sent_at, feed = "", None, None
+    return Delivery(delivery_id, stored, file_name, hospcode, sent_at, utc_now(), stored.stat().st_size, feed)
 
 
 def _by_a_clock_that_never_goes_back(received: list[Delivery], receipts: pl.DataFrame) -> list[Delivery]:
@@ -249,7 +323,7 @@ def _land(
     keys: Keys,
     known: frozenset[Rejection],
     report: Report,
-    progress: Progress,
+    follow: Follow,
     held: list[int],
 ) -> dict[tuple[str, str], Outcome]:
     """Land all batches, side by side in processes of their own; what became of each content of each sender.
@@ -266,8 +340,7 @@ def _land(
     for _, name, batch in jobs:
         rows = [receipt(one, Outcome(one.file_name, one.hospcode, ""), keys.key_id) | _OPEN for one in batch]
         announce(settings.data_home.inbox, name, pl.DataFrame(rows, schema=RECEIPTS))
-    total = sum(len(batch) for _, _, batch in jobs)
-    done = 0
+    step = _Step("land", [one.n_bytes for batch in batches.values() for one in batch], follow)
     landed: dict[tuple[str, str], Outcome] = {}
     if len(jobs) == 1:
         region, batch_name, batch = jobs[0]
@@ -288,8 +361,7 @@ def _land(
         report.batches.append(batch_name)
         report.outcomes += outcomes
         landed |= {_content(one): outcome for one, outcome in zip(batches[batch_name], outcomes, strict=True)}
-        done += len(outcomes)
-        progress("land", done, total)
+        step.add([one.n_bytes for one in batches[batch_name]], outcomes)
     return landed
 
 

@@ -109,6 +109,16 @@ def is_sound(home: DataHome) -> bool:
     return row is not None and row[0] == "succeeded"
 
 
+def built_batches(home: DataHome) -> set[str]:
+    """Ids of the batches that the last good build has read. Raises `BusyError` while a build runs."""
+    if not home.warehouse.exists():
+        return set()
+    with _open(home, read_only=True) as connection:
+        if not _has_ledger(connection):
+            return set()
+        return {row[0] for row in connection.execute("select batch from ruam.built_batches").fetchall()}
+
+
 def _open(home: DataHome, *, read_only: bool) -> duckdb.DuckDBPyConnection:
     """Raises `BusyError` when another process stands in the way: one writer, or many readers."""
     try:

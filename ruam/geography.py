@@ -1,20 +1,39 @@
-"""Which health region a province belongs to, from the seed that the warehouse uses too."""
+"""Health regions and provinces, from the seeds that the warehouse uses too."""
 
 from __future__ import annotations
 
 import csv
 from functools import cache
+from pathlib import Path
 
 from ruam.settings import PROJECT
 
 PROVINCES = PROJECT / "seeds" / "geography" / "provinces.csv"
+HEALTH_REGIONS = PROJECT / "seeds" / "geography" / "health_regions.csv"
 UNKNOWN_REGION = "00"
 
 
 @cache
 def _regions() -> dict[str, str]:
-    with PROVINCES.open(encoding="utf-8", newline="") as handle:
-        return {row["province_code"]: row["region_code"] for row in csv.DictReader(handle)}
+    return _column(PROVINCES, "province_code", "region_code")
+
+
+@cache
+def province_names() -> dict[str, str]:
+    """Thai name of each two-digit province."""
+    return _column(PROVINCES, "province_code", "name_th")
+
+
+@cache
+def region_names() -> dict[str, str]:
+    """Thai name of each of the 13 health regions by its two digits, in their order, without the unknown one."""
+    names = _column(HEALTH_REGIONS, "region_code", "name_th")
+    return {code: names[code] for code in sorted(set(_regions().values()))}
+
+
+def _column(seed: Path, key: str, value: str) -> dict[str, str]:
+    with seed.open(encoding="utf-8", newline="") as handle:
+        return {row[key]: row[value] for row in csv.DictReader(handle)}
 
 
 def region_of_province(province_code: str | None) -> str:

@@ -25,6 +25,11 @@ class DataHome:
         return self.root / "landing"
 
     @property
+    def releases(self) -> Path:
+        """Who tried quarantined deliveries again and why, a JSON object a line, only ever added to."""
+        return self.root / "releases.jsonl"
+
+    @property
     def reference(self) -> Path:
         return self.root / "reference"
 

@@ -28,18 +28,9 @@ from tests.ingestion.reading import batches, landed
 
 Command = Callable[..., int]
 COMMANDS = [
-    "init",
-    "synth",
-    "reference load",
-    "ingest",
-    "build",
-    "publish",
-    "run",
-    "status",
-    "serve",
-    "compact",
-    "landing check",
-    "landing repair",
+    *("init", "synth", "reference load", "ingest", "build", "publish", "run", "serve"),
+    *("status", "deliveries", "quarantine list", "quarantine show", "quarantine release"),
+    *("compact", "landing check", "landing repair"),
 ]
 
 
@@ -56,7 +47,7 @@ def test_these_are_the_commands() -> None:
     assert registered() == set(COMMANDS)
 
 
-@pytest.mark.parametrize("name", ["", *COMMANDS, "reference", "landing"])
+@pytest.mark.parametrize("name", ["", *COMMANDS, "reference", "quarantine", "landing"])
 def test_help_teaches(command: Command, capfd: pytest.CaptureFixture[str], name: str) -> None:
     assert command(*name.split(), "--help") == 0
     shown = capfd.readouterr().out
@@ -119,6 +110,18 @@ def test_a_folder_without_zips_is_no_error(command: Command, tmp_path: Path, cap
         ("reference", "load", "registry", "x.csv", "--as-of", "yesterday"),
         ("synth", "--months", "0"),
         ("serve", "--port", "x"),
+        ("status", "--region", "14"),
+        ("deliveries", "--hospcode", "9010"),
+        ("deliveries", "--hospcode", "12345"),
+        ("deliveries", "--since", "yesterday"),
+        ("deliveries", "--outcome", "lost"),
+        ("deliveries", "--json", "--csv"),
+        ("deliveries", "--csv", "--files", "--rules"),
+        ("quarantine", "list", "--rule", "no_such_rule"),
+        ("quarantine", "show", "abc"),
+        ("quarantine", "show", "not a hex id"),
+        ("quarantine", "show", "0123456789"),
+        ("quarantine", "release", "0123456789"),
     ],
     ids=" ".join,
 )
@@ -167,14 +170,16 @@ def test_one_good_among_bad_ones_is_0(command: Command, tmp_path: Path) -> None:
     assert command("ingest", tmp_path / "in") == 0
 
 
-@pytest.mark.parametrize("name", ["ingest", "build", "publish", "status", "run"])
+@pytest.mark.parametrize("name", ["ingest", "build", "publish", "status", "run", "deliveries", "quarantine list"])
 def test_before_init_is_4(
     command: Command, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str], name: str
 ) -> None:
     monkeypatch.setenv("RUAM_HOME", str(tmp_path / "nowhere"))
     path = make_zip(tmp_path / zip_name())
-    assert command(name, *([path] if name in ("ingest", "run") else [])) == 4
-    assert "ruam init" in capfd.readouterr().err
+    assert command(*name.split(), *([path] if name in ("ingest", "run") else [])) == 4
+    shown = capfd.readouterr().err
+    assert "ruam init" in shown
+    assert "docs/runbooks/not_ready.md" in shown
     assert not (tmp_path / "nowhere").exists()
 
 
@@ -245,7 +250,7 @@ def test_the_program_is_installed_and_its_errors_are_one_message(tmp_path: Path)
 def test_rejected_rows_are_named_by_file_line_column_and_rule(
     command: Command, tmp_path: Path, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(cli, "console", cli.Console(width=200, highlight=False))
+    monkeypatch.setenv("COLUMNS", "200")
     bad = text("SERVICE", row("SERVICE"), row("SERVICE", SEQ="2", DATE_SERV="25670101"))
     make_zip(tmp_path / zip_name(), {"SERVICE.txt": bad})
     assert command("ingest", tmp_path / zip_name()) == 0

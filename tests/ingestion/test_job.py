@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import itertools
 import shutil
+import zipfile
 from pathlib import Path
 
 import polars as pl
 import pytest
 
-from ingestion.job import find_zips, ingest
+from ingestion.job import Progress, find_zips, ingest
 from ingestion.landing import BatchWriter, committed_batches, region_folder
 from ruam.errors import BusyError, SetupError
 from ruam.files import locked
@@ -102,8 +103,8 @@ def test_all_regions_land_side_by_side(settings: Settings, tmp_path: Path) -> No
         hospcode = f"9{region:02d}01"
         make_zip(folder / zip_name(hospcode), {"SERVICE.txt": visits(region, hospcode)})
     make_zip(folder / zip_name("99999"))
-    seen: list[tuple[str, int, int]] = []
-    report = ingest(settings, [folder], lambda *step: seen.append(step))
+    seen: list[Progress] = []
+    report = ingest(settings, [folder], seen.append)
     assert (report.count("accepted"), report.count("rejected")) == (13, 1)
     assert sorted(path.parent.name for path in committed_batches(settings.data_home.landing)) == [
         "region=00",
@@ -112,9 +113,33 @@ def test_all_regions_land_side_by_side(settings: Settings, tmp_path: Path) -> No
     by_region = dict(records(settings, "receipts").select("region", "n_landed").iter_rows())
     assert by_region == {"00": 0} | {f"{region:02d}": region for region in range(1, 14)}
     assert landed(settings, "SERVICE").height == 91
-    assert ("receive", 14, 14) in seen
-    assert ("land", 13, 13) in seen
+    assert_steps(seen, {"receive": 14, "land": 13})
+    assert (seen[-1].n_files, seen[-1].n_rows, seen[-1].n_rejected) == (13, 91, 0)
     assert_balanced(settings)
+
+
+def assert_steps(seen: list[Progress], n_zips: dict[str, int]) -> None:
+    """Each step is told from nothing to all of it, and never goes back."""
+    assert list(dict.fromkeys(one.step for one in seen)) == list(n_zips)
+    for step, n in n_zips.items():
+        told = [one for one in seen if one.step == step]
+        assert (told[0].n_zips, told[0].done, told[0].all_zips) == (0, 0, n)
+        assert (told[-1].n_zips, told[-1].n_bytes) == (n, told[-1].all_bytes)
+        assert told[-1].done == told[-1].total
+        for before, after in itertools.pairwise(told):
+            assert after.done > before.done
+            assert after.seconds >= before.seconds
+
+
+def test_time_left_goes_by_bytes_not_by_zips(settings: Settings, tmp_path: Path) -> None:
+    folder = tmp_path / "in"
+    make_zip(folder / zip_name("90101"), {"SERVICE.txt": visits(5000)}, zipfile.ZIP_STORED)
+    make_zip(folder / zip_name("90201"), {"SERVICE.txt": visits(1, "90201")})
+    seen: list[Progress] = []
+    ingest(settings.model_copy(update={"workers": 1}), [folder], seen.append)
+    first = next(one for one in seen if one.step == "land" and one.n_zips == 1)
+    assert first.n_rows == 5000
+    assert first.done / first.total > 0.99
 
 
 def test_a_batch_closes_when_it_is_full(settings: Settings, tmp_path: Path) -> None:

@@ -5,21 +5,15 @@ from __future__ import annotations
 from typing import Annotated
 
 import typer
-from rich.markup import escape
-from rich.table import Table
 
+from ruam.cli.active import settings
+from ruam.cli.console import said, say, show, table
 from ruam.errors import RuamError
 
-landing_app = typer.Typer(help="Check the landing against its receipts, and mend them.", no_args_is_help=True)
+landing = typer.Typer(help="Check the landing against its receipts, and mend them.", no_args_is_help=True)
 
 
-def register(app: typer.Typer) -> None:
-    """Add the commands to the program."""
-    app.command()(compact)
-    app.add_typer(landing_app, name="landing")
-
-
-@landing_app.command()
+@landing.command()
 def check(
     sent: Annotated[
         bool, typer.Option("--sent", help="Read the zips in the inbox again, and count their lines too.")
@@ -31,18 +25,17 @@ def check(
     """
     from ingestion.landing import committed_batches
     from ingestion.receipts import check as problems_of
-    from ruam.cli import console, settings
 
     active = settings()
     problems = problems_of(active, sent=sent)
     for problem in problems:
-        console.print(escape(f"{problem.folder.relative_to(active.data_home.root)}: {problem.what}"))
+        say(said(f"{problem.folder.relative_to(active.data_home.root)}: {problem.what}"))
     if problems:
         raise RuamError(f"{len(problems):,} differences in the landing. docs/runbooks/landing.md says what to do.")
-    console.print(f"{len(committed_batches(active.data_home.landing)):,} batches: the receipts tell what lies there.")
+    say(f"{len(committed_batches(active.data_home.landing)):,} batches: the receipts tell what lies there.")
 
 
-@landing_app.command()
+@landing.command()
 def repair() -> None:
     """Make receipts anew where they are lost or differ from what lies there.
 
@@ -50,13 +43,12 @@ def repair() -> None:
     some are lost, nothing is written and it says which. Exit code 1 when something remains, 75 when a region is in use.
     """
     from ingestion.receipts import repair as mend
-    from ruam.cli import console, settings
 
     active = settings()
     mended, left = mend(active)
-    console.print(f"{len(mended):,} batches have new receipts.")
+    say(f"{len(mended):,} batches have new receipts.")
     for problem in left:
-        console.print(escape(f"{problem.folder.relative_to(active.data_home.root)}: {problem.what}"))
+        say(said(f"{problem.folder.relative_to(active.data_home.root)}: {problem.what}"))
     if left:
         raise RuamError(f"{len(left):,} differences remain. docs/runbooks/landing.md says what to do.")
 
@@ -68,13 +60,15 @@ def compact() -> None:
     are done then. Safe to stop and to repeat at any time.
     """
     from ingestion.compaction import compact as compact_regions
-    from ruam.cli import console, settings
 
-    table = Table("region", "batches before", "after", title="Landing", title_justify="left")
     done = compact_regions(settings())
+    if not done:
+        say("Nothing was landed yet.")
+        return
+    regions = table("Landing", "region", "batches before", "after")
     for one in done:
-        table.add_row(one.region, f"{one.n_before:,}", f"{one.n_after:,}")
-    console.print(table if done else "Nothing was landed yet.")
+        regions.add_row(one.region, f"{one.n_before:,}", f"{one.n_after:,}")
+    show(regions)
     held = [one.region for one in done if not one.is_clean]
     if held:
-        console.print(f"Somebody was reading region {', '.join(held)}: replaced folders stay until the next time.")
+        say(f"Somebody was reading region {', '.join(held)}: replaced folders stay until the next time.")

@@ -1,0 +1,60 @@
+"""The `ruam` command: each step of the flow, in order, and one command for all of them.
+
+A command is a function in one of the modules here, and a line below. What it needs beyond the console it imports
+itself, so that `ruam --help` does not wait for a database engine.
+
+Exit codes: 0 done · 1 unexpected · 2 wrong argument · 3 nothing could be accepted · 4 home, keys or reference not
+ready · 5 build failed · 6 not published · 74 disk full or failing · 75 busy, try again.
+"""
+
+from __future__ import annotations
+
+import sys
+
+import typer
+
+from ruam.cli import deliveries, flow, landing, prepare, quarantine, status
+from ruam.cli.active import log
+from ruam.cli.console import RUNBOOK_OF_EXIT, RUNBOOKS, said, say
+from ruam.errors import RuamError
+
+app = typer.Typer(
+    help="Ruam (รวม): hospital extracts in, one national warehouse of patient visits, "
+    "disclosure-controlled pages out.\n\n"
+    "The order of work: [bold]init[/] → [bold]reference load[/] → [bold]ingest[/] → [bold]build[/] → "
+    "[bold]publish[/] → [bold]serve[/]; [bold]run[/] does ingest, build and publish of what is new. "
+    "[bold]status[/], [bold]deliveries[/] and [bold]quarantine[/] say what came and what is wrong with it.\n\n"
+    "Settings come from RUAM_* variables, then ruam.toml; RUAM_HOME names the data home (default ./data).",
+    epilog="Exit codes: 0 done, 2 wrong argument, 3 nothing could be accepted, 4 home, keys or reference not ready, "
+    f"5 build failed, 6 not published, 74 disk full or failing, 75 busy (try again). What to do about each: {RUNBOOKS}/",
+    no_args_is_help=True,
+    rich_markup_mode="rich",
+    pretty_exceptions_enable=False,
+    add_completion=False,
+)
+app.command()(prepare.init)
+app.add_typer(prepare.reference, name="reference")
+app.command()(prepare.synth)
+app.command()(flow.ingest)
+app.command()(flow.build)
+app.command()(flow.publish)
+app.command()(flow.run)
+app.command()(flow.serve)
+app.command()(status.status)
+app.command()(deliveries.deliveries)
+app.add_typer(quarantine.quarantine, name="quarantine")
+app.command()(landing.compact)
+app.add_typer(landing.landing, name="landing")
+
+
+def main() -> None:
+    """Entry point: errors a user can act on become one message and an exit code."""
+    try:
+        app()
+    except (RuamError, OSError) as error:
+        exit_code = error.exit_code if isinstance(error, RuamError) else 1
+        log.error("failed", extra={"error": type(error).__name__, "exit_code": exit_code})
+        say("[bold red]ruam:[/] " + "\n".join(said(line) for line in str(error).splitlines()), stderr=True)
+        if exit_code in RUNBOOK_OF_EXIT:
+            say(f"What to do: {RUNBOOKS}/{RUNBOOK_OF_EXIT[exit_code]}", stderr=True)
+        sys.exit(exit_code)

@@ -1,0 +1,130 @@
+"""The day's work: ingest, build, publish, all three, and serve."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from ruam.cli.active import log, settings
+from ruam.cli.bar import Advance, bar
+from ruam.cli.console import OUTCOMES, said, say
+from ruam.cli.options import Paths
+from ruam.cli.summary import show_report, to_bar
+from ruam.errors import NothingAcceptedError, UsageError
+
+if TYPE_CHECKING:
+    from ingestion.job import Report
+    from ruam.settings import Settings
+
+
+def ingest(paths: Paths = None) -> None:
+    """Take zips in: check every row, pseudonymise, and commit them to the landing with their receipts.
+
+    The same zip again changes nothing. Rejected rows are kept with line, column, rule and a masked value; a rejected
+    zip stays in the inbox. Exit code 3 when zips came and none could be accepted.
+    """
+    if not paths:
+        raise UsageError("Name the zips or folders to take in: ruam ingest PATH...")
+    _ingest(settings(), paths)
+
+
+def _ingest(active: Settings, paths: list[Path]) -> Report:
+    from ingestion.job import ingest as land
+
+    with bar() as follow:
+        report = land(active, paths, to_bar(follow))
+    show_report(active.data_home, report)
+    counts = {outcome: report.count(outcome) for outcome in OUTCOMES}
+    log.info("ingested", extra={"batches": report.batches, "seconds": round(report.seconds, 3), **counts})
+    if report.outcomes and counts["rejected"] == len(report.outcomes):
+        raise NothingAcceptedError(
+            f"None of the {len(report.outcomes):,} deliveries could be accepted; see the reasons above."
+        )
+    return report
+
+
+def build(
+    full_refresh: Annotated[
+        bool, typer.Option("--full-refresh", help="Read the whole landing again, not only what is new.")
+    ] = False,
+) -> None:
+    """Build and test the warehouse from what was landed since the last build."""
+    _build(settings(), full_refresh=full_refresh)
+
+
+def _build(active: Settings, *, full_refresh: bool = False) -> None:
+    from ingestion.landing import ensure_schema_batch
+    from ingestion.reference import ensure_schemas
+    from ruam.build import build as build_warehouse
+
+    active.data_home.require()
+    ensure_schema_batch(active.data_home.landing)
+    ensure_schemas(active.data_home)
+    with bar() as follow:
+        built = build_warehouse(
+            active,
+            full_refresh=full_refresh,
+            progress=lambda done, total: follow(
+                Advance("build", done, total, f"{done:,} of {total:,} models and tests")
+            ),
+        )
+    if built.skipped:
+        say(f"Nothing is new since build {built.build_id}.")
+    else:
+        kind = "everything" if built.is_full_refresh else f"{built.n_batches:,} new batches"
+        say(f"Build {built.build_id}: {kind} read, all tests passed. {said(active.data_home.warehouse)}")
+    log.info("built", extra={"build_id": built.build_id, "skipped": built.skipped})
+
+
+def publish() -> None:
+    """Write the disclosure-controlled serving file of the last good build, and switch the pages to it."""
+    _publish(settings())
+
+
+def _publish(active: Settings) -> None:
+    from ruam.publish import publish as publish_marts
+
+    done = publish_marts(active.data_home)
+    say(f"Published {done.n_tables} tables, {done.n_rows:,} rows: {said(done.path)}")
+    log.info("published", extra={"run_id": done.run_id, "rows": done.n_rows})
+
+
+def run(paths: Paths = None) -> None:
+    """Ingest, build and publish what is new: the day's work in one command.
+
+    Without PATH the drop folder of the settings is searched (RUAM_DROP_FOLDER), if there is one.
+    """
+    from ruam.build import last_build_id
+    from ruam.publish import current
+
+    active = settings()
+    sources = paths or ([active.drop_folder] if active.drop_folder else [])
+    failure: NothingAcceptedError | None = None
+    if sources:
+        try:
+            _ingest(active, sources)
+        except NothingAcceptedError as error:
+            failure = error  # What was landed before may still wait to be built.
+    _build(active)
+    pointer = current(active.data_home)
+    if pointer and pointer["run_id"].endswith(last_build_id(active.data_home)[-8:]):
+        say(f"Published already: {said(pointer['file'])}")
+    else:
+        _publish(active)
+    if failure:
+        raise failure
+
+
+def serve(
+    port: Annotated[int | None, typer.Option(help="Port; default 8501 or RUAM_PORT.", show_default=False)] = None,
+) -> None:
+    """Serve the pages of the published file on this machine, until interrupted."""
+    from ruam.serve import serve as serve_pages
+
+    active = settings()
+    if port:
+        active = active.model_copy(update={"port": port})
+    say(f"Serving on http://{active.host}:{active.port} (stop with Ctrl-C)")
+    serve_pages(active)
