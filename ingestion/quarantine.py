@@ -22,7 +22,7 @@ import polars as pl
 
 from ingestion import history
 from ingestion.batch import Outcome
-from ingestion.delivery import DeliveryRejectedError, DeliveryZip, Sender, content_hash, file_of, sender_of
+from ingestion.delivery import DeliveryRejectedError, DeliveryZip, Sender, content_hash, feed_of, sender_of
 from ingestion.inbox import stored
 from ingestion.job import Follow, Report, delivery_in_inbox, land_received
 from ingestion.landing import utc_now
@@ -56,8 +56,9 @@ def list_members(path: Path) -> list[Listed]:
         infos = _directory(path)
     except (ValueError, RuntimeError, OSError, EOFError) as error:
         raise zipfile.BadZipFile(str(error)) from error
+    feed = feed_of(None, [info.filename for info in infos])
     return [
-        Listed(info.filename, info.file_size, info.compress_size, file_of(info.filename))
+        Listed(info.filename, info.file_size, info.compress_size, feed.table_of(info.filename))
         for info in infos
         if not info.is_dir()
     ]

@@ -26,7 +26,8 @@ app = typer.Typer(
     "[bold]status[/], [bold]deliveries[/] and [bold]quarantine[/] say what came and what is wrong with it.\n\n"
     "Settings come from RUAM_* variables, then ruam.toml; RUAM_HOME names the data home (default ./data).",
     epilog="Exit codes: 0 done, 2 wrong argument, 3 nothing could be accepted, 4 home, keys or reference not ready, "
-    f"5 build failed, 6 not published, 74 disk full or failing, 75 busy (try again). What to do about each: {RUNBOOKS}/",
+    "5 build failed, 6 not published, 74 disk full or failing, 75 busy (try again). "
+    f"What to do about each: {RUNBOOKS}/",
     no_args_is_help=True,
     rich_markup_mode="rich",
     pretty_exceptions_enable=False,

@@ -214,13 +214,13 @@ def _told(home: DataHome, came: pl.DataFrame) -> dict[str, Any]:
     import polars as pl
 
     from ingestion import history
-    from ingestion.inbox import place
+    from ingestion.inbox import stored
     from ingestion.quarantine import list_members, releases_of
 
     newest = came.row(0, named=True)
     accepted = came.filter(pl.col("outcome").is_in(history.ACCEPTED))
     delivery_id = newest["delivery_id"]
-    path = place(home.inbox, delivery_id)
+    path = stored(home.inbox, delivery_id)
     told: dict[str, Any] = {
         "delivery_id": delivery_id,
         "state": "accepted" if accepted.height else "in quarantine",
