@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import logging
 import multiprocessing
+import signal
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ProcessPoolExecutor, as_completed
 from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
+from datetime import datetime
 from pathlib import Path
 
 import polars as pl
@@ -15,7 +18,8 @@ import polars as pl
 from identity.keys import Keys, load_keys
 from ingestion.batch import Delivery, Outcome, Rejection, land_batch, receipt, rejection
 from ingestion.delivery import DeliveryRejectedError, sender_of
-from ingestion.inbox import store
+from ingestion.inbox import Fetched, place_in, store
+from ingestion.inbox import sweep as sweep_inbox
 from ingestion.landing import (
     NO_REGION,
     RECEIPTS,
@@ -27,11 +31,13 @@ from ingestion.landing import (
     sweep,
     utc_now,
 )
+from ingestion.places import ChangedError, Found, Look, NotTaken, PlaceError, look, place_of
 from ingestion.reference import current_registry
-from ruam.errors import UsageError
 from ruam.files import locked
 from ruam.geography import region_of_province
 from ruam.settings import Settings
+
+log = logging.getLogger("ruam.ingestion")
 
 Progress = Callable[[str, int, int], None]
 """Called with the step (`receive`, `land`), what is done of it and the whole, in deliveries."""
@@ -43,42 +49,42 @@ class Report:
 
     outcomes: list[Outcome] = field(default_factory=list)
     batches: list[str] = field(default_factory=list)
+    not_taken: list[NotTaken] = field(default_factory=list)
 
     def count(self, outcome: str) -> int:
-        return sum(one.outcome == outcome for one in self.outcomes)
+        return [one.outcome for one in self.outcomes].count(outcome)
+
+    def left(self, outcome: str) -> list[NotTaken]:
+        return [one for one in self.not_taken if one.outcome == outcome]
 
 
-def find_zips(paths: Iterable[Path]) -> list[Path]:
-    """The deliveries in files and folders, in order of name.
-
-    Raises `UsageError` when a path does not exist.
-    """
-    found: set[Path] = set()
-    for path in paths:
-        if path.is_dir():
-            found.update(file for file in path.rglob("*") if file.is_file() and file.suffix.lower() == ".zip")
-        elif path.exists():
-            found.add(path)
-        else:
-            raise UsageError(f"{path} does not exist.")
-    return sorted(found, key=lambda path: (path.name, str(path)))
-
-
-def ingest(settings: Settings, paths: Iterable[Path], progress: Progress = lambda *_: None) -> Report:
-    """Take in the zips under `paths`.
+def ingest(settings: Settings, places: Iterable[str | Path], progress: Progress = lambda *_: None) -> Report:
+    """Take in the zips that lie in `places`: paths, or addresses as `ingestion.places.place_of` reads them.
 
     The same content changes nothing, under whatever name; a name not seen before is recorded. Raises `SetupError`
-    without keys or registry, `UsageError` for a path that does not exist, and `BusyError` when another process
-    lands the same region.
+    without keys or registry, `UsageError` for an address that cannot be read or a path that does not exist,
+    `StorageError` when the disk is full, and `BusyError` when another process lands the same region.
     """
+    ready(settings)
+    return take_in(settings, look([place_of(place, settings) for place in places]), progress)
+
+
+def ready(settings: Settings) -> tuple[Keys, pl.DataFrame]:
+    """Keys and registry, without which nothing can be taken in. Raises `SetupError`."""
+    settings.data_home.require()
+    return load_keys(settings.data_home.keys), current_registry(settings.data_home)
+
+
+def take_in(settings: Settings, seen: Look, progress: Progress = lambda *_: None) -> Report:
+    """Take in the deliveries that were found. Raises as `ingest` does."""
     home = settings.data_home
-    home.require()
-    keys = load_keys(home.keys)
-    registry = current_registry(home)
+    keys, registry = ready(settings)
     ensure_schema_batch(home.landing)
-    received = _receive(home.inbox, find_zips(paths), progress)
     region_of = dict(zip(registry["hoscode"], (region_of_province(code) for code in registry["provcode"]), strict=True))
-    report = Report()
+    report = Report(not_taken=list(seen.not_taken))
+    received = _receive(home.inbox, _of_region(settings.region, seen.found, region_of, report), report, progress)
+    for one in (*report.left("not_fetched"), *report.left("changing")):
+        log.warning("not taken", extra={"address": one.address, "outcome": one.outcome, "detail": one.detail})
     with ExitStack() as locks:
         for region in sorted({region_of[one.hospcode] for one in received if one.hospcode in region_of}):
             lock = region_folder(home.landing, region) / ".lock"
@@ -94,19 +100,51 @@ def ingest(settings: Settings, paths: Iterable[Path], progress: Progress = lambd
     return report
 
 
-def _receive(inbox: Path, zips: list[Path], progress: Progress) -> list[Delivery]:
-    """Store each zip and read who sent it; an unknown name leaves the sender empty."""
+def _of_region(region: str | None, found: list[Found], region_of: dict[str, str], report: Report) -> list[Found]:
+    """What a node takes in: all, or what facilities of its own region sent; others are reported."""
+    if region is None:
+        return found
+    own = []
+    for one in found:
+        hospcode, _ = _sender(one.name)
+        theirs = region_of.get(hospcode, NO_REGION)
+        if theirs == region:
+            own.append(one)
+        else:
+            sender = f"facility {hospcode}" if hospcode else "its sender"
+            where = "of no region that the registry in force knows" if theirs == NO_REGION else f"of region {theirs}"
+            report.not_taken.append(NotTaken(one.address, "other_region", f"{sender} is {where}"))
+    return own
+
+
+def _sender(file_name: str) -> tuple[str, datetime | None]:
+    """Facility and time by the name of a zip; a name that tells nothing gives an empty facility."""
+    try:
+        sender = sender_of(file_name)
+    except DeliveryRejectedError:
+        return "", None
+    return sender.hospcode, sender.sent_at
+
+
+def _receive(inbox: Path, found: list[Found], report: Report, progress: Progress) -> list[Delivery]:
+    """Bring each zip into the inbox, unless what lies there unchanged is known; what cannot be read is reported."""
     deliveries = []
-    for done, path in enumerate(zips, start=1):
-        try:
-            sender = sender_of(path.name)
-            hospcode, sent_at = sender.hospcode, sender.sent_at
-        except DeliveryRejectedError:
-            hospcode, sent_at = "", None
-        delivery_id, stored = store(inbox, path)
-        size = stored.stat().st_size
-        deliveries.append(Delivery(delivery_id, stored, path.name, hospcode, sent_at, utc_now(), size))
-        progress("receive", done, len(zips))
+    sweep_inbox(inbox)
+    with Fetched(inbox) as fetched:
+        for done, one in enumerate(found, start=1):
+            try:
+                delivery_id = fetched.delivery_id(one)
+                if delivery_id is None:
+                    delivery_id, _ = store(inbox, one.pieces())
+                    fetched.add(one, delivery_id)
+                stored = place_in(inbox, delivery_id)
+                deliveries.append(
+                    Delivery(delivery_id, stored, one.name, *_sender(one.name), utc_now(), stored.stat().st_size)
+                )
+            except PlaceError as error:
+                outcome = "changing" if isinstance(error, ChangedError) else "not_fetched"
+                report.not_taken.append(NotTaken(one.address, outcome, str(error)))
+            progress("receive", done, len(found))
     return deliveries
 
 
@@ -238,7 +276,8 @@ def _side_by_side(
 ) -> Iterator[tuple[str, list[Outcome]]]:
     # Not fork: the data frames' thread pool does not survive it.
     context = multiprocessing.get_context("spawn")
-    with ProcessPoolExecutor(min(settings.workers, max(len(jobs), 1)), mp_context=context) as pool:
+    workers = min(settings.workers, max(len(jobs), 1))
+    with ProcessPoolExecutor(workers, mp_context=context, initializer=_leave_signals_to_the_parent) as pool:
         running: dict[Future[list[Outcome]], str] = {}
         for region, name, batch in jobs:
             args = (settings.data_home.landing, region, name, batch, hospcodes, keys, settings.limits, known)
@@ -249,3 +288,9 @@ def _side_by_side(
         except BaseException:
             pool.shutdown(cancel_futures=True)
             raise
+
+
+def _leave_signals_to_the_parent() -> None:
+    """Ctrl-C and `systemctl stop` reach workers too; a batch in hand is finished, and the parent begins no other."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)

@@ -17,7 +17,7 @@ from polars.interchange import CompatLevel
 
 from ingestion.checks import landing_schema
 from ingestion.contract import Contract, load_contracts
-from ruam.files import sync_file, sync_folder
+from ruam.files import is_alive, sync_file, sync_folder
 from ruam.geography import UNKNOWN_REGION
 
 NO_REGION = UNKNOWN_REGION
@@ -151,18 +151,8 @@ def sweep(landing: Path, region: str) -> None:
     """Remove what killed processes left in a region. The caller holds the region's lock, or the region is 00."""
     for folder in region_folder(landing, region).glob(f"{_INCOMING}*"):
         pid = int(folder.name.removeprefix(_INCOMING).split("-")[0])
-        if pid == os.getpid() or not _is_alive(pid):
+        if pid == os.getpid() or not is_alive(pid):
             shutil.rmtree(folder, ignore_errors=True)
-
-
-def _is_alive(pid: int) -> bool:
-    try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
-        return False
-    except PermissionError:
-        return True
-    return True
 
 
 def ensure_schema_batch(landing: Path) -> None:

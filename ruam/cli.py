@@ -1,7 +1,7 @@
 """The `ruam` command: each step of the flow, in order, and one command for all of them.
 
 Exit codes: 0 done · 1 unexpected · 2 wrong argument · 3 nothing could be accepted · 4 home, keys or reference not
-ready · 5 build failed · 6 not published · 75 busy, try again.
+ready · 5 build failed · 6 not published · 7 not all could be fetched · 74 disk full · 75 busy, try again.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import UTC, date, datetime
 from enum import StrEnum
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -29,8 +30,8 @@ from rich.progress import (
 )
 from rich.table import Table
 
-from ruam.errors import BusyError, NothingAcceptedError, RuamError, SetupError, UsageError
-from ruam.settings import Settings
+from ruam.errors import BusyError, NotFetchedError, NothingAcceptedError, RuamError, SetupError, UsageError
+from ruam.settings import REGIONS, Settings
 
 if TYPE_CHECKING:
     from ingestion.job import Report
@@ -43,7 +44,7 @@ app = typer.Typer(
     "[bold]publish[/] → [bold]serve[/]; [bold]run[/] does ingest, build and publish of what is new.\n\n"
     "Settings come from RUAM_* variables, then ruam.toml; RUAM_HOME names the data home (default ./data).",
     epilog="Exit codes: 0 done, 2 wrong argument, 3 nothing could be accepted, 4 home, keys or reference not ready, "
-    "5 build failed, 6 not published, 75 busy (try again).",
+    "5 build failed, 6 not published, 7 not all could be fetched, 74 disk full, 75 busy (try again).",
     no_args_is_help=True,
     rich_markup_mode="rich",
     pretty_exceptions_enable=False,
@@ -57,8 +58,31 @@ console = Console(highlight=False, soft_wrap=True, width=None if sys.stdout.isat
 log = logging.getLogger("ruam.cli")
 log.addHandler(logging.NullHandler())  # Before there is a home to log to, errors go to the user alone.
 
-Paths = Annotated[
-    list[Path] | None, typer.Argument(help="Zips, or folders that are searched for zips.", show_default=False)
+Places = Annotated[
+    list[str] | None,
+    typer.Argument(
+        metavar="[PLACE]...",
+        help="Zips, folders that are searched for zips, sftp://user@host/folder or s3://bucket/prefix.",
+        show_default=False,
+    ),
+]
+
+
+def _known_region(region: str | None) -> str | None:
+    if region is not None and region not in REGIONS:
+        raise typer.BadParameter(f"{region!r} is no health region; name one of 01 to 13")
+    return region
+
+
+Region = Annotated[
+    str | None,
+    typer.Option(
+        "--region",
+        metavar="NN",
+        callback=_known_region,
+        help="Take in only what facilities of this health region sent; default RUAM_REGION, else all.",
+        show_default=False,
+    ),
 ]
 
 
@@ -67,10 +91,13 @@ class ReferenceTable(StrEnum):
     DRUGS = "drugs"
 
 
-def settings() -> Settings:
-    """Settings in force, with the log open. Raises `SetupError` when one cannot be read."""
+def settings(**given: object) -> Settings:
+    """Settings in force, with the log open; what was given as an option goes before them.
+
+    Raises `SetupError` when one cannot be read.
+    """
     try:
-        loaded = Settings()
+        loaded = Settings.model_validate({name: value for name, value in given.items() if value is not None})
     except ValidationError as error:
         raise SetupError(f"A setting is wrong: {error}") from error
     from ruam.log import log_to
@@ -178,38 +205,96 @@ def reference_load(
 
 
 @app.command()
-def ingest(paths: Paths = None) -> None:
+def ingest(
+    places: Places = None,
+    region: Region = None,
+    watch: Annotated[
+        bool, typer.Option("--watch", help="Go on following the places, until interrupted (then exit code 0).")
+    ] = False,
+) -> None:
     """Take zips in: check every row, pseudonymise, and commit them to the landing with their receipts.
 
-    The same zip again changes nothing. Rejected rows are kept with line, column, rule and a masked value; a rejected
-    zip stays in the inbox. Exit code 3 when zips came and none could be accepted.
+    The same zip again changes nothing, and what was fetched before is not fetched again; nothing is written to the
+    sender's place. Rejected rows are kept with line, column, rule and a masked value; a rejected zip stays in the
+    inbox. Exit code 3 when zips came and none could be accepted, 7 when one could not be fetched.
     """
-    if not paths:
-        raise UsageError("Name the zips or folders to take in: ruam ingest PATH...")
-    _ingest(settings(), paths)
+    if not places:
+        raise UsageError("Name the zips or folders to take in: ruam ingest PLACE...")
+    active = settings(region=region)
+    if watch:
+        _watch(active, places)
+    else:
+        _ingest(active, places)
 
 
-def _ingest(active: Settings, paths: list[Path]) -> Report:
+def _watch(active: Settings, names: list[str]) -> None:
+    import signal
+
+    from ingestion.job import ready, take_in
+    from ingestion.places import look, place_of
+    from ingestion.watch import Stop, Watch
+
+    stop = Stop()
+    before = {number: signal.signal(number, stop.wish) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        ready(active)
+        places = [place_of(name, active) for name in names]
+        console.print(f"Watching {escape(', '.join(place.address for place in places))} (stop with Ctrl-C).")
+        watching = Watch(partial(look, places), partial(take_in, active), partial(_show_taken, active), stop)
+        watching.run(active.watch_seconds)
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+    console.print("Stopped; nothing is half done.")
+
+
+def _ingest(active: Settings, places: list[str]) -> Report:
     from ingestion.job import ingest as land
 
     with bar("zips") as advance:
-        report = land(active, paths, advance)
-    _show_report(report)
-    _show_rejects(active.data_home, report.batches)
-    counts = {
-        outcome: report.count(outcome) for outcome in ("accepted", "accepted_with_rejects", "duplicate", "rejected")
-    }
-    log.info("ingested", extra={"batches": report.batches, **counts})
-    if report.outcomes and counts["rejected"] == len(report.outcomes):
+        report = land(active, places, advance)
+    _show_taken(active, report)
+    if not_fetched := report.left("not_fetched"):
+        raise NotFetchedError(
+            f"{len(not_fetched):,} of the places and deliveries could not be read; see the reasons above. "
+            "The others were read. Run the same command again when the cause is gone."
+        )
+    if report.outcomes and report.count("rejected") == len(report.outcomes):
         raise NothingAcceptedError(
             f"None of the {len(report.outcomes):,} deliveries could be accepted; see the reasons above."
         )
     return report
 
 
+def _show_taken(active: Settings, report: Report) -> None:
+    _show_report(report)
+    _show_rejects(active.data_home, report.batches)
+    counts = {
+        outcome: report.count(outcome) for outcome in ("accepted", "accepted_with_rejects", "duplicate", "rejected")
+    }
+    left = {outcome: len(report.left(outcome)) for outcome in ("not_fetched", "changing", "other_region")}
+    log.info("ingested", extra={"batches": report.batches, **counts, **left})
+
+
+SHOWN_LEFT = 20
+
+
+def _show_left(report: Report) -> None:
+    """What was left where it lies, and why."""
+    for outcome in dict.fromkeys(one.outcome for one in report.not_taken):
+        ones = report.left(outcome)
+        console.print(f"{outcome}: {len(ones):,}, left where they lie:")
+        for one in ones[:SHOWN_LEFT]:
+            console.print(f"  {escape(one.address)}: {escape(one.detail)}", soft_wrap=True)
+        if len(ones) > SHOWN_LEFT:
+            console.print(f"  and {len(ones) - SHOWN_LEFT:,} more")
+
+
 def _show_report(report: Report) -> None:
+    _show_left(report)
     if not report.outcomes:
-        console.print("No zip was found.")
+        if not report.not_taken:
+            console.print("No zip was found.")
         return
     table = Table(
         "outcome",
@@ -304,20 +389,20 @@ def _publish(active: Settings) -> None:
 
 
 @app.command()
-def run(paths: Paths = None) -> None:
+def run(places: Places = None, region: Region = None) -> None:
     """Ingest, build and publish what is new: the day's work in one command.
 
-    Without PATH the drop folder of the settings is searched (RUAM_DROP_FOLDER), if there is one.
+    Without PLACE the drop folder of the settings is searched (RUAM_DROP_FOLDER), if there is one.
     """
     from ruam.publish import current
 
-    active = settings()
-    sources = paths or ([active.drop_folder] if active.drop_folder else [])
-    failure: NothingAcceptedError | None = None
+    active = settings(region=region)
+    sources = places or ([active.drop_folder] if active.drop_folder else [])
+    failure: NothingAcceptedError | NotFetchedError | None = None
     if sources:
         try:
             _ingest(active, sources)
-        except NothingAcceptedError as error:
+        except (NothingAcceptedError, NotFetchedError) as error:
             failure = error  # What was landed before may still wait to be built.
     _build(active)
     pointer = current(active.data_home)

@@ -41,6 +41,18 @@ class PublishError(RuamError):
     exit_code = 6
 
 
+class NotFetchedError(RuamError):
+    """Deliveries, or whole places, could not be read; the others were taken in."""
+
+    exit_code = 7
+
+
+class StorageError(RuamError):
+    """The data home's disk takes no more (EX_IOERR)."""
+
+    exit_code = 74
+
+
 class BusyError(RuamError):
     """Another process holds the lock (EX_TEMPFAIL)."""
 
