@@ -8,9 +8,10 @@ import signal
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ProcessPoolExecutor, as_completed
-from contextlib import ExitStack
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field, replace
 from datetime import datetime
+from multiprocessing import resource_tracker
 from pathlib import Path
 
 import polars as pl
@@ -276,12 +277,12 @@ def _side_by_side(
 ) -> Iterator[tuple[str, list[Outcome]]]:
     # Not fork: the data frames' thread pool does not survive it.
     context = multiprocessing.get_context("spawn")
-    workers = min(settings.workers, max(len(jobs), 1))
-    with ProcessPoolExecutor(workers, mp_context=context, initializer=_leave_signals_to_the_parent) as pool:
+    with ProcessPoolExecutor(min(settings.workers, max(len(jobs), 1)), mp_context=context) as pool:
         running: dict[Future[list[Outcome]], str] = {}
-        for region, name, batch in jobs:
-            args = (settings.data_home.landing, region, name, batch, hospcodes, keys, settings.limits, known)
-            running[pool.submit(land_batch, *args)] = name
+        with _signals_held_back():
+            for region, name, batch in jobs:
+                args = (settings.data_home.landing, region, name, batch, hospcodes, keys, settings.limits, known)
+                running[pool.submit(land_batch, *args)] = name
         try:
             for future in as_completed(running):
                 yield running[future], future.result()
@@ -290,7 +291,16 @@ def _side_by_side(
             raise
 
 
-def _leave_signals_to_the_parent() -> None:
-    """Ctrl-C and `systemctl stop` reach workers too; a batch in hand is finished, and the parent begins no other."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    signal.signal(signal.SIGTERM, signal.SIG_IGN)
+@contextmanager
+def _signals_held_back() -> Iterator[None]:
+    """Processes that are started inside never see SIGINT and SIGTERM.
+
+    Ctrl-C and a service manager's stop reach workers too; they finish the batch in hand, and the parent begins no
+    other.
+    """
+    resource_tracker.ensure_running()  # Started later, it would let the signals through again.
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT, signal.SIGTERM})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)

@@ -19,7 +19,7 @@ from typing import Any
 
 import pytest
 
-WAIT_SECONDS = 60
+WAIT_SECONDS = 180
 BUCKET = "drop"
 SECRET = "s3-secret-of-the-reader"  # noqa: S105
 SENDER_SECRET = "s3-secret-of-the-sender"  # noqa: S105
@@ -58,9 +58,11 @@ def answers(port: int) -> bool:
 @contextmanager
 def running(command: list[str], folder: Path, ready: Callable[[], object]) -> Iterator[subprocess.Popen[bytes]]:
     with (folder / "server.log").open("wb") as log:
+        # It dies with the tests, however they end.
+        command = ["setpriv", "--pdeathsig", "KILL", "--", *command]
         process = subprocess.Popen(command, cwd=folder, stdout=log, stderr=log)  # noqa: S603
         try:
-            wait_until(ready, f"{command[0]} answers", process)
+            wait_until(ready, "the server answers", process)
             yield process
         finally:
             process.kill()
@@ -206,9 +208,13 @@ class Line:
         self.cut_after: int | None = None
         """Bytes from the server until the next cut, after which the line is whole again."""
         self.keep_cutting = False
+        self.flows = threading.Event()
+        """Cleared, the line stays up and nothing comes back."""
+        self.flows.set()
         threading.Thread(target=self._accept, daemon=True).start()
 
     def close(self) -> None:
+        self.flows.set()
         # A close alone would leave the port open for as long as a thread waits for a caller.
         self._listener.shutdown(socket.SHUT_RDWR)
         self._listener.close()
@@ -227,6 +233,7 @@ class Line:
         with suppress(OSError):
             while piece := source.recv(1 << 16):
                 if comes_back:
+                    self.flows.wait()
                     self.n_received += len(piece)
                     if self._is_cut(len(piece)):
                         break

@@ -7,6 +7,7 @@ import json
 import os
 import subprocess
 import sys
+import time
 import tracemalloc
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -16,7 +17,7 @@ import polars as pl
 import pytest
 
 from ingestion.inbox import Fetched, store, sweep
-from ingestion.job import Report, ingest
+from ingestion.job import Report, ingest, take_in
 from ingestion.places import ChangedError, Found, look, place_of
 from ruam.errors import UsageError
 from ruam.home import DataHome
@@ -280,6 +281,21 @@ def test_a_line_that_never_heals_costs_its_own_delivery_alone(
     assert set(records(far_sender.settings, "receipts")["file_name"]) == {near.name, zip_name()}
 
 
+def test_a_server_that_says_no_more_is_not_waited_for_for_ever(far_sender: Sender, tmp_path: Path) -> None:
+    far_sender.put(zip_name(), big_zip(tmp_path / "made.zip"))
+    network = NetworkLimits(timeout_seconds=2, tries=2, backoff_seconds=0)
+    hasty = far_sender.settings.model_copy(update={"network": network})
+    seen = look([place_of(far_sender.address, hasty)])
+    line_of(far_sender).flows.clear()
+    began = time.monotonic()
+    (left,) = take_in(hasty, seen).not_taken
+    assert left.outcome == "not_fetched"
+    assert "tried 2 times" in left.detail
+    assert time.monotonic() - began < 60
+    line_of(far_sender).flows.set()
+    assert far_sender.ingest().count("accepted") == 1
+
+
 def test_a_server_that_is_down_stops_no_other_place(
     far_sender: Sender, command: Command, tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
@@ -519,8 +535,6 @@ def test_a_file_that_is_changing_is_reported_and_is_no_error(
     sender.put(zip_name(), make_zip(tmp_path / "made.zip").read_bytes())
     seen = look([place_of(sender.address, sender.settings)])
     (tmp_path / "sender" / zip_name()).write_bytes(b"P")
-    from ingestion.job import take_in
-
     report = take_in(sender.settings, seen)
     assert [one.outcome for one in report.not_taken] == ["changing"]
     assert not report.outcomes

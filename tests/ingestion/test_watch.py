@@ -7,7 +7,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from functools import partial
 from pathlib import Path
 
@@ -23,7 +23,7 @@ from ruam.files import locked
 from ruam.settings import PROJECT, NetworkLimits, Settings
 from tests.ingestion.odd_zips import make_zip, visits, zip_name
 from tests.ingestion.reading import assert_balanced, records
-from tests.ingestion.servers import S3Server, SshServer, wait_until
+from tests.ingestion.servers import WAIT_SECONDS, S3Server, SshServer, wait_until
 
 
 class Follower:
@@ -241,8 +241,8 @@ def running_watch(settings: Settings, folder: Path) -> Iterator[subprocess.Popen
     try:
         yield process
     finally:
-        if process.poll() is None:
-            process.kill()
+        with suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGKILL)
         process.communicate()
 
 
@@ -264,7 +264,7 @@ def test_the_command_follows_a_folder_until_a_signal_and_leaves_nothing_half(
         inbox = settings.data_home.inbox
         wait_until(lambda: len(list(inbox.rglob("*.zip"))) == 3, "what came is in the inbox", process)
         os.killpg(process.pid, number)
-        output, _ = process.communicate(timeout=60)
+        output, _ = process.communicate(timeout=WAIT_SECONDS)
         assert process.returncode == 0, output
     assert "Stopped" in output
     assert "Traceback" not in output
