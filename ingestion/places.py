@@ -86,7 +86,8 @@ class Place:
     """A file or folder of this machine, and what all kinds of places have in common.
 
     A lost connection is made anew, `network.tries` times in all without a piece between them, and reading goes on
-    where it broke.
+    where it broke. What was given up costs the next file one try alone, and a second failure in a row all others none,
+    until the next look: a server that went down is not waited for once more with each of a thousand files.
     """
 
     origin = ""
@@ -100,6 +101,8 @@ class Place:
         self.root = root
         self.network = network
         self._files: AbstractFileSystem | None = None
+        self._n_given_up = 0
+        """In a row."""
 
     @property
     def address(self) -> str:
@@ -107,13 +110,10 @@ class Place:
 
     def look(self) -> Look:
         """The deliveries that lie here now; what cannot be listed is told, and the rest goes on."""
+        self._n_given_up = min(self._n_given_up, 1)
         look = Look()
         try:
-            root = self._info(self.root)
-            if root["type"] == "file":
-                look.found.append(self._found(root))
-            else:
-                self._look_into(self.root, look)
+            self._search(look)
         except PlaceError as error:
             look.not_taken.append(NotTaken(self.address, "not_fetched", str(error)))
         return look
@@ -162,6 +162,13 @@ class Place:
         version, modified = self._version(info)
         return Found(self, info["name"], self._address(info["name"]), info["size"], version, modified)
 
+    def _search(self, look: Look) -> None:
+        root = self._info(self.root)
+        if root["type"] == "file":
+            look.found.append(self._found(root))
+        else:
+            self._look_into(self.root, look)
+
     def _look_into(self, folder: str, look: Look) -> None:
         for listed in self._patiently(lambda files: self._list(files, folder)):
             path = listed["name"]
@@ -184,12 +191,17 @@ class Place:
 
     def _patiently(self, act: Callable[[AbstractFileSystem], _T]) -> _T:
         """Do it; after a passing error connect anew and do it again, each time after a longer wait."""
+        if self._n_given_up > 1:
+            raise PlaceError("the connection was lost before it came to this one")
+        tries = 1 if self._n_given_up else self.network.tries
         tried = 0
         while True:
             try:
                 if self._files is None:
                     self._files = self._connect()
-                return act(self._files)
+                done = act(self._files)
+                self._n_given_up = 0
+                return done
             except FileNotFoundError as error:
                 raise ChangedError("there is no such file or folder") from error
             except self.lasting as error:
@@ -197,7 +209,8 @@ class Place:
             except self.passing as error:
                 self._files = None
                 tried += 1
-                if tried == self.network.tries:
+                if tried == tries:
+                    self._n_given_up += 1
                     raise PlaceError(f"{self._words(error)} (tried {tried} times)") from error
                 time.sleep(self.network.backoff_seconds * 2 ** (tried - 1))
 
@@ -291,16 +304,11 @@ class S3Place(Place):
         )
         self.passing = (OSError, boto.BotoCoreError, HttpError)
 
-    def look(self) -> Look:
+    def _search(self, look: Look) -> None:
         """A bucket has no folders: all keys below the prefix come in one listing."""
-        look = Look()
-        try:
-            for info in self._patiently(lambda files: files.find(self.root, detail=True)).values():
-                if info["type"] == "file" and (_is_delivery(info["name"]) or info["name"] == self.root):
-                    look.found.append(self._found(info))
-        except PlaceError as error:
-            look.not_taken.append(NotTaken(self.address, "not_fetched", str(error)))
-        return look
+        for info in self._patiently(lambda files: files.find(self.root, detail=True)).values():
+            if info["type"] == "file" and (_is_delivery(info["name"]) or info["name"] == self.root):
+                look.found.append(self._found(info))
 
     def _connect(self) -> AbstractFileSystem:
         from s3fs import S3FileSystem

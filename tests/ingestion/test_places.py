@@ -281,6 +281,22 @@ def test_a_line_that_never_heals_costs_its_own_delivery_alone(
     assert set(records(far_sender.settings, "receipts")["file_name"]) == {near.name, zip_name()}
 
 
+def test_a_server_that_went_down_is_not_waited_for_with_each_file(far_sender: Sender, tmp_path: Path) -> None:
+    content = make_zip(tmp_path / "made.zip").read_bytes()
+    names = [zip_name(sent_at=f"202406010000{second:02d}") for second in range(10)]
+    for name in names:
+        far_sender.put(name, content)
+    seen = look([place_of(far_sender.address, far_sender.settings)])
+    line = line_of(far_sender)
+    line.keep_cutting, line.cut_after = True, 0
+    report = take_in(far_sender.settings, seen)
+    assert [one.address.rpartition("/")[2] for one in report.left("not_fetched")] == names
+    # aiohttp asks once more by itself when a line breaks before the answer; all ten would make fifty.
+    assert 6 <= line.n_cuts <= 12
+    line.keep_cutting, line.cut_after = False, None
+    assert len(far_sender.ingest().outcomes) == 10
+
+
 def test_a_server_that_says_no_more_is_not_waited_for_for_ever(far_sender: Sender, tmp_path: Path) -> None:
     far_sender.put(zip_name(), big_zip(tmp_path / "made.zip"))
     network = NetworkLimits(timeout_seconds=2, tries=2, backoff_seconds=0)
