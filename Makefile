@@ -17,7 +17,7 @@ SCALE ?= 1
 SERVE ?= 1
 COUNTRY := $(RUAM_HOME)/synthetic/$(FACILITIES)-$(MONTHS)-$(SEED)-$(SCALE)
 
-.PHONY: help setup demo test lint proof bench browser lock clean
+.PHONY: help setup demo test lint proof bench browser services lock clean
 
 help: ## List the targets.
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 10
@@ -50,7 +50,7 @@ demo: setup ## Generate a country, ingest, build, publish, and serve it (SERVE=0
 	  echo "▸ look at: ภาพรวม (13 regions on one page), การใช้บริการ (who uses what, where), ความก้าวหน้า (plan against fact)"; \
 	  $(BIN)/ruam serve; fi
 
-test: setup browser lint ## Lint, types, and the whole test suite.
+test: setup browser services lint ## Lint, types, and the whole test suite.
 	@echo "▸ tests"
 	@$(BIN)/python -m pytest
 
@@ -73,6 +73,14 @@ browser: setup ## Install Chromium for the browser tests, where this user may.
 	  { apt-get update -q && apt-get install -y -q --no-install-recommends chromium; } >/dev/null 2>&1 \
 	    || echo "▸ chromium could not be installed: browser tests are skipped (they fail in CI)"; \
 	else echo "▸ browser tests will be skipped: install Debian's chromium (as root: apt-get install chromium) to run them"; fi
+
+services: setup ## Install OpenSSH's server for the tests of fetching, where this user may.
+	@if command -v sshd >/dev/null || test -x /usr/sbin/sshd; then :; \
+	elif [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then \
+	  echo "▸ installing openssh-server for the tests of fetching"; \
+	  { apt-get update -q && DEBIAN_FRONTEND=noninteractive apt-get install -y -q --no-install-recommends openssh-server; } \
+	    >/dev/null 2>&1 || echo "▸ openssh-server could not be installed: SFTP tests are skipped (they fail in CI)"; \
+	else echo "▸ SFTP tests will be skipped: install Debian's openssh-server (as root: apt-get install openssh-server) to run them"; fi
 
 lock: setup ## Pin the packages again after a change in pyproject.toml (needs uv).
 	@uv pip compile --quiet --python-version 3.11 --generate-hashes --no-emit-index-url --no-header \

@@ -31,7 +31,7 @@ from rich.table import Table
 
 from identity.keys import create_keys
 from ingestion.feed import STANDARD, load_feeds
-from ingestion.job import find_zips, ingest
+from ingestion.job import ingest
 from ingestion.reference import load
 from ingestion.synthetic import generate
 from ingestion.text import UTF8_BOM, to_utf8
@@ -73,7 +73,7 @@ def _child(work: Callable[[], int], sender: Connection) -> None:
 
 def extract(deliveries: Path, out: Path) -> None:
     """Unzip and decode every member into a folder for each file of the standard."""
-    for path in find_zips([deliveries]):
+    for path in sorted(deliveries.rglob("*.zip")):
         if not zipfile.is_zipfile(path):
             continue
         with zipfile.ZipFile(path) as opened:

@@ -16,18 +16,19 @@ _LOCK = ".receiving"
 _ARRIVALS = "arrivals"
 
 
-def store(inbox: Path, source: Path) -> tuple[str, Path]:
-    """Copy a delivery into the inbox; return its SHA-256 (hex) and where it lies.
+def store(inbox: Path, pieces: Iterable[bytes]) -> tuple[str, Path]:
+    """Write a delivery into the inbox; return its SHA-256 (hex) and where it lies.
 
-    The copy is made while hashing, so that what is landed is what was hashed even if the sender is still writing.
+    It is written while hashing, so that what is landed is what was hashed even if the sender is still writing. Nothing
+    is left when `pieces` raises.
     """
     inbox.mkdir(parents=True, exist_ok=True)
     staging = inbox / f".incoming-{os.getpid()}"
     digest = hashlib.sha256()
     with shared(inbox / _LOCK):
         try:
-            with source.open("rb") as reader, staging.open("wb") as writer:
-                while piece := reader.read(1 << 20):
+            with staging.open("wb") as writer:
+                for piece in pieces:
                     digest.update(piece)
                     writer.write(piece)
             delivery_id = digest.hexdigest()

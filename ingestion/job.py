@@ -5,15 +5,17 @@ from __future__ import annotations
 import logging
 import multiprocessing
 import os
+import signal
 import threading
 import time
 from collections import defaultdict
 from collections.abc import Callable, Collection, Iterable, Iterator
 from concurrent.futures import Future, ProcessPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
-from contextlib import ExitStack
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field, replace
 from datetime import datetime
+from multiprocessing import resource_tracker
 from multiprocessing.reduction import DupFd
 from pathlib import Path
 from typing import Any
@@ -23,8 +25,9 @@ import polars as pl
 from identity.keys import Keys, load_keys
 from ingestion.batch import Delivery, Outcome, Registry, Rejection, land_batch, receipt, rejection
 from ingestion.compaction import compact_region
-from ingestion.delivery import DeliveryRejectedError, sender_of
-from ingestion.inbox import announce, store, sweep, withdraw
+from ingestion.delivery import DeliveryRejectedError, Sender, sender_of
+from ingestion.fetched import Fetched
+from ingestion.inbox import announce, store, stored, sweep, withdraw
 from ingestion.landing import (
     NO_REGION,
     RECEIPTS,
@@ -36,8 +39,9 @@ from ingestion.landing import (
     region_locked,
     utc_now,
 )
+from ingestion.places import ChangedError, Found, Look, NotTaken, PlaceError, look, place_of
 from ingestion.reference import current_registry
-from ruam.errors import RuamError, UsageError
+from ruam.errors import RuamError
 from ruam.faults import point
 from ruam.files import storage_errors
 from ruam.geography import region_of_province
@@ -107,46 +111,51 @@ class Report:
 
     outcomes: list[Outcome] = field(default_factory=list)
     batches: list[str] = field(default_factory=list)
+    not_taken: list[NotTaken] = field(default_factory=list)
     seconds: float = 0.0
 
     def count(self, outcome: str) -> int:
-        return sum(one.outcome == outcome for one in self.outcomes)
+        return [one.outcome for one in self.outcomes].count(outcome)
+
+    def left(self, outcome: str) -> list[NotTaken]:
+        return [one for one in self.not_taken if one.outcome == outcome]
 
 
-def find_zips(paths: Iterable[Path]) -> list[Path]:
-    """The deliveries in files and folders, in order of name.
-
-    Raises `UsageError` when a path does not exist.
-    """
-    found: set[Path] = set()
-    for path in paths:
-        if path.is_dir():
-            found.update(file for file in path.rglob("*") if file.is_file() and file.suffix.lower() == ".zip")
-        elif path.exists():
-            found.add(path)
-        else:
-            raise UsageError(f"{path} does not exist.")
-    return sorted(found, key=lambda path: (path.name, str(path)))
-
-
-def ingest(settings: Settings, paths: Iterable[Path], follow: Follow = lambda _: None) -> Report:
-    """Take in the zips under `paths`.
+def ingest(settings: Settings, places: Iterable[str | Path], follow: Follow = lambda _: None) -> Report:
+    """Take in the deliveries that lie in `places`: paths, or addresses as `ingestion.places.place_of` reads them.
 
     The same content of the same sender changes nothing, under whatever name; a name not seen before is recorded.
-    Raises `SetupError` without keys or registry, `UsageError` for a path that does not exist, `BusyError` when
-    another process lands the same region, and `StorageError` when the disk is full, fails or may not be written:
-    batches committed until then stay, and the same call again does the rest.
+    Raises `SetupError` without keys or registry, `UsageError` for an address that cannot be read or a path that does
+    not exist, `BusyError` when another process lands the same region, and `StorageError` when the disk is full, fails
+    or may not be written: batches committed until then stay, and the same call again does the rest.
     """
+    ready(settings)
+    return take_in(settings, look([place_of(place, settings) for place in places]), follow)
+
+
+def ready(settings: Settings) -> tuple[Keys, dict[str, str]]:
+    """Keys, and each facility's region; without them nothing may enter the inbox. Raises `SetupError`."""
+    settings.data_home.require()
+    keys, registry = load_keys(settings.data_home.keys), current_registry(settings.data_home)
+    regions = (region_of_province(code) for code in registry["provcode"])
+    return keys, dict(zip(registry["hoscode"], regions, strict=True))
+
+
+def take_in(settings: Settings, seen: Look, follow: Follow = lambda _: None) -> Report:
+    """Take in the deliveries that were found. Raises as `ingest` does."""
     begun = time.monotonic()
     home = settings.data_home
-    home.require()
-    load_keys(home.keys)
-    current_registry(home)  # Without it nothing may enter the inbox.
+    _, region_of = ready(settings)
+    found, not_taken = _of_region(settings.region, seen.found, region_of)
     with storage_errors("Taking deliveries in", home.root):
-        received = _receive(home.inbox, find_zips(paths), follow)
+        received, not_received = _receive(home.inbox, found, follow)
+    for one in (*seen.not_taken, *not_received):
+        log.warning("not taken", extra={"address": one.address, "outcome": one.outcome, "detail": one.detail})
     point("ingest.received")
     report = land_received(settings, received, follow)
-    return replace(report, seconds=time.monotonic() - begun)
+    report.not_taken = [*seen.not_taken, *not_taken, *not_received]
+    report.seconds = time.monotonic() - begun
+    return report
 
 
 def land_received(settings: Settings, received: list[Delivery], follow: Follow = lambda _: None) -> Report:
@@ -156,9 +165,7 @@ def land_received(settings: Settings, received: list[Delivery], follow: Follow =
     """
     begun = time.monotonic()
     home = settings.data_home
-    keys = load_keys(home.keys)
-    registry = current_registry(home)
-    region_of = dict(zip(registry["hoscode"], (region_of_province(code) for code in registry["provcode"]), strict=True))
+    keys, region_of = ready(settings)
     report = Report()
     with storage_errors("Taking deliveries in", home.root), ExitStack() as locks:
         ensure_schema_batch(home.landing)
@@ -183,26 +190,55 @@ def land_received(settings: Settings, received: list[Delivery], follow: Follow =
     return report
 
 
-def _receive(inbox: Path, zips: list[Path], follow: Follow) -> list[Delivery]:
-    sizes = [path.stat().st_size for path in zips]
-    step = _Step("receive", sizes, follow)
-    deliveries = []
-    sweep(inbox)
-    for path, size in zip(zips, sizes, strict=True):
-        delivery_id, stored = store(inbox, path)
-        deliveries.append(delivery_in_inbox(delivery_id, stored, path.name))
-        step.add([size])
-    return deliveries
+def _of_region(region: str | None, found: list[Found], region_of: dict[str, str]) -> tuple[list[Found], list[NotTaken]]:
+    """What a node takes in: all, or what facilities of its own region sent; and the others."""
+    if region is None:
+        return found, []
+    own, others = [], []
+    for one in found:
+        hospcode = _sender(one.name).hospcode
+        theirs = region_of.get(hospcode, NO_REGION)
+        if theirs == region:
+            own.append(one)
+        else:
+            sender = f"facility {hospcode}" if hospcode else "its sender"
+            where = "of no region that the registry in force knows" if theirs == NO_REGION else f"of region {theirs}"
+            others.append(NotTaken(one.address, "other_region", f"{sender} is {where}"))
+    return own, others
 
 
-def delivery_in_inbox(delivery_id: str, stored: Path, file_name: str) -> Delivery:
-    """A delivery that lies in the inbox, with what its name says; a name without a code leaves the sender empty."""
+def _sender(file_name: str) -> Sender:
+    """Who sent a zip, by its name; a name that tells nothing gives an empty facility."""
     try:
-        sender = sender_of(file_name)
-        hospcode, sent_at, feed = sender.hospcode, sender.sent_at, sender.feed
+        return sender_of(file_name)
     except DeliveryRejectedError:
-        hospcode, sent_at, feed = "", None, None
-    return Delivery(delivery_id, stored, file_name, hospcode, sent_at, utc_now(), stored.stat().st_size, feed)
+        return Sender("", None)
+
+
+def _receive(inbox: Path, found: list[Found], follow: Follow) -> tuple[list[Delivery], list[NotTaken]]:
+    """Bring each zip into the inbox, unless what lies there unchanged is known; and what could not be read."""
+    step = _Step("receive", [one.size for one in found], follow)
+    deliveries, not_taken = [], []
+    sweep(inbox)
+    with Fetched(inbox) as fetched:
+        for one in found:
+            try:
+                delivery_id = fetched.delivery_id(one)
+                if delivery_id is None:
+                    delivery_id, _ = store(inbox, one.pieces())
+                    fetched.add(one, delivery_id)
+                deliveries.append(delivery_in_inbox(delivery_id, stored(inbox, delivery_id), one.name))
+            except PlaceError as error:
+                outcome = "changing" if isinstance(error, ChangedError) else "not_fetched"
+                not_taken.append(NotTaken(one.address, outcome, str(error)))
+            step.add([one.size])
+    return deliveries, not_taken
+
+
+def delivery_in_inbox(delivery_id: str, path: Path, file_name: str) -> Delivery:
+    """A delivery that lies in the inbox, with what its name says; a name without a code leaves the sender empty."""
+    sender, size = _sender(file_name), path.stat().st_size
+    return Delivery(delivery_id, path, file_name, sender.hospcode, sender.sent_at, utc_now(), size, sender.feed)
 
 
 def _by_a_clock_that_never_goes_back(received: list[Delivery], receipts: pl.DataFrame) -> list[Delivery]:
@@ -378,9 +414,10 @@ def _side_by_side(
     most = min(settings.workers, max(len(jobs), 1))
     with ProcessPoolExecutor(most, context, initializer=_begin_worker, initargs=(_Shared(held),)) as pool:
         running: dict[Future[list[Outcome]], str] = {}
-        for region, name, batch in jobs:
-            args = (settings.data_home.landing, region, name, batch, registry, keys, settings.limits, known)
-            running[pool.submit(land_batch, *args)] = name
+        with _signals_held_back():
+            for region, name, batch in jobs:
+                args = (settings.data_home.landing, region, name, batch, registry, keys, settings.limits, known)
+                running[pool.submit(land_batch, *args)] = name
         try:
             for future in as_completed(running):
                 yield running[future], future.result()
@@ -392,6 +429,21 @@ def _side_by_side(
         except BaseException:
             pool.shutdown(cancel_futures=True)
             raise
+
+
+@contextmanager
+def _signals_held_back() -> Iterator[None]:
+    """Processes that are started inside never see SIGINT and SIGTERM.
+
+    Ctrl-C and a service manager's stop reach workers too; they finish the batch in hand, and the parent begins no
+    other.
+    """
+    resource_tracker.ensure_running()  # Started later, it would let the signals through again.
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT, signal.SIGTERM})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 class _Shared:

@@ -41,6 +41,12 @@ class PublishError(RuamError):
     exit_code = 6
 
 
+class NotFetchedError(RuamError):
+    """Deliveries, or whole places, could not be read; the others were taken in."""
+
+    exit_code = 7
+
+
 class StorageError(RuamError):
     """The disk is full, fails, or may not be written (EX_IOERR)."""
 

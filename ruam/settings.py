@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from pydantic import BaseModel, Field
+from pydantic import BaseModel, Field, field_validator
 from pydantic_settings import (
     BaseSettings,
     PydanticBaseSettingsSource,
@@ -19,6 +19,9 @@ PROJECT = Path(__file__).resolve().parent.parent
 
 MEBIBYTE = 1 << 20
 
+REGIONS = tuple(f"{number:02d}" for number in range(1, 14))
+"""The health regions (เขตสุขภาพ); 13 is Bangkok."""
+
 
 class ZipLimits(BaseModel):
     """What a delivery may be at most; sizes in bytes as read, never as declared (security_ux.md §7, ING-1)."""
@@ -30,6 +33,17 @@ class ZipLimits(BaseModel):
     max_ratio: int = 200
     ratio_applies_from_bytes: int = 10 * MEBIBYTE
     """Small members of equal rows compress far better than any bomb needs to."""
+
+
+class NetworkLimits(BaseModel):
+    """How long a place over the network is waited for."""
+
+    timeout_seconds: float = Field(default=60, gt=0)
+    """Without an answer."""
+    tries: int = Field(default=5, ge=1)
+    """In a row and in vain, before a delivery is given up until the next run."""
+    backoff_seconds: float = Field(default=1, ge=0)
+    """Before the second try; each further one waits twice as long as the one before."""
 
 
 class Settings(BaseSettings):
@@ -48,10 +62,24 @@ class Settings(BaseSettings):
     compact_bytes: int = Field(default=256 * MEBIBYTE, ge=1)
     """Size of a compacted batch; those of less than half of it are small."""
     limits: ZipLimits = ZipLimits()
-    drop_folder: Path | None = None
-    """Where `ruam run` looks for new zips when it is given no path."""
+    drop_folder: str | None = None
+    """Where `ruam run` looks for new zips when it is given no path: a folder, or a place as `ruam ingest` takes it."""
+    region: str | None = None
+    """A regional node takes in the deliveries of this health region alone (`01` to `13`)."""
+    s3_endpoint: str | None = None
+    """Of an S3 server that is not Amazon's."""
+    network: NetworkLimits = NetworkLimits()
+    watch_seconds: float = Field(default=10, gt=0)
+    """Between two looks of `ruam ingest --watch`; a zip is taken when two of them saw it alike."""
     host: str = "127.0.0.1"
     port: int = Field(default=8501, ge=1, le=65535)
+
+    @field_validator("region")
+    @classmethod
+    def _is_a_region(cls, region: str | None) -> str | None:
+        if region is not None and region not in REGIONS:
+            raise ValueError("a health region is one of 01 to 13")
+        return region
 
     @property
     def data_home(self) -> DataHome:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from pathlib import Path
+from functools import partial
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -10,39 +10,80 @@ import typer
 from ruam.cli.active import log, settings
 from ruam.cli.bar import Advance, bar
 from ruam.cli.console import OUTCOMES, said, say
-from ruam.cli.options import Paths
+from ruam.cli.options import NodeRegion, Places
 from ruam.cli.summary import show_report, to_bar
-from ruam.errors import NothingAcceptedError, UsageError
+from ruam.errors import NotFetchedError, NothingAcceptedError, UsageError
 
 if TYPE_CHECKING:
     from ingestion.job import Report
     from ruam.settings import Settings
 
 
-def ingest(paths: Paths = None) -> None:
+def ingest(
+    places: Places = None,
+    region: NodeRegion = None,
+    watch: Annotated[
+        bool, typer.Option("--watch", help="Go on following the places, until interrupted (then exit code 0).")
+    ] = False,
+) -> None:
     """Take zips in: check every row, pseudonymise, and commit them to the landing with their receipts.
 
-    The same zip again changes nothing. Rejected rows are kept with line, column, rule and a masked value; a rejected
-    zip stays in the inbox. Exit code 3 when zips came and none could be accepted.
+    The same zip again changes nothing, and what was fetched before is not fetched again; nothing is written to the
+    sender's place. Rejected rows are kept with line, column, rule and a masked value; a rejected zip stays in the
+    inbox. Exit code 3 when zips came and none could be accepted, 7 when one could not be fetched.
     """
-    if not paths:
-        raise UsageError("Name the zips or folders to take in: ruam ingest PATH...")
-    _ingest(settings(), paths)
+    if not places:
+        raise UsageError("Name the zips or folders to take in: ruam ingest PLACE...")
+    active = settings(region=region)
+    if watch:
+        _watch(active, places)
+    else:
+        _ingest(active, places)
 
 
-def _ingest(active: Settings, paths: list[Path]) -> Report:
+def _watch(active: Settings, names: list[str]) -> None:
+    import signal
+
+    from ingestion.job import ready, take_in
+    from ingestion.places import look, place_of
+    from ingestion.watch import Stop, Watch
+
+    stop = Stop()
+    before = {number: signal.signal(number, stop.wish) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        ready(active)
+        places = [place_of(name, active) for name in names]
+        say(f"Watching {', '.join(said(place.address) for place in places)} (stop with Ctrl-C).")
+        Watch(partial(look, places), partial(take_in, active), partial(_tell, active), stop).run(active.watch_seconds)
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+    say("Stopped; nothing is half done.")
+
+
+def _ingest(active: Settings, places: list[str]) -> Report:
     from ingestion.job import ingest as land
 
     with bar() as follow:
-        report = land(active, paths, to_bar(follow))
-    show_report(active.data_home, report)
-    counts = {outcome: report.count(outcome) for outcome in OUTCOMES}
-    log.info("ingested", extra={"batches": report.batches, "seconds": round(report.seconds, 3), **counts})
-    if report.outcomes and counts["rejected"] == len(report.outcomes):
+        report = land(active, places, to_bar(follow))
+    _tell(active, report)
+    if not_fetched := report.left("not_fetched"):
+        raise NotFetchedError(
+            f"{len(not_fetched):,} of the places and deliveries could not be read; see the reasons above. "
+            "The others were read. Run the same command again when the cause is gone."
+        )
+    if report.outcomes and report.count("rejected") == len(report.outcomes):
         raise NothingAcceptedError(
             f"None of the {len(report.outcomes):,} deliveries could be accepted; see the reasons above."
         )
     return report
+
+
+def _tell(active: Settings, report: Report) -> None:
+    show_report(active.data_home, report)
+    counts = {outcome: report.count(outcome) for outcome in OUTCOMES}
+    left = {outcome: len(report.left(outcome)) for outcome in ("not_fetched", "changing", "other_region")}
+    log.info("ingested", extra={"batches": report.batches, "seconds": round(report.seconds, 3), **counts, **left})
 
 
 def build(
@@ -91,21 +132,21 @@ def _publish(active: Settings) -> None:
     log.info("published", extra={"run_id": done.run_id, "rows": done.n_rows})
 
 
-def run(paths: Paths = None) -> None:
+def run(places: Places = None, region: NodeRegion = None) -> None:
     """Ingest, build and publish what is new: the day's work in one command.
 
-    Without PATH the drop folder of the settings is searched (RUAM_DROP_FOLDER), if there is one.
+    Without PLACE the drop folder of the settings is searched (RUAM_DROP_FOLDER), if there is one.
     """
     from ruam.build import last_build_id
     from ruam.publish import current
 
-    active = settings()
-    sources = paths or ([active.drop_folder] if active.drop_folder else [])
-    failure: NothingAcceptedError | None = None
+    active = settings(region=region)
+    sources = places or ([active.drop_folder] if active.drop_folder else [])
+    failure: NothingAcceptedError | NotFetchedError | None = None
     if sources:
         try:
             _ingest(active, sources)
-        except NothingAcceptedError as error:
+        except (NothingAcceptedError, NotFetchedError) as error:
             failure = error  # What was landed before may still wait to be built.
     _build(active)
     pointer = current(active.data_home)

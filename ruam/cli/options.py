@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import re
 from datetime import datetime
-from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from ruam.errors import UsageError
+from ruam.settings import REGIONS
 
-REGION_CODES = ("00", *(f"{number:02d}" for number in range(1, 14)))
+REGION_CODES = ("00", *REGIONS)
 
 
 def _region(given: str | None) -> str | None:
@@ -24,14 +24,35 @@ def _region(given: str | None) -> str | None:
     return code
 
 
+def _own_region(given: str | None) -> str | None:
+    if given is not None and given not in REGIONS:
+        raise UsageError(f"{given!r} is no health region; name one of 01 to 13.")
+    return given
+
+
 def _hospcode(given: str | None) -> str | None:
     if given is not None and not re.fullmatch(r"[0-9]{5}", given):
         raise UsageError(f"{given!r} is no facility code: it has 5 digits, leading zeros too.")
     return given
 
 
-Paths = Annotated[
-    list[Path] | None, typer.Argument(help="Zips, or folders that are searched for zips.", show_default=False)
+Places = Annotated[
+    list[str] | None,
+    typer.Argument(
+        metavar="[PLACE]...",
+        help="Zips, folders that are searched for zips, sftp://user@host/folder or s3://bucket/prefix.",
+        show_default=False,
+    ),
+]
+NodeRegion = Annotated[
+    str | None,
+    typer.Option(
+        "--region",
+        metavar="NN",
+        callback=_own_region,
+        help="Take in only what facilities of this health region sent; default RUAM_REGION, else all.",
+        show_default=False,
+    ),
 ]
 Region = Annotated[
     str | None,

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
 SHOWN_RULES = {"row": 10, "warning": 5}
 SHOWN_NAMES = 5
+SHOWN_LEFT = 20
 
 
 def to_bar(follow: Follow) -> Callable[[Progress], None]:
@@ -36,8 +37,10 @@ def facts(progress: Progress) -> str:
 
 def show_report(home: DataHome, report: Report) -> None:
     """The table of outcomes, what was rejected, and the rules that most rows broke."""
+    _show_left(report)
     if not report.outcomes:
-        say("No zip was found.")
+        if not report.not_taken:
+            say("No zip was found.")
         return
     counts = table("Deliveries", "outcome", "zips", "rows", "landed", "rejected", "flagged")
     for outcome in OUTCOMES:
@@ -55,6 +58,17 @@ def show_report(home: DataHome, report: Report) -> None:
     )
     _show_rejected(report)
     _show_rules(home, report.batches)
+
+
+def _show_left(report: Report) -> None:
+    """What was left where it lies, and why."""
+    for outcome in dict.fromkeys(one.outcome for one in report.not_taken):
+        ones = report.left(outcome)
+        say(f"{outcome}: {len(ones):,}, left where they lie:")
+        for one in ones[:SHOWN_LEFT]:
+            say(f"  {said(one.address)}: {said(one.detail)}")
+        if len(ones) > SHOWN_LEFT:
+            say(f"  and {len(ones) - SHOWN_LEFT:,} more")
 
 
 def _show_rejected(report: Report) -> None:

@@ -230,7 +230,7 @@ def test_a_busy_build_or_publish_is_75(command: Command, settings: Settings, loc
 
 def test_exit_codes_are_told_apart() -> None:
     codes = [error.exit_code for error in RuamError.__subclasses__()]
-    assert sorted(codes) == [2, 3, 4, 5, 6, 74, 75]
+    assert sorted(codes) == [2, 3, 4, 5, 6, 7, 74, 75]
 
 
 def test_the_program_is_installed_and_its_errors_are_one_message(tmp_path: Path) -> None:

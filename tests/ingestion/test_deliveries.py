@@ -382,7 +382,7 @@ def test_a_path_that_is_not_there_is_named(settings: Settings, tmp_path: Path) -
 
 def test_the_inbox_keeps_each_content_once(tmp_path: Path) -> None:
     path = make_zip(tmp_path / zip_name())
-    first, second = (store(tmp_path / "inbox", path) for _ in range(2))
+    first, second = (store(tmp_path / "inbox", [path.read_bytes()]) for _ in range(2))
     assert first == second
     assert first[0] == content_hash(path)
     assert first[1].read_bytes() == path.read_bytes()

@@ -10,7 +10,7 @@ from pathlib import Path
 import polars as pl
 import pytest
 
-from ingestion.job import Progress, find_zips, ingest
+from ingestion.job import Progress, ingest
 from ingestion.landing import BatchWriter, committed_batches, region_folder
 from ruam.errors import BusyError, SetupError
 from ruam.files import locked
@@ -87,14 +87,6 @@ def test_order_of_arrival_does_not_matter(
         take_in(settings, paths[index])
     take_in(settings, *paths)
     assert batches(settings) == before
-
-
-def test_folders_are_searched_whatever_the_case_of_zip(tmp_path: Path) -> None:
-    names = ["b/F43_1.ZIP", "a/deep/F43_2.zip", "a/notes.txt"]
-    for name in names:
-        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
-        (tmp_path / name).touch()
-    assert [path.name for path in find_zips([tmp_path, tmp_path / "a"])] == ["F43_1.ZIP", "F43_2.zip"]
 
 
 def test_all_regions_land_side_by_side(settings: Settings, tmp_path: Path) -> None:
