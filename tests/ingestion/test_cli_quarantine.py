@@ -18,7 +18,7 @@ import pytest
 
 from ingestion import history
 from ingestion.delivery import content_hash
-from ingestion.inbox import place
+from ingestion.inbox import stored
 from ingestion.quarantine import list_members, proposed_name, senders_inside
 from ingestion.reference import load
 from ruam.files import locked
@@ -121,14 +121,14 @@ def test_show_says_what_is_wrong_what_is_inside_and_the_right_name(
     assert one["state"] == "in quarantine"
     assert one["rule"]["rule"] == "bad_zip_name"
     assert one["rule"]["fix"].startswith("Name it F43_")
-    assert Path(one["path"]) == place(settings.data_home.inbox, nameless)
+    assert Path(one["path"]) == stored(settings.data_home.inbox, nameless)
     assert [(member["name"], member["file"]) for member in one["members"]] == [("SERVICE.txt", "SERVICE")]
     assert one["senders_inside"] == {"90101": 3}
     assert one["proposed_names"] == ["F43_90101_20240601120000.zip"]
     assert command("quarantine", "show", nameless[:8]) == 0
     shown = capfd.readouterr().out
     assert f"ruam quarantine release {nameless[:12]} --as F43_90101_20240601120000.zip" in shown
-    assert str(place(settings.data_home.inbox, nameless)) in shown
+    assert str(stored(settings.data_home.inbox, nameless)) in shown
     assert "ชื่อไฟล์ zip ไม่มีรหัสหน่วยบริการ" in shown
 
 
@@ -279,12 +279,12 @@ def test_what_is_gone_from_the_inbox_or_changed_there_is_not_released(
     command: Command, settings: Settings, tmp_path: Path, unknown: str, capfd: pytest.CaptureFixture[str]
 ) -> None:
     load_registry(settings, tmp_path, NEW)
-    stored = place(settings.data_home.inbox, unknown)
-    content = stored.read_bytes()
-    stored.write_bytes(content + b"x")
+    held = stored(settings.data_home.inbox, unknown)
+    content = held.read_bytes()
+    held.write_bytes(content + b"x")
     assert command("quarantine", "release", unknown) == 2
     assert "SHA-256 differs" in capfd.readouterr().err
-    stored.unlink()
+    held.unlink()
     assert command("quarantine", "release", unknown) == 2
     assert "gone from the inbox" in capfd.readouterr().err
     assert command("quarantine", "show", unknown) == 0
