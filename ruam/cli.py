@@ -61,7 +61,7 @@ log.addHandler(logging.NullHandler())  # Before there is a home to log to, error
 Places = Annotated[
     list[str] | None,
     typer.Argument(
-        metavar="[PLACE]...",
+        metavar="PLACE",
         help="Zips, folders that are searched for zips, sftp://user@host/folder or s3://bucket/prefix.",
         show_default=False,
     ),
