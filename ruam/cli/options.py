@@ -39,7 +39,7 @@ def _hospcode(given: str | None) -> str | None:
 Places = Annotated[
     list[str] | None,
     typer.Argument(
-        metavar="[PLACE]...",
+        metavar="PLACE",
         help="Zips, folders that are searched for zips, sftp://user@host/folder or s3://bucket/prefix.",
         show_default=False,
     ),

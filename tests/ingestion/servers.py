@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import secrets
 import shutil
 import socket
 import subprocess
@@ -21,8 +22,8 @@ import pytest
 
 WAIT_SECONDS = 180
 BUCKET = "drop"
-SECRET = "s3-secret-of-the-reader"  # noqa: S105
-SENDER_SECRET = "s3-secret-of-the-sender"  # noqa: S105
+SECRET = secrets.token_hex(16)
+SENDER_SECRET = secrets.token_hex(16)
 ACCESS_KEY = "AKREADEROFTHEDROP"
 
 
