@@ -115,13 +115,13 @@ class _Waiting:
 
 
 @lru_cache(maxsize=4)
-def _checkers(registry: Registry, region: str, keys: Keys) -> dict[tuple[str, str], Checker]:
+def _checkers(registry: Registry, region: str, keys: Keys, extra_feeds: Path | None) -> dict[tuple[str, str], Checker]:
     """Checker by feed and file."""
     codes = pl.Series([code for code, _ in registry], dtype=pl.String)
     in_region = pl.Series([code for code, its_region in registry if its_region == region], dtype=pl.String)
     pseudonymiser = Pseudonymiser(keys)
     checkers = {}
-    for feed in load_feeds().values():
+    for feed in load_feeds(extra_feeds).values():
         files = feed.tables if feed.feed == STANDARD else {route.file for route in feed.routes}
         for file in files:
             allowed = in_region if feed.rows_of == "region" else None
@@ -179,13 +179,14 @@ class _Batch:
         feed, lookups = opened.feed, Lookups()
         for table in feed.order():
             wanted, kept = feed.looked_up(table), []
+            names = {name for key, columns in wanted.items() for name in [*key, *columns]}
             first_line = 0
             for member in (one for one in opened.members if one.table == table):
                 last_line = 0
                 for rows in self._take_table(index, opened, member, lookups, first_line):
                     last_line = max(last_line, _last(rows.frame), _last(rows.rejected))
                     if wanted:
-                        kept.append(rows.frame)
+                        kept.append(rows.frame.select(names.intersection(rows.frame.columns)))
                 first_line += last_line
             lookups.add(table, wanted, kept)
         self.finish()
@@ -200,10 +201,10 @@ class _Batch:
             for file in feed.files_of(member.table)
         }
         main = next(iter(slots.values()))
-        for rows in read_member(opened.blocks(member), member.name, feed.tables[member.table], description):
+        for rows in read_member(opened, member, description):
             self._set_aside(main, rows.rejected)
             results, n_left = routed(feed, member.table, rows.frame, lookups, sender, self._pseudonymiser)
-            self.counts[main].n_out_of_scope += n_left
+            self.counts[main].n_out_of_scope += n_left + rows.n_deleted
             for result in results:
                 self._collect_mapped(feed, slots[result.file], result)
             yield rows
@@ -355,18 +356,20 @@ def land_batch(
     keys: Keys,
     limits: ZipLimits,
     known_rejections: frozenset[Rejection] = frozenset(),
+    extra_feeds: Path | None = None,
 ) -> list[Outcome]:
     """Land `deliveries` of one region as one batch, receipts inside, and say what became of each.
 
     A delivery that cannot be read is recorded as rejected and does not hold up the others. `known_rejections` are
-    not recorded again, and a batch of them alone is not committed.
+    not recorded again, and a batch of them alone is not committed. `extra_feeds` is the folder of the feeds that are
+    not built in.
     """
     with BatchWriter(landing, region, batch) as writer:
-        work = _Batch(writer, _checkers(registry, region, keys), deliveries, Pseudonymiser(keys))
+        work = _Batch(writer, _checkers(registry, region, keys, extra_feeds), deliveries, Pseudonymiser(keys))
         rejected: dict[int, DeliveryRejectedError] = {}
         for index, delivery in enumerate(deliveries):
             try:
-                with DeliveryZip(delivery.path, limits, delivery.feed) as opened:
+                with DeliveryZip(delivery.path, limits, delivery.feed, extra_feeds) as opened:
                     work.take(index, opened)
             except DeliveryRejectedError as error:
                 rejected[index] = error

@@ -15,6 +15,7 @@ import polars as pl
 from identity.keys import Keys, load_keys
 from ingestion.batch import Delivery, Outcome, Registry, Rejection, land_batch, receipt, rejection
 from ingestion.delivery import DeliveryRejectedError, sender_of
+from ingestion.feed import FeedError, load_feeds
 from ingestion.inbox import store
 from ingestion.landing import (
     NO_REGION,
@@ -28,7 +29,7 @@ from ingestion.landing import (
     utc_now,
 )
 from ingestion.reference import current_registry
-from ruam.errors import UsageError
+from ruam.errors import SetupError, UsageError
 from ruam.files import locked
 from ruam.geography import region_of_province
 from ruam.settings import Settings
@@ -68,15 +69,16 @@ def ingest(settings: Settings, paths: Iterable[Path], progress: Progress = lambd
     """Take in the zips under `paths`.
 
     The same content changes nothing, under whatever name; a name not seen before is recorded. Raises `SetupError`
-    without keys or registry, `UsageError` for a path that does not exist, and `BusyError` when another process
-    lands the same region.
+    without keys or registry or with a feed that does not fit, `UsageError` for a path that does not exist, and
+    `BusyError` when another process lands the same region.
     """
     home = settings.data_home
     home.require()
+    _check_feeds(settings.feeds)
     keys = load_keys(home.keys)
     registry = current_registry(home)
     ensure_schema_batch(home.landing)
-    received = _receive(home.inbox, find_zips(paths), progress)
+    received = _receive(home.inbox, find_zips(paths), settings.feeds, progress)
     region_of = dict(zip(registry["hoscode"], (region_of_province(code) for code in registry["provcode"]), strict=True))
     report = Report()
     with ExitStack() as locks:
@@ -94,12 +96,19 @@ def ingest(settings: Settings, paths: Iterable[Path], progress: Progress = lambd
     return report
 
 
-def _receive(inbox: Path, zips: list[Path], progress: Progress) -> list[Delivery]:
+def _check_feeds(folder: Path | None) -> None:
+    try:
+        load_feeds(folder)
+    except FeedError as error:
+        raise SetupError(f"A feed does not fit, so nothing was taken in.\n{error}") from error
+
+
+def _receive(inbox: Path, zips: list[Path], extra_feeds: Path | None, progress: Progress) -> list[Delivery]:
     """Store each zip and read who sent it; an unknown name leaves the sender empty."""
     deliveries = []
     for done, path in enumerate(zips, start=1):
         try:
-            sender = sender_of(path.name)
+            sender = sender_of(path.name, extra_feeds)
             hospcode, sent_at, feed = sender.hospcode, sender.sent_at, sender.feed
         except DeliveryRejectedError:
             hospcode, sent_at, feed = "", None, None
@@ -214,7 +223,9 @@ def _land(
             [
                 (
                     batch_name,
-                    land_batch(landing, region, batch_name, batch, registry, keys, settings.limits, known),
+                    land_batch(
+                        landing, region, batch_name, batch, registry, keys, settings.limits, known, settings.feeds
+                    ),
                 )
             ]
         )
@@ -242,7 +253,7 @@ def _side_by_side(
         running: dict[Future[list[Outcome]], str] = {}
         for region, name, batch in jobs:
             args = (settings.data_home.landing, region, name, batch, registry, keys, settings.limits, known)
-            running[pool.submit(land_batch, *args)] = name
+            running[pool.submit(land_batch, *args, settings.feeds)] = name
         try:
             for future in as_completed(running):
                 yield running[future], future.result()

@@ -44,6 +44,8 @@ class Settings(BaseSettings):
     batch_bytes: int = 512 * MEBIBYTE
     """A batch closes at this many zips or zipped bytes, whichever comes first."""
     limits: ZipLimits = ZipLimits()
+    feeds: Path | None = None
+    """Folder of further feeds, one YAML each (docs/how-to/add-a-feed.md)."""
     drop_folder: Path | None = None
     """Where `ruam run` looks for new zips when it is given no path."""
     host: str = "127.0.0.1"
