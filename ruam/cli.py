@@ -29,6 +29,7 @@ from rich.progress import (
 )
 from rich.table import Table
 
+from ruam import cli_feeds
 from ruam.errors import BusyError, NothingAcceptedError, RuamError, SetupError, UsageError
 from ruam.settings import Settings
 
@@ -51,6 +52,7 @@ app = typer.Typer(
 )
 reference_app = typer.Typer(help="Reference tables that come beside the extracts.", no_args_is_help=True)
 app.add_typer(reference_app, name="reference")
+app.add_typer(cli_feeds.app, name="feeds")
 
 # Piped into a file, tables keep their width instead of being squeezed into 80 columns.
 console = Console(highlight=False, soft_wrap=True, width=None if sys.stdout.isatty() else 140)
