@@ -15,7 +15,7 @@ from ingestion.feed import Feed, FeedError, load_feeds, read_feed
 from ingestion.mapping import Lookups
 from ingestion.readers import BYTE_READERS, LINE_READERS
 from ruam.errors import SetupError
-from ruam.settings import Settings
+from ruam.settings import PROJECT, Settings
 from tests.ingestion.odd_zips import cid, make_zip
 from tests.ingestion.reading import assert_balanced, landed, records, take_in
 
@@ -249,3 +249,9 @@ def test_a_look_up_gives_only_what_all_rows_of_the_key_agree_on() -> None:
         ("3", None, "b"),
         ("4", "z", "b"),
     ]
+
+
+def test_the_example_of_the_how_to_is_a_feed(tmp_path: Path) -> None:
+    page = (PROJECT / "docs" / "how-to" / "add-a-feed.md").read_text(encoding="utf-8")
+    (tmp_path / "r99.yml").write_text(page.split("```yaml\n")[1].split("```")[0], encoding="utf-8")
+    assert [route.file for route in read_feed(tmp_path / "r99.yml").routes] == ["SERVICE", "PERSON", "DIAGNOSIS_OPD"]
