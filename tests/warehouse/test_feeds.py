@@ -126,8 +126,8 @@ def settings(ready_home: Path, tmp_path_factory: pytest.TempPathFactory) -> Sett
         make_zip(folder / f"F16_{BY_BOTH}_20240615120000.zip", f16(BY_BOTH, f16_text, ".txt")),
     )
     assert [outcome.outcome for outcome in report.outcomes] == ["accepted"] * 5
-    selection = ["--select", "+fct_visits", "--indirect-selection", "cautious", "--exclude-resource-type", "unit_test"]
-    run_dbt(["build", *selection], active.data_home)
+    selection = ["--select", "+fct_visits", "stg_f43__drug_opd", "--indirect-selection", "cautious"]
+    run_dbt(["build", *selection, "--exclude-resource-type", "unit_test"], active.data_home)
     return active
 
 
