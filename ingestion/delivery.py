@@ -62,7 +62,8 @@ def sender_of(file_name: str, extra_feeds: Path | None = None) -> Sender:
             "bad_zip_name", "the name bears no facility code; name it F43_<HOSPCODE>_<YYYYMMDDHHMMSS>.zip"
         )
     times = [time for token in reversed(tokens) if (time := _time_in_name(token))]
-    named = next((feeds[token.upper()] for token in tokens if token.upper() in feeds), None)
+    before_code = [a for a, b in pairwise(tokens) if b == codes[0]]
+    named = next((feeds[token.upper()] for token in [*before_code, *tokens] if token.upper() in feeds), None)
     return Sender(codes[0], times[0] if times else None, named)
 
 

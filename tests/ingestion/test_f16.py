@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 
 from identity.keys import load_keys
 from identity.pseudonym import Pseudonymiser
+from ingestion.delivery import sender_of
 from ruam.settings import Settings
 from tests.ingestion.f16_zips import HN, TABLES, f16_dbf, f16_members, f16_name, f16_row, f16_text, layout
 from tests.ingestion.odd_zips import SENDER, cells, cid, make_zip
@@ -185,6 +186,20 @@ def test_neither_hn_nor_names_numbers_and_free_text_land(settings: Settings, tmp
 def test_the_words_of_the_claim_programs_announce_the_feed(settings: Settings, tmp_path: Path, name: str) -> None:
     send(settings, tmp_path, name, OPD=f16_text("OPD"))
     assert records(settings, "receipt_files")["feed"].to_list() == ["f16"]
+
+
+@pytest.mark.parametrize(
+    ("name", "feed"),
+    [
+        ("claim_F43_90101_20240601.zip", "f43"),
+        ("F43_F16_90101_20240601.zip", "f16"),
+        ("eclaim-out 90101.zip", "f16"),
+        ("90101_FDH.zip", "f16"),
+        ("PROGRAM_90101_20240601.zip", None),
+    ],
+)
+def test_of_two_words_the_one_before_the_facility_counts(name: str, feed: str | None) -> None:
+    assert sender_of(name).feed == feed
 
 
 def test_a_delivery_without_a_word_is_known_by_its_members(settings: Settings, tmp_path: Path) -> None:
