@@ -6,7 +6,7 @@ from collections import defaultdict
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from datetime import date, datetime, timedelta
-from functools import cache, lru_cache
+from functools import lru_cache
 from pathlib import Path
 
 import numpy as np
@@ -124,13 +124,17 @@ def _pseudonymiser(keys: Keys) -> Pseudonymiser:
 def _checkers(registry: Registry, keys: Keys) -> Callable[[Feed, str, str], Checker]:
     """Gives the checker of one feed, file and region; what it has worked out serves all batches of a process."""
     codes = frozenset(code for code, _ in registry)
+    made: dict[tuple[str, str, str | None], Checker] = {}
 
-    @cache
-    def by_name(feed: str, file: str, region: str | None) -> Checker:
-        allowed = None if region is None else frozenset(code for code, its_region in registry if its_region == region)
-        return Checker(load_feeds()[feed].contract(file), codes, _pseudonymiser(keys), allowed)
+    def checker(feed: Feed, file: str, region: str) -> Checker:
+        key = (feed.feed, file, region if feed.rows_of == "region" else None)
+        if key not in made:
+            in_region = frozenset(code for code, its_region in registry if its_region == region)
+            allowed = in_region if feed.rows_of == "region" else None
+            made[key] = Checker(feed.contract(file), codes, _pseudonymiser(keys), allowed)
+        return made[key]
 
-    return lambda feed, file, region: by_name(feed.feed, file, region if feed.rows_of == "region" else None)
+    return checker
 
 
 @lru_cache(maxsize=1)
@@ -152,8 +156,10 @@ class _Batch:
         deliveries: list[Delivery],
         registry: Registry,
         keys: Keys,
+        feeds: dict[str, Feed],
     ) -> None:
         self._writer = writer
+        self._feeds = feeds
         self._region = region
         self._checker_of = _checkers(registry, keys)
         self._requests = _corrections(registry, keys)
@@ -193,13 +199,14 @@ class _Batch:
         feed, lookups = opened.feed, Lookups()
         for table in feed.order():
             wanted, kept = feed.looked_up(table), []
+            names = {name for key, columns in wanted.items() for name in [*key, *columns]}
             first_line = 0
             for member in (one for one in opened.members if one.table == table):
                 last_line = 0
                 for rows in self._take_table(index, opened, member, lookups, first_line):
                     last_line = max(last_line, _last(rows.frame), _last(rows.rejected))
                     if wanted:
-                        kept.append(rows.frame)
+                        kept.append(rows.frame.select(names.intersection(rows.frame.columns)))
                 first_line += last_line
             lookups.add(table, wanted, kept)
         self.finish()
@@ -214,10 +221,10 @@ class _Batch:
             for file in feed.files_of(member.table)
         }
         main = next(iter(slots.values()))
-        for rows in read_member(opened.blocks(member), member.name, feed.tables[member.table], description):
+        for rows in read_member(opened, member, description):
             self._set_aside(main, rows.rejected)
             results, n_left = routed(feed, member.table, rows.frame, lookups, sender, self._pseudonymiser)
-            self.counts[main].n_out_of_scope += n_left
+            self.counts[main].n_out_of_scope += n_left + rows.n_deleted
             for result in results:
                 self._collect_mapped(feed, slots[result.file], result)
             yield rows
@@ -299,7 +306,7 @@ class _Batch:
         senders = pl.Series(checks.SENDER, [delivery.hospcode for delivery in of_slot])
         limits = pl.Series(checks.NOT_AFTER, [delivery.not_after for delivery in of_slot])
         ids = pl.Series("delivery_id", [delivery.delivery_id for delivery in of_slot])
-        checker = self._checker_of(load_feeds()[feed], file, self._region)
+        checker = self._checker_of(self._feeds[feed], file, self._region)
         raw = raw.with_columns(senders.gather(slots), limits.gather(slots))
         if file == corrections.FILE:
             checked, withdrawn = self._requests.check(raw)
@@ -388,18 +395,20 @@ def land_batch(
     keys: Keys,
     limits: ZipLimits,
     known_rejections: frozenset[Rejection] = frozenset(),
+    extra_feeds: Path | None = None,
 ) -> list[Outcome]:
     """Land `deliveries` of one region as one batch, receipts inside, and say what became of each.
 
     A delivery that cannot be read is recorded as rejected and does not hold up the others. `known_rejections` are
-    not recorded again, and a batch of them alone is not committed.
+    not recorded again, and a batch of them alone is not committed. `extra_feeds` is the folder of the feeds that are
+    not built in.
     """
     with BatchWriter(landing, region, batch) as writer:
-        work = _Batch(writer, region, deliveries, registry, keys)
+        work = _Batch(writer, region, deliveries, registry, keys, load_feeds(extra_feeds))
         rejected: dict[int, DeliveryRejectedError] = {}
         for index, delivery in enumerate(deliveries):
             try:
-                with DeliveryZip(delivery.path, limits, delivery.feed) as opened:
+                with DeliveryZip(delivery.path, limits, delivery.feed, extra_feeds) as opened:
                     work.take(index, opened)
             except DeliveryRejectedError as error:
                 rejected[index] = error

@@ -152,3 +152,8 @@ def load_contracts(folder: Path = CONTRACTS) -> dict[str, Contract]:
             raise ValueError(f"{path}: holds the contract of {contract.file}; name it {contract.table}.yml")
         contracts[contract.file] = contract
     return contracts
+
+
+def standard_contracts() -> dict[str, Contract]:
+    """Contracts of the standard's own files, by file name."""
+    return {name: contract for name, contract in load_contracts().items() if contract.number}

@@ -14,7 +14,7 @@ from datetime import datetime
 from itertools import pairwise
 from pathlib import Path, PurePosixPath
 
-from ingestion.feed import Feed, feed_of_token, load_feeds
+from ingestion.feed import Feed, load_feeds, words
 from ruam.settings import ZipLimits
 
 BLOCK_BYTES = 16 << 20
@@ -46,15 +46,15 @@ class Sender:
     """The feed that the name announces, if any."""
 
 
-def sender_of(file_name: str) -> Sender:
+def sender_of(file_name: str, extra_feeds: Path | None = None) -> Sender:
     """Who sent a zip and when, by `[<program>_]F43_<HOSPCODE>_<YYYYMMDDHHMMSS>.zip` (domain.md §1.4).
 
-    Another feed has its own word in the place of F43.
+    Another feed has its own word in the place of F43; `extra_feeds` is the folder of those that are not built in.
 
     Raises `DeliveryRejectedError` (`bad_zip_name`) when the name bears no facility code.
     """
     tokens = re.split(r"[^0-9A-Za-z]+", PurePosixPath(file_name).stem)
-    feeds = feed_of_token()
+    feeds = words(load_feeds(extra_feeds))
     announced = [b for a, b in pairwise(tokens) if a.upper() in feeds]
     codes = [token for token in [*announced, *tokens] if re.fullmatch(r"[0-9]{5}", token)]
     if not codes:
@@ -62,7 +62,8 @@ def sender_of(file_name: str) -> Sender:
             "bad_zip_name", "the name bears no facility code; name it F43_<HOSPCODE>_<YYYYMMDDHHMMSS>.zip"
         )
     times = [time for token in reversed(tokens) if (time := _time_in_name(token))]
-    named = next((feeds[token.upper()] for token in tokens if token.upper() in feeds), None)
+    before_code = [a for a, b in pairwise(tokens) if b == codes[0]]
+    named = next((feeds[token.upper()] for token in [*before_code, *tokens] if token.upper() in feeds), None)
     return Sender(codes[0], times[0] if times else None, named)
 
 
@@ -92,9 +93,9 @@ class Member:
     info: zipfile.ZipInfo
 
 
-def feed_of(announced: str | None, member_names: list[str]) -> Feed:
+def feed_of(announced: str | None, member_names: list[str], extra_feeds: Path | None = None) -> Feed:
     """The feed of a delivery: the one its name announces, else the first one that knows most of its members."""
-    feeds = load_feeds()
+    feeds = load_feeds(extra_feeds)
     if announced:
         return feeds[announced]
     return max(feeds.values(), key=lambda feed: sum(feed.table_of(name) is not None for name in member_names))
@@ -107,14 +108,16 @@ class DeliveryZip:
     `DeliveryRejectedError` with the code of the rule that was broken.
     """
 
-    def __init__(self, path: Path, limits: ZipLimits, announced: str | None = None) -> None:
+    def __init__(
+        self, path: Path, limits: ZipLimits, announced: str | None = None, extra_feeds: Path | None = None
+    ) -> None:
         self._limits = limits
         self._held: dict[str, bytes] = {}
         _check_frame(path, limits)
         self._zip = _open(path)
         try:
             infos = self._zip.infolist()
-            self.feed = feed_of(announced, [info.filename for info in infos[: limits.max_members]])
+            self.feed = feed_of(announced, [info.filename for info in infos[: limits.max_members]], extra_feeds)
             self.members, self.ignored = self._select(infos)
             self._verify()
         except BaseException:
@@ -198,11 +201,14 @@ class DeliveryZip:
                 "ratio_too_high", f"{member.name} grows more than {limits.max_ratio} times when inflated"
             )
 
+    def pieces(self, member: Member) -> Iterator[bytes]:
+        """The member's bytes as they are, in pieces of any length."""
+        return iter([self._held[member.name]]) if member.name in self._held else self._inflate(member)
+
     def blocks(self, member: Member) -> Iterator[bytes]:
         """The member's bytes in blocks of whole lines, newlines as LF."""
         rest = b""
-        pieces = iter([self._held[member.name]]) if member.name in self._held else self._inflate(member)
-        for piece in pieces:
+        for piece in self.pieces(member):
             text = rest + piece
             cut = text.rfind(b"\n") + 1
             rest = text[cut:]

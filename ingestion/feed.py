@@ -7,6 +7,7 @@ become those of the standard's files, so that all that follows (rules, pseudonym
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
 from enum import StrEnum
 from functools import cache, cached_property
 from graphlib import CycleError, TopologicalSorter
@@ -14,15 +15,22 @@ from pathlib import Path, PurePosixPath
 from typing import Annotated, Any, Literal
 
 import yaml
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
 
-from ingestion.contract import Contract, load_contracts
+from ingestion.contract import Contract, load_contracts, standard_contracts
 
 FEEDS = Path(__file__).with_name("feeds")
 STANDARD = "f43"
 """The feed whose tables are the files of the standard themselves."""
 
 _LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+
+Fault = tuple[tuple[str | int, ...], str]
+"""Where in a feed's YAML (keys and indices from its top), and what is wrong there."""
+
+
+class FeedError(ValueError):
+    """A feed's YAML does not fit; every line of the message names the file, the line and the field."""
 
 
 class _Strict(BaseModel):
@@ -84,7 +92,7 @@ def _bare_name(value: Any) -> Any:
 
 class Condition(_Strict):
     """What must hold of a source column for a row to take a route: to be (`is`), not to be (`is_not`) one of the
-    values, or to be `empty` or not."""
+    values (upper and lower case are the same), or to be `empty` or not."""
 
     column: str
     is_: list[str] | None = Field(default=None, alias="is")
@@ -102,8 +110,9 @@ class Route(_Strict):
     """How rows of one source table become rows of one file of the standard.
 
     Of a table's routes a row takes the first whose conditions hold; a route that is `also` takes its rows besides.
-    `lookups` maps another table of the delivery to the columns by which it is joined (`its column: own column`); of
-    several rows of that table the last counts.
+    `lookups` maps another table of the delivery to the columns by which it is joined (`its column: own column`; the
+    own one may be of a table looked up before). Of several rows with the same key, what they do not agree on is empty:
+    a value of the wrong row is never taken.
     """
 
     table: str
@@ -152,52 +161,66 @@ class Feed(_Strict):
     label_th: str
     label_en: str
     description: str
-    name_tokens: Annotated[list[str], Field(min_length=1)]
+    name_tokens: Annotated[list[Annotated[str, Field(pattern=r"^[A-Za-z][A-Za-z0-9]*$")]], Field(min_length=1)]
     """Words, one of which stands in a delivery's name before the sender's code: `F16_<HOSPCODE>_<time>.zip`."""
     rows_of: Literal["sender", "region"] = "sender"
     """Whose rows a delivery may hold: the sender's own, or those of every facility of its health region."""
-    suffixes: list[str] = [".txt"]
+    suffixes: list[Literal[".txt", ".csv", ".dbf"]] = [".txt"]
+    """How members' names end; `ingestion/readers.py` has a reader for each."""
     tables: dict[str, Table] = {}
     routes: list[Route] = []
-    maps: dict[str, dict[str, str]] = {}
+    maps: dict[str, dict[str, str | None]] = {}
+    """Value maps by name. Upper and lower case are the same on the left; a null on the right empties the value."""
 
-    @model_validator(mode="after")
-    def _names_agree(self) -> Feed:
-        contracts = load_contracts()
-        for route in self.routes:
-            where = f"{self.feed}: {route.table} to {route.file}"
-            if route.file not in contracts:
-                raise ValueError(f"{where}: {route.file} is no file of the standard or of ours")
-            contract = contracts[route.file]
-            self._check_columns(where, route)
-            unknown = route.columns.keys() - contract.by_name
-            if unknown:
-                raise ValueError(f"{where}: {route.file} has no {', '.join(sorted(unknown))}")
-            needed = {*contract.key, *([contract.event_date] if contract.event_date else [])}
-            if missing := needed - route.columns.keys():
-                raise ValueError(f"{where}: {', '.join(sorted(missing))} must come from somewhere")
-        if self.routes:
+    def faults(self) -> Iterator[Fault]:
+        """Names that do not exist, or that say two things."""
+        for name, table in self.tables.items():
+            if not table.columns:
+                yield ("tables", name), "has neither layouts nor fields"
+            for layout, columns in table.layouts.items():
+                if twice := sorted({column for column in columns if columns.count(column) > 1}):
+                    yield ("tables", name, "layouts", layout), f"{', '.join(twice)} stands twice"
+            for alias, column in table.aliases.items():
+                if column not in table.columns:
+                    yield ("tables", name, "aliases", alias), f"{name} has no column {column}"
+        for name, values in self.maps.items():
+            if len({value.upper() for value in values}) < len(values):
+                yield ("maps", name), "two values differ in case alone"
+        for index, route in enumerate(self.routes):
+            yield from ((("routes", index, *where), what) for where, what in self._route_faults(route))
+        try:
             self.order()
-        return self
+        except ValueError as error:
+            yield ("routes",), str(error)
 
-    def _check_columns(self, where: str, route: Route) -> None:
-        for name in {route.table, *route.lookups} - self.tables.keys():
-            raise ValueError(f"{where}: there is no table {name}")
-        named = [
-            *(name for source in route.columns.values() for name in source.sources),
-            *(condition.column for condition in route.where),
-            *(own for keys in route.lookups.values() for own in keys.values()),
-            *(f"{table}.{key}" for table, keys in route.lookups.items() for key in keys),
-        ]
-        for name in named:
-            table, _, column = name.rpartition(".")
-            if table and table not in route.lookups:
-                raise ValueError(f"{where}: {name} is of a table that is not looked up")
-            if column not in self.tables[table or route.table].columns:
-                raise ValueError(f"{where}: {table or route.table} has no column {column}")
-        for source in route.columns.values():
+    def _route_faults(self, route: Route) -> Iterator[Fault]:
+        if route.table not in self.tables:
+            yield ("table",), f"there is no table {route.table}"
+            return
+        known = set(self.tables[route.table].columns)
+        for table, keys in route.lookups.items():
+            if table not in self.tables or table == route.table:
+                yield ("lookups", table), "there is no such table" if table != route.table else "looks itself up"
+                continue
+            if not keys:
+                yield ("lookups", table), "names no columns to join by"
+            theirs = self.tables[table].columns
+            for key, own in keys.items():
+                if key not in theirs:
+                    yield ("lookups", table, key), f"{table} has no column {key}"
+                if own not in known:
+                    yield ("lookups", table, key), f"{own} is no column of {route.table} or of a table looked up before"
+            known |= {f"{table}.{column}" for column in theirs}
+        for number, condition in enumerate(route.where):
+            if condition.column not in known:
+                yield ("where", number, "column"), f"{condition.column} is no column here"
+        for name, source in route.columns.items():
+            for column in source.sources:
+                if column not in known:
+                    yield ("columns", name), f"{column} is no column of {route.table} or of a table it looks up"
             if source.map and source.map not in self.maps:
-                raise ValueError(f"{where}: there is no map {source.map}")
+                yield ("columns", name, "map"), f"there is no map {source.map}"
+        yield from _target_faults(route)
 
     def order(self) -> list[str]:
         """All tables, each after those that its routes look up.
@@ -206,11 +229,11 @@ class Feed(_Strict):
         """
         needs: dict[str, set[str]] = {name: set() for name in self.tables}
         for route in self.routes:
-            needs[route.table] |= route.lookups.keys() - {route.table}
+            needs.setdefault(route.table, set()).update(route.lookups)
         try:
             return list(TopologicalSorter(needs).static_order())
         except CycleError as error:
-            raise ValueError(f"{self.feed}: tables look each other up: {error.args[1]}") from error
+            raise ValueError(f"tables look each other up: {' to '.join(error.args[1])}") from error
 
     def files_of(self, table: str) -> list[str]:
         """Files of the standard that rows of `table` become; its own name when it serves look-ups alone."""
@@ -254,11 +277,84 @@ class Feed(_Strict):
         return next((name for name, pattern in self._patterns if pattern.search(stem)), None)
 
 
-@cache
-def load_feeds(folder: Path = FEEDS) -> dict[str, Feed]:
-    """All feeds by name, the standard's first.
+def _target_faults(route: Route) -> Iterator[Fault]:
+    contracts = load_contracts()
+    if route.file not in contracts:
+        yield ("file",), f"{route.file} is no file of the standard or of ours"
+        return
+    contract = contracts[route.file]
+    for name in route.columns.keys() - contract.by_name:
+        yield ("columns", name), f"{route.file} has no column {name}"
+    needed = [*contract.key, *([contract.event_date] if contract.event_date else [])]
+    for name in dict.fromkeys(needed):
+        if name not in route.columns:
+            yield ("columns",), f"{name} of {route.file} must come from somewhere"
 
-    Raises `ValueError` naming the YAML file when one does not fit, or when two claim the same word.
+
+def read_feed(path: Path) -> Feed:
+    """The feed that one YAML file describes.
+
+    Raises `FeedError` with all that is wrong in it.
+    """
+    try:
+        text = path.read_text(encoding="utf-8")
+        tree, content = yaml.compose(text, _LOADER), yaml.load(text, _LOADER)  # noqa: S506
+    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+        mark = getattr(error, "problem_mark", None)
+        line = f":{mark.line + 1}" if mark else ""
+        raise FeedError(f"{path}{line}: cannot be read as YAML: {getattr(error, 'problem', None) or error}") from error
+    faults = list(_repeated_keys(tree))
+    try:
+        feed = Feed.model_validate(content)
+    except ValidationError as error:
+        faults += [(fault["loc"], fault["msg"]) for fault in error.errors(include_url=False)]
+    else:
+        faults += feed.faults()
+        if path.stem != feed.feed:
+            faults.append((("feed",), f"the file must be named {feed.feed}.yml"))
+        if not faults:
+            return feed
+    raise FeedError(_told(path, tree, faults))
+
+
+def _repeated_keys(node: yaml.Node | None, where: tuple[str | int, ...] = ()) -> Iterator[Fault]:
+    """YAML itself lets the last of two equal keys win, unseen."""
+    if isinstance(node, yaml.MappingNode):
+        names = [key.value for key, _ in node.value]
+        for name in dict.fromkeys(name for name in names if names.count(name) > 1):
+            yield (*where, name), "stands twice"
+        for key, child in node.value:
+            yield from _repeated_keys(child, (*where, str(key.value)))
+    elif isinstance(node, yaml.SequenceNode):
+        for index, child in enumerate(node.value):
+            yield from _repeated_keys(child, (*where, index))
+
+
+def _told(path: Path, tree: yaml.Node | None, faults: list[Fault]) -> str:
+    lines = sorted((_line(tree, where), ".".join(map(str, where)), what) for where, what in faults)
+    return "\n".join(f"{path}:{line}: {field or 'the whole'}: {what}" for line, field, what in lines)
+
+
+def _line(node: yaml.Node | None, where: tuple[str | int, ...]) -> int:
+    """The line of the field `where`, or of the nearest thing around it that is written in the file."""
+    line = 1
+    for step in where:
+        found = None
+        if isinstance(node, yaml.MappingNode):
+            found = next((pair for pair in node.value if pair[0].value == str(step)), None)
+        elif isinstance(node, yaml.SequenceNode) and isinstance(step, int) and step < len(node.value):
+            found = (node.value[step], node.value[step])
+        if found is None:
+            break
+        line, node = found[0].start_mark.line + 1, found[1]
+    return line
+
+
+@cache
+def load_feeds(extra: Path | None = None) -> dict[str, Feed]:
+    """All feeds by name, the standard's first; those of the folder `extra` last.
+
+    Raises `FeedError` when a YAML does not fit, when two claim the same word, or when there is no such folder.
     """
     standard = Feed(
         feed=STANDARD,
@@ -266,26 +362,21 @@ def load_feeds(folder: Path = FEEDS) -> dict[str, Feed]:
         label_en="43 files",
         description="The ministry's 43-file standard (52 files), in every edition since 2016.",
         name_tokens=["F43"],
-        tables={name: Table() for name, contract in load_contracts().items() if contract.number},
+        tables={name: Table() for name in standard_contracts()},
     )
     feeds = {STANDARD: standard}
-    claimed = dict.fromkeys(standard.name_tokens, STANDARD)
-    for path in sorted(folder.glob("*.yml")):
-        try:
-            feed = Feed.model_validate(yaml.load(path.read_text(encoding="utf-8"), _LOADER))  # noqa: S506
-        except ValueError as error:
-            raise ValueError(f"{path}: {error}") from error
-        if path.stem != feed.feed:
-            raise ValueError(f"{path}: holds the feed {feed.feed}; name it {feed.feed}.yml")
-        for token in feed.name_tokens:
-            if token.upper() in claimed:
-                raise ValueError(f"{path}: {token} is claimed by {claimed[token.upper()]} already")
-            claimed[token.upper()] = feed.feed
+    if extra is not None and not extra.is_dir():
+        raise FeedError(f"{extra} is no folder.")
+    for path in [*sorted(FEEDS.glob("*.yml")), *(sorted(extra.glob("*.yml")) if extra else [])]:
+        feed = read_feed(path)
+        if feed.feed in feeds:
+            raise FeedError(f"{path}: there is a feed {feed.feed} already; take another name")
+        if taken := words(feeds).keys() & words({feed.feed: feed}).keys():
+            raise FeedError(f"{path}: name_tokens: {', '.join(sorted(taken))} is claimed by another feed")
         feeds[feed.feed] = feed
     return feeds
 
 
-@cache
-def feed_of_token() -> dict[str, str]:
+def words(feeds: dict[str, Feed]) -> dict[str, str]:
     """Feed by the word (upper case) that announces it in a delivery's name."""
-    return {token.upper(): name for name, feed in load_feeds().items() for token in feed.name_tokens}
+    return {token.upper(): name for name, feed in feeds.items() for token in feed.name_tokens}

@@ -26,6 +26,7 @@ from identity.keys import Keys, load_keys
 from ingestion.batch import Delivery, Outcome, Registry, Rejection, land_batch, receipt, rejection
 from ingestion.compaction import compact_region
 from ingestion.delivery import DeliveryRejectedError, Sender, sender_of
+from ingestion.feed import FeedError, load_feeds
 from ingestion.fetched import Fetched
 from ingestion.inbox import announce, store, stored, sweep, withdraw
 from ingestion.landing import (
@@ -41,7 +42,7 @@ from ingestion.landing import (
 )
 from ingestion.places import ChangedError, Found, Look, NotTaken, PlaceError, look, place_of
 from ingestion.reference import current_registry
-from ruam.errors import RuamError
+from ruam.errors import RuamError, SetupError
 from ruam.faults import point
 from ruam.files import storage_errors
 from ruam.geography import region_of_province
@@ -134,8 +135,15 @@ def ingest(settings: Settings, places: Iterable[str | Path], follow: Follow = la
 
 
 def ready(settings: Settings) -> tuple[Keys, dict[str, str]]:
-    """Keys, and each facility's region; without them nothing may enter the inbox. Raises `SetupError`."""
+    """Keys, and each facility's region; without them nothing may enter the inbox.
+
+    Raises `SetupError` for what is missing, and for a feed that does not fit.
+    """
     settings.data_home.require()
+    try:
+        load_feeds(settings.feeds)
+    except FeedError as error:
+        raise SetupError(f"A feed does not fit, so nothing was taken in.\n{error}") from error
     keys, registry = load_keys(settings.data_home.keys), current_registry(settings.data_home)
     regions = (region_of_province(code) for code in registry["provcode"])
     return keys, dict(zip(registry["hoscode"], regions, strict=True))
@@ -146,9 +154,9 @@ def take_in(settings: Settings, seen: Look, follow: Follow = lambda _: None) -> 
     begun = time.monotonic()
     home = settings.data_home
     _, region_of = ready(settings)
-    found, not_taken = _of_region(settings.region, seen.found, region_of)
+    found, not_taken = _of_region(settings, seen.found, region_of)
     with storage_errors("Taking deliveries in", home.root):
-        received, not_received = _receive(home.inbox, found, follow)
+        received, not_received = _receive(settings, found, follow)
     for one in (*seen.not_taken, *not_received):
         log.warning("not taken", extra={"address": one.address, "outcome": one.outcome, "detail": one.detail})
     point("ingest.received")
@@ -190,15 +198,15 @@ def land_received(settings: Settings, received: list[Delivery], follow: Follow =
     return report
 
 
-def _of_region(region: str | None, found: list[Found], region_of: dict[str, str]) -> tuple[list[Found], list[NotTaken]]:
+def _of_region(settings: Settings, found: list[Found], region_of: dict[str, str]) -> tuple[list[Found], list[NotTaken]]:
     """What a node takes in: all, or what facilities of its own region sent; and the others."""
-    if region is None:
+    if settings.region is None:
         return found, []
     own, others = [], []
     for one in found:
-        hospcode = _sender(one.name).hospcode
+        hospcode = _sender(one.name, settings.feeds).hospcode
         theirs = region_of.get(hospcode, NO_REGION)
-        if theirs == region:
+        if theirs == settings.region:
             own.append(one)
         else:
             sender = f"facility {hospcode}" if hospcode else "its sender"
@@ -207,18 +215,19 @@ def _of_region(region: str | None, found: list[Found], region_of: dict[str, str]
     return own, others
 
 
-def _sender(file_name: str) -> Sender:
+def _sender(file_name: str, extra_feeds: Path | None) -> Sender:
     """Who sent a zip, by its name; a name that tells nothing gives an empty facility."""
     try:
-        return sender_of(file_name)
+        return sender_of(file_name, extra_feeds)
     except DeliveryRejectedError:
         return Sender("", None)
 
 
-def _receive(inbox: Path, found: list[Found], follow: Follow) -> tuple[list[Delivery], list[NotTaken]]:
+def _receive(settings: Settings, found: list[Found], follow: Follow) -> tuple[list[Delivery], list[NotTaken]]:
     """Bring each zip into the inbox, unless what lies there unchanged is known; and what could not be read."""
     step = _Step("receive", [one.size for one in found], follow)
     deliveries, not_taken = [], []
+    inbox = settings.data_home.inbox
     sweep(inbox)
     with Fetched(inbox) as fetched:
         for one in found:
@@ -227,7 +236,7 @@ def _receive(inbox: Path, found: list[Found], follow: Follow) -> tuple[list[Deli
                 if delivery_id is None:
                     delivery_id, _ = store(inbox, one.pieces())
                     fetched.add(one, delivery_id)
-                deliveries.append(delivery_in_inbox(delivery_id, stored(inbox, delivery_id), one.name))
+                deliveries.append(delivery_in_inbox(settings, delivery_id, one.name))
             except PlaceError as error:
                 outcome = "changing" if isinstance(error, ChangedError) else "not_fetched"
                 not_taken.append(NotTaken(one.address, outcome, str(error)))
@@ -235,9 +244,10 @@ def _receive(inbox: Path, found: list[Found], follow: Follow) -> tuple[list[Deli
     return deliveries, not_taken
 
 
-def delivery_in_inbox(delivery_id: str, path: Path, file_name: str) -> Delivery:
+def delivery_in_inbox(settings: Settings, delivery_id: str, file_name: str) -> Delivery:
     """A delivery that lies in the inbox, with what its name says; a name without a code leaves the sender empty."""
-    sender, size = _sender(file_name), path.stat().st_size
+    path, sender = stored(settings.data_home.inbox, delivery_id), _sender(file_name, settings.feeds)
+    size = path.stat().st_size
     return Delivery(delivery_id, path, file_name, sender.hospcode, sender.sent_at, utc_now(), size, sender.feed)
 
 
@@ -384,7 +394,9 @@ def _land(
             [
                 (
                     batch_name,
-                    land_batch(landing, region, batch_name, batch, registry, keys, settings.limits, known),
+                    land_batch(
+                        landing, region, batch_name, batch, registry, keys, settings.limits, known, settings.feeds
+                    ),
                 )
             ]
         )
@@ -417,7 +429,7 @@ def _side_by_side(
         with _signals_held_back():
             for region, name, batch in jobs:
                 args = (settings.data_home.landing, region, name, batch, registry, keys, settings.limits, known)
-                running[pool.submit(land_batch, *args)] = name
+                running[pool.submit(land_batch, *args, settings.feeds)] = name
         try:
             for future in as_completed(running):
                 yield running[future], future.result()

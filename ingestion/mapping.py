@@ -21,15 +21,18 @@ class Lookups:
     """Tables of one delivery that others join, each unique by its key."""
 
     _frames: dict[tuple[str, tuple[str, ...]], pl.DataFrame] = field(default_factory=dict)
+    sent: set[str] = field(default_factory=set)
+    """Columns (`TABLE.COLUMN`) that the delivery has."""
 
     def add(self, table: str, wanted: dict[tuple[str, ...], list[str]], rows: list[pl.DataFrame]) -> None:
         """Keep of `rows` (of `table`) what `Feed.looked_up` wants. A row without a key joins nothing."""
+        self.sent |= {f"{table}.{name}" for one in rows for name in one.columns}
         for key, columns in wanted.items():
             names = list(dict.fromkeys([*key, *columns]))
             frame = pl.concat(
                 [pl.DataFrame(schema=dict.fromkeys(names, pl.String)), *(with_columns(one, names) for one in rows)]
             )
-            frame = frame.drop_nulls(list(key)).unique(list(key), keep="last")
+            frame = _one_for_each(frame.drop_nulls(list(key)), list(key))
             self._frames[table, key] = frame.rename({name: f"{table}.{name}" for name in names})
 
     def join(self, rows: pl.DataFrame, route: Route) -> pl.DataFrame:
@@ -47,9 +50,19 @@ class Lookups:
         return rows
 
 
+def _one_for_each(rows: pl.DataFrame, key: list[str]) -> pl.DataFrame:
+    """One row for each key; where several have it, what they do not agree on is empty."""
+    rows = rows.unique()
+    repeated = rows.select(pl.struct(key).is_duplicated()).to_series()
+    agreed = rows.filter(repeated).group_by(key).agg(pl.when(pl.all().n_unique() == 1).then(pl.all().first()))
+    return pl.concat([rows.filter(~repeated), agreed.select(rows.columns)])
+
+
 def with_columns(rows: pl.DataFrame, names: list[str]) -> pl.DataFrame:
     """Exactly these columns; one that was not sent is empty."""
-    return rows.select(pl.col(name) if name in rows.columns else pl.lit(None, pl.String).alias(name) for name in names)
+    return rows.with_columns(pl.lit(None, pl.String).alias(name) for name in names if name not in rows.columns).select(
+        names
+    )
 
 
 @dataclass(frozen=True)
@@ -63,7 +76,11 @@ class Routed:
 def routed(
     feed: Feed, table: str, rows: pl.DataFrame, lookups: Lookups, sender: str, pseudonymiser: Pseudonymiser
 ) -> tuple[list[Routed], int]:
-    """What rows of `table` (its columns as text, and `source_line`) become, and how many no route takes."""
+    """What rows of `table` (its columns as text, and `source_line`) become, and how many no route takes.
+
+    A column of the standard that nothing in the delivery can fill is not among the results' columns.
+    """
+    sent = {*rows.columns, *lookups.sent}
     rows = with_columns(rows, feed.tables[table].columns).hstack([rows[LINE]])
     results = []
     remaining = rows
@@ -75,7 +92,7 @@ def routed(
             if not route.also:
                 remaining = joined.filter(~holds).select(rows.columns)
             if not taken.is_empty():
-                results.append(Routed(route.file, _mapped(feed, route, taken, sender, pseudonymiser)))
+                results.append(Routed(route.file, _mapped(feed, route, taken, sent, sender, pseudonymiser)))
     return results, remaining.height
 
 
@@ -87,16 +104,21 @@ def _test(condition: Condition) -> pl.Expr:
     column = pl.col(condition.column)
     if condition.empty is not None:
         return column.is_null() if condition.empty else column.is_not_null()
-    if condition.is_ is not None:
-        return column.is_in(condition.is_).fill_null(value=False)
-    return ~column.is_in(condition.is_not or []).fill_null(value=False)
+    values = [value.upper() for value in condition.is_ or condition.is_not or []]
+    is_one = column.str.to_uppercase().is_in(values).fill_null(value=False)
+    return is_one if condition.is_ is not None else ~is_one
 
 
-def _mapped(feed: Feed, route: Route, rows: pl.DataFrame, sender: str, pseudonymiser: Pseudonymiser) -> pl.DataFrame:
-    frame = rows.select(
-        *(_value(source, feed, sender).alias(name) for name, source in route.columns.items()), pl.col(LINE)
-    )
-    for name, source in route.columns.items():
+def _mapped(
+    feed: Feed, route: Route, rows: pl.DataFrame, sent: set[str], sender: str, pseudonymiser: Pseudonymiser
+) -> pl.DataFrame:
+    columns = {
+        name: source
+        for name, source in route.columns.items()
+        if source.sender or source.value is not None or not sent.isdisjoint(source.sources)
+    }
+    frame = rows.select(*(_value(source, feed, sender).alias(name) for name, source in columns.items()), pl.col(LINE))
+    for name, source in columns.items():
         if source.form is Form.LOCAL_NUMBER:
             frame = frame.with_columns(pseudonymiser.stand_ins(frame[name]).alias(name))
     return frame
@@ -115,7 +137,13 @@ def _value(source: ColumnSource, feed: Feed, sender: str) -> pl.Expr:
         value = pl.coalesce(*origins, *([pl.lit(sender)] if source.sender else []))
     if source.form:
         value = _formed(value, source.form)
-    return value.replace(feed.maps[source.map]) if source.map else value
+    return _mapped_value(value, feed.maps[source.map]) if source.map else value
+
+
+def _mapped_value(value: pl.Expr, values: dict[str, str | None]) -> pl.Expr:
+    left = pl.Series([name.upper() for name in values], dtype=pl.String)
+    right = pl.Series(list(values.values()), dtype=pl.String)
+    return value.str.to_uppercase().replace_strict(left, right, default=value, return_dtype=pl.String)
 
 
 def _formed(text: pl.Expr, form: Form) -> pl.Expr:

@@ -143,7 +143,7 @@ def release(
         path = _stored(home, delivery_id, came)
         if as_name:
             _check_name(as_name, path, set(registry["hoscode"]), settings.limits)
-        waiting.append(delivery_in_inbox(delivery_id, path, as_name or came["file_name"][0]))
+        waiting.append(delivery_in_inbox(settings, delivery_id, as_name or came["file_name"][0]))
     who = _who()
     names = {one.delivery_id: one.file_name for one in waiting}
 

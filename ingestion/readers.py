@@ -5,11 +5,17 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import PurePosixPath
+from typing import TYPE_CHECKING
 
+import numpy as np
 import polars as pl
 
+from ingestion import dbf
 from ingestion.feed import Table
 from ingestion.text import UTF8_BOM, Block, Header, Layouts, read_header, read_lines, split_cells, to_utf8
+
+if TYPE_CHECKING:
+    from ingestion.delivery import DeliveryZip, Member
 
 
 @dataclass
@@ -29,11 +35,13 @@ class Description:
 class Rows:
     """`frame`: the columns that were sent, as text (empty is null), and `source_line`.
 
-    `rejected`: `source_line, rule` of what could not be split into columns.
+    `rejected`: `source_line, rule` of what could not be split into columns. `n_deleted` rows were marked by their
+    sender as no longer there.
     """
 
     frame: pl.DataFrame
     rejected: pl.DataFrame
+    n_deleted: int = 0
 
 
 REJECTED = {"source_line": pl.Int32(), "rule": pl.String()}
@@ -93,12 +101,44 @@ def rejected_frame(block: Block) -> pl.DataFrame:
     )
 
 
-def read_member(blocks: Iterator[bytes], name: str, table: Table, description: Description) -> Iterator[Rows]:
-    """Rows of the member `name`, by the reader that its suffix asks for."""
-    return READERS[PurePosixPath(name.lower().removesuffix(".gz")).suffix](blocks, table, description)
+def dbase(pieces: dbf.Pieces, table: Table, description: Description) -> Iterator[Rows]:
+    """A dBase or FoxPro table. One that is damaged is set aside whole, every record that is there."""
+    try:
+        table_header = dbf.read_header(pieces)
+    except dbf.DamagedDbfError as error:
+        yield from _all_set_aside(max(error.args[1], 1), dbf.DAMAGED)
+        return
+    header = read_header("|".join(column.name.replace("|", "_") for column in table_header.columns), table)
+    if header is None or not header.is_header:
+        yield from _all_set_aside(table_header.n_records, "unknown_layout")
+        return
+    description.layout, description.header = header.layout, True
+    description.missing, description.unknown = header.missing, header.unknown
+    for records in dbf.read_records(pieces, table_header, header.positions):
+        description.encodings.add(records.encoding)
+        yield Rows(records.frame, records.rejected, records.n_deleted)
 
 
-Reader = Callable[[Iterator[bytes], Table, Description], Iterator[Rows]]
+def _all_set_aside(n_rows: int, rule: str, step: int = 100_000) -> Iterator[Rows]:
+    for first in range(2, n_rows + 2, step):
+        lines = np.arange(first, min(first + step, n_rows + 2), dtype=np.int32)
+        yield Rows(pl.DataFrame(schema={"source_line": pl.Int32}), dbf.rejected_lines(lines, rule))
 
-READERS: dict[str, Reader] = {".txt": delimited, ".csv": delimited}
-"""Reader by a member's suffix (lower case, without `.gz`)."""
+
+def read_member(opened: DeliveryZip, member: Member, description: Description) -> Iterator[Rows]:
+    """Rows of a member, by the reader that its suffix asks for."""
+    table = opened.feed.tables[member.table]
+    suffix = PurePosixPath(member.name.lower().removesuffix(".gz")).suffix
+    if suffix in BYTE_READERS:
+        return BYTE_READERS[suffix](lambda: opened.pieces(member), table, description)
+    return LINE_READERS[suffix](opened.blocks(member), table, description)
+
+
+LINE_READERS: dict[str, Callable[[Iterator[bytes], Table, Description], Iterator[Rows]]] = {
+    ".txt": delimited,
+    ".csv": delimited,
+}
+"""Reader of blocks of whole lines by a member's suffix (lower case, without `.gz`)."""
+
+BYTE_READERS: dict[str, Callable[[dbf.Pieces, Table, Description], Iterator[Rows]]] = {".dbf": dbase}
+"""Reader of the bytes as they are."""

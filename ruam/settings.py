@@ -62,6 +62,8 @@ class Settings(BaseSettings):
     compact_bytes: int = Field(default=256 * MEBIBYTE, ge=1)
     """Size of a compacted batch; those of less than half of it are small."""
     limits: ZipLimits = ZipLimits()
+    feeds: Path | None = None
+    """Folder of further feeds, one YAML each (docs/how-to/add-a-feed.md)."""
     drop_folder: str | None = None
     """Where `ruam run` looks for new zips when it is given no path: a folder, or a place as `ruam ingest` takes it."""
     region: str | None = None

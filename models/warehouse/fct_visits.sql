@@ -30,6 +30,7 @@ select
     is_cross_region,
     is_anywhere_uc,
     is_policy_eligible,
+    has_walkin_code,
     principal_diagnosis,
     n_diagnoses,
     has_accident,

@@ -30,7 +30,7 @@ Command = Callable[..., int]
 COMMANDS = [
     *("init", "synth", "reference load", "ingest", "build", "publish", "run", "serve"),
     *("status", "deliveries", "quarantine list", "quarantine show", "quarantine release"),
-    *("compact", "landing check", "landing repair"),
+    *("compact", "landing check", "landing repair", "feeds check"),
 ]
 
 
@@ -47,7 +47,7 @@ def test_these_are_the_commands() -> None:
     assert registered() == set(COMMANDS)
 
 
-@pytest.mark.parametrize("name", ["", *COMMANDS, "reference", "quarantine", "landing"])
+@pytest.mark.parametrize("name", ["", *COMMANDS, "reference", "quarantine", "landing", "feeds"])
 def test_help_teaches(command: Command, capfd: pytest.CaptureFixture[str], name: str) -> None:
     assert command(*name.split(), "--help") == 0
     shown = capfd.readouterr().out

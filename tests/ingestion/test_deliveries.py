@@ -15,7 +15,7 @@ import pytest
 
 from ingestion import delivery
 from ingestion.checks import load_rules
-from ingestion.contract import load_contracts
+from ingestion.contract import standard_contracts
 from ingestion.delivery import DeliveryRejectedError, DeliveryZip, content_hash, sender_of
 from ingestion.feed import STANDARD, load_feeds
 from ingestion.inbox import store
@@ -83,8 +83,8 @@ def test_a_member_is_known_by_its_name(member: str, file: str | None) -> None:
 
 
 def test_each_file_of_the_standard_is_known_by_its_own_name() -> None:
-    assert {name: load_feeds()[STANDARD].table_of(f"{name}.txt") for name in load_contracts()} == {
-        name: name for name in load_contracts()
+    assert {name: load_feeds()[STANDARD].table_of(f"{name}.txt") for name in standard_contracts()} == {
+        name: name for name in standard_contracts()
     }
 
 

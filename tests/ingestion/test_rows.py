@@ -15,13 +15,13 @@ from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
 from ingestion.checks import landing_schema, load_rules
-from ingestion.contract import load_contracts
+from ingestion.contract import load_contracts, standard_contracts
 from ingestion.landing import BATCH, committed_batches, contract_tables
 from ruam.settings import Settings
 from tests.ingestion.odd_zips import SENDER, cells, cid, edition, make_zip, row, text, visits, zip_name
 from tests.ingestion.reading import assert_balanced, flags, landed, records, take_in
 
-FILES = list(load_contracts())
+FILES = list(standard_contracts())
 
 
 def one_row(settings: Settings, tmp_path: Path, file: str, **changes: str) -> None:

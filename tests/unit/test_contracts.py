@@ -9,7 +9,16 @@ from pathlib import Path
 import pytest
 import yaml
 
-from ingestion.contract import CONTRACTS, ColumnType, Contract, FileClass, Landing, Version, load_contracts
+from ingestion.contract import (
+    CONTRACTS,
+    ColumnType,
+    Contract,
+    FileClass,
+    Landing,
+    Version,
+    load_contracts,
+    standard_contracts,
+)
 
 ROOT = Path(__file__).parents[2]
 CODE_VALUES = ROOT / "seeds" / "terminology" / "code_values.csv"
@@ -100,7 +109,14 @@ FACT_TYPES = {
 
 @pytest.fixture(scope="module")
 def contracts() -> dict[str, Contract]:
+    """Those of the standard and our own."""
     return load_contracts()
+
+
+@pytest.fixture(scope="module")
+def numbered() -> dict[str, Contract]:
+    """Those of the standard alone."""
+    return standard_contracts()
 
 
 @pytest.fixture(scope="module")
@@ -122,8 +138,8 @@ def standard() -> dict[str, list[dict[str, str]]]:
     return files
 
 
-def test_the_standard_is_complete_and_numbered_in_order(contracts: dict[str, Contract]) -> None:
-    by_number = sorted(contracts.values(), key=lambda contract: contract.number)
+def test_the_standard_is_complete_and_numbered_in_order(numbered: dict[str, Contract]) -> None:
+    by_number = sorted(numbered.values(), key=lambda contract: contract.number)
     assert [contract.file for contract in by_number] == list(FACTS)
     assert [contract.number for contract in by_number] == list(range(1, 53))
     assert sum(len(contract.columns) for contract in by_number) == 863
@@ -140,9 +156,9 @@ def test_columns_and_key_are_those_of_the_standard(contracts: dict[str, Contract
     assert "HOSPCODE9" not in contract.key
 
 
-def test_classes_are_those_of_the_standard(contracts: dict[str, Contract]) -> None:
+def test_classes_are_those_of_the_standard(numbered: dict[str, Contract]) -> None:
     classes = {file: file_class for file_class, files in CLASSES.items() for file in files.split()}
-    assert {file: contract.file_class for file, contract in contracts.items()} == {
+    assert {file: contract.file_class for file, contract in numbered.items()} == {
         file: classes.get(file, FileClass.SERVICE) for file in FACTS
     }
 
@@ -159,12 +175,12 @@ def test_a_newer_edition_only_appends(contracts: dict[str, Contract], file: str)
             assert new[: len(old)] == old
 
 
-def test_the_nine_character_codes_came_last(contracts: dict[str, Contract]) -> None:
-    columns = [column for contract in contracts.values() for column in contract.columns]
+def test_the_nine_character_codes_came_last(numbered: dict[str, Contract]) -> None:
+    columns = [column for contract in numbered.values() for column in contract.columns]
     newest = {column.name for column in columns if column.since is Version.V2_4_1}
     assert newest == {column.name for column in columns if "9" in column.name}
     assert {column.width for column in columns if column.since is Version.V2_4_1} == {9}
-    assert all("HOSPCODE9" in contract.by_name for contract in contracts.values())
+    assert all("HOSPCODE9" in contract.by_name for contract in numbered.values())
 
 
 def test_only_address_was_laid_out_otherwise_in_2016(contracts: dict[str, Contract]) -> None:
@@ -175,6 +191,12 @@ def test_only_address_was_laid_out_otherwise_in_2016(contracts: dict[str, Contra
     assert [name for name in old if name not in placeholders] == [
         column.name for column in contracts["ADDRESS"].columns if column.since is Version.V2016
     ]
+
+
+def test_a_file_of_our_own_holds_what_the_standard_has_no_file_for(contracts: dict[str, Contract]) -> None:
+    ours = contracts.keys() - standard_contracts()
+    assert ours == {"ADP_OPD", "ADP_IPD"}
+    assert all("D_UPDATE" in contracts[file].by_name for file in ours), "staging takes the newest row by it"
 
 
 def test_events_have_a_date_and_registers_have_none(contracts: dict[str, Contract]) -> None:

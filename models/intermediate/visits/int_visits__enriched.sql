@@ -53,6 +53,24 @@ accidents as (
     group by hospcode, seq, {{ date_of('datetime_serv') }}
 ),
 
+-- The claims of a visit come by the 16 files, whichever feed its row came by.
+claims as (
+    select
+        hospcode,
+        seq,
+        date_serv,
+        max(case when adp_type = '5' and adp_code = 'WALKIN' then 1 else 0 end) as is_walkin
+    from {{ ref('stg_f16__adp_opd') }}
+    group by hospcode, seq, date_serv
+),
+
+claim_months as (
+    select distinct
+        hospcode,
+        {{ month_start('date_serv') }} as claim_month
+    from claims
+),
+
 located as (
     select
         services.*,
@@ -76,6 +94,7 @@ located as (
         coalesce(homes.province_code, '99') <> '99' as is_home_known,
         services.hospcode <> services.main
         and services.hospcode <> coalesce(services.hsub, services.main) as is_elsewhere,
+        case when claim_months.hospcode is not null then coalesce(claims.is_walkin, 0) = 1 end as has_walkin_code,
         diagnoses.principal_diagnosis,
         coalesce(diagnoses.n_diagnoses, 0) as n_diagnoses
     from services
@@ -97,6 +116,15 @@ located as (
             services.hospcode = accidents.hospcode
             and services.seq = accidents.seq
             and services.date_serv = accidents.date_serv
+    left join claims
+        on
+            services.hospcode = claims.hospcode
+            and services.seq = claims.seq
+            and services.date_serv = claims.date_serv
+    left join claim_months
+        on
+            services.hospcode = claim_months.hospcode
+            and {{ month_start('services.date_serv') }} = claim_months.claim_month
 )
 
 select
@@ -144,6 +172,7 @@ select
     coalesce(
         home_rollout.actual_date <= located.date_serv and treatment_rollout.actual_date <= located.date_serv, false
     ) as is_policy_eligible,
+    located.has_walkin_code,
     located.principal_diagnosis,
     located.n_diagnoses,
     located.has_accident,

@@ -1,4 +1,4 @@
-{{ config(unique_key=['hospcode', 'pid', 'seq', 'datetime_serv']) }}
+{{ config(unique_key=['hospcode', 'seq', 'datetime_serv']) }}
 
 with landed as (
     select * from {{ source('f43', 'accident') }}
@@ -6,7 +6,7 @@ with landed as (
 ),
 
 latest as (
-    {{ latest_by_key('landed', ['hospcode', 'pid', 'seq', 'datetime_serv']) }}
+    {{ latest_by_key('landed', ['hospcode', 'seq', 'datetime_serv']) }}
 )
 
 select

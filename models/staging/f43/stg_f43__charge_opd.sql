@@ -1,4 +1,4 @@
-{{ config(unique_key=['hospcode', 'pid', 'seq', 'date_serv', 'chargeitem', 'chargelist', 'instype']) }}
+{{ config(unique_key=['hospcode', 'seq', 'date_serv', 'chargeitem', 'chargelist', 'instype']) }}
 
 with landed as (
     select * from {{ source('f43', 'charge_opd') }}
@@ -6,7 +6,7 @@ with landed as (
 ),
 
 latest as (
-    {{ latest_by_key('landed', ['hospcode', 'pid', 'seq', 'date_serv', 'chargeitem', 'chargelist', 'instype']) }}
+    {{ latest_by_key('landed', ['hospcode', 'seq', 'date_serv', 'chargeitem', 'chargelist', 'instype']) }}
 )
 
 select

@@ -1,4 +1,4 @@
-{{ config(unique_key=['hospcode', 'pid', 'seq', 'date_serv', 'didstd']) }}
+{{ config(unique_key=['hospcode', 'seq', 'date_serv', 'didstd']) }}
 
 with landed as (
     select * from {{ source('f43', 'drug_opd') }}
@@ -6,7 +6,7 @@ with landed as (
 ),
 
 latest as (
-    {{ latest_by_key('landed', ['hospcode', 'pid', 'seq', 'date_serv', 'didstd']) }}
+    {{ latest_by_key('landed', ['hospcode', 'seq', 'date_serv', 'didstd']) }}
 )
 
 select

@@ -1,4 +1,4 @@
-{{ config(unique_key=['hospcode', 'pid', 'seq', 'date_serv', 'procedcode']) }}
+{{ config(unique_key=['hospcode', 'seq', 'date_serv', 'procedcode']) }}
 
 with landed as (
     select * from {{ source('f43', 'procedure_opd') }}
@@ -6,7 +6,7 @@ with landed as (
 ),
 
 latest as (
-    {{ latest_by_key('landed', ['hospcode', 'pid', 'seq', 'date_serv', 'procedcode']) }}
+    {{ latest_by_key('landed', ['hospcode', 'seq', 'date_serv', 'procedcode']) }}
 )
 
 select
