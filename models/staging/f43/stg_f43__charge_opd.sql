@@ -6,7 +6,9 @@ with landed as (
 ),
 
 latest as (
-    {{ latest_by_key('landed', ['hospcode', 'pid', 'seq', 'date_serv', 'chargeitem', 'chargelist', 'instype']) }}
+    {{ latest_by_key(
+        'landed', 'CHARGE_OPD', ['hospcode', 'pid', 'seq', 'date_serv', 'chargeitem', 'chargelist', 'instype']
+    ) }}
 )
 
 select
