@@ -17,7 +17,7 @@ import polars as pl
 
 from identity.pseudonym import Pseudonymiser
 from ingestion.checks import NOT_AFTER, SENDER, SLOT, Checked, Checker, Level, landing_columns, masked
-from ingestion.contract import Contract, FileClass, load_contracts
+from ingestion.contract import Contract, FileClass, standard_contracts
 
 FILE = "DATA_CORRECT"
 TABLE = "withdrawals"
@@ -34,7 +34,7 @@ _LINE, _COLUMNS = "source_line", "DATA_CORRECT"
 def correctable() -> dict[str, Contract]:
     """Contracts of the files whose rows can be withdrawn, by file name: all but those of requests and policies."""
     apart = (FileClass.CORRECTION, FileClass.POLICY)
-    return {name: contract for name, contract in load_contracts().items() if contract.file_class not in apart}
+    return {name: contract for name, contract in standard_contracts().items() if contract.file_class not in apart}
 
 
 def withdrawals_schema() -> dict[str, pl.DataType]:

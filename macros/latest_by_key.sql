@@ -12,15 +12,16 @@
 {%- endmacro %}
 
 {#-
-  The newest of the rows `rows` (a CTE) by `key`: the newest d_update, then the delivery sent later, then the greater
-  delivery id, then the later line. What the model already holds stays unless a row ranks above it, so that the
+  The newest of the rows `rows` (a CTE) of a file of the standard by `key`: the newest d_update, then the delivery sent
+  later, then the greater delivery id, then the later line. What the model already holds stays unless a row ranks above it, so that the
   order in which deliveries arrive makes no difference and a repeated build changes nothing. Only a known delivery
   that comes again under an earlier name lowers rows already kept: the build then refreshes in full.
 
-  A row that its sender withdrew does not stand. d_update ranks first, so that a withdrawal takes away the lowest ranks
+  A row that its sender withdrew does not stand (`file` names the file of the standard; none for a file of ours, which
+  no DATA_CORRECT can name). d_update ranks first, so that a withdrawal takes away the lowest ranks
   of its key: when the highest is among them, no row of the key is left.
 -#}
-{% macro latest_by_key(rows, key) -%}
+{% macro latest_by_key(rows, file, key) -%}
     {%- set rank = ['d_update', 'sent_at', 'delivery_id', 'source_line'] -%}
     select ranked.*
     from (
@@ -47,11 +48,15 @@
     ) as kept
         on {% for column in key %}ranked.{{ column }} = kept.{{ column }}{% if not loop.last %} and {% endif %}{% endfor %}
     {%- endif %}
-    left join ({{ withdrawn_keys(key) }}) as withdrawn
+    {%- if file is not none %}
+    left join ({{ withdrawn_keys(file, key) }}) as withdrawn
         on {% for column in key %}ranked.{{ column }} = withdrawn.{{ column }}{% if not loop.last %} and {% endif %}{% endfor %}
+    {%- endif %}
     where
         ranked.recency = 1
+    {%- if file is not none %}
         and (withdrawn.withdrawn_at is null or ranked.d_update > withdrawn.withdrawn_at)
+    {%- endif %}
     {%- if is_incremental() %}
         and (kept.delivery_id is null or {{ ranks_above('ranked', 'kept', rank) }})
     {%- endif %}
@@ -67,13 +72,13 @@
     {%- endif %})
 {%- endmacro %}
 
-{#- The keys of the file of this staging model that were withdrawn, and up to which d_update (included). -#}
-{% macro withdrawn_keys(key) -%}
+{#- The keys of a file that were withdrawn, and up to which d_update (included). -#}
+{% macro withdrawn_keys(file, key) -%}
     select
         {{ key | join(', ') }},
         max(d_update) as withdrawn_at
     from {{ ref('stg_f43__withdrawals') }}
-    where file = '{{ this.name | replace('stg_f43__', '') | upper }}'
+    where file = '{{ file }}'
     group by {{ key | join(', ') }}
 {%- endmacro %}
 
@@ -82,10 +87,11 @@
     {%- if this.name != 'stg_f43__withdrawals' -%}
         {%- set key = config.get('unique_key') -%}
         {%- set held = this.name -%}
+        {%- set file = held | replace('stg_f43__', '') | upper -%}
         delete from {{ this }}
         where exists (
             select 1
-            from ({{ withdrawn_keys(key) }}) as withdrawn
+            from ({{ withdrawn_keys(file, key) }}) as withdrawn
             where
                 {% for column in key %}{{ held }}.{{ column }} = withdrawn.{{ column }} and {% endfor %}
                 ({{ held }}.d_update is null or {{ held }}.d_update <= withdrawn.withdrawn_at)

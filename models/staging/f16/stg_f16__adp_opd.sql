@@ -10,7 +10,7 @@ with landed as (
 ),
 
 latest as (
-    {{ latest_by_key('landed', ['hospcode', 'seq', 'date_serv', 'adp_type', 'adp_code']) }}
+    {{ latest_by_key('landed', none, ['hospcode', 'seq', 'date_serv', 'adp_type', 'adp_code']) }}
 )
 
 select

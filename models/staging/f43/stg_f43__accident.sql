@@ -6,7 +6,7 @@ with landed as (
 ),
 
 latest as (
-    {{ latest_by_key('landed', ['hospcode', 'seq', 'datetime_serv']) }}
+    {{ latest_by_key('landed', 'ACCIDENT', ['hospcode', 'seq', 'datetime_serv']) }}
 )
 
 select

@@ -6,7 +6,7 @@ with landed as (
 ),
 
 latest as (
-    {{ latest_by_key('landed', ['hospcode', 'pid', 'addresstype']) }}
+    {{ latest_by_key('landed', 'ADDRESS', ['hospcode', 'pid', 'addresstype']) }}
 )
 
 select

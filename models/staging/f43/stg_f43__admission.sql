@@ -6,7 +6,7 @@ with landed as (
 ),
 
 latest as (
-    {{ latest_by_key('landed', ['hospcode', 'pid', 'an', 'datetime_disch']) }}
+    {{ latest_by_key('landed', 'ADMISSION', ['hospcode', 'pid', 'an', 'datetime_disch']) }}
 )
 
 select

@@ -9,7 +9,7 @@ with landed as (
 ),
 
 latest as (
-    {{ latest_by_key('landed', ['hospcode', 'pid', 'seq', 'date_serv', 'aptype']) }}
+    {{ latest_by_key('landed', 'APPOINTMENT', ['hospcode', 'pid', 'seq', 'date_serv', 'aptype']) }}
 )
 
 select

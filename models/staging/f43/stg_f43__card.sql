@@ -6,7 +6,7 @@ with landed as (
 ),
 
 latest as (
-    {{ latest_by_key('landed', ['hospcode', 'pid', 'instype_new']) }}
+    {{ latest_by_key('landed', 'CARD', ['hospcode', 'pid', 'instype_new']) }}
 )
 
 select

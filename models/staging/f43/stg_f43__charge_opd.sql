@@ -6,7 +6,7 @@ with landed as (
 ),
 
 latest as (
-    {{ latest_by_key('landed', ['hospcode', 'seq', 'date_serv', 'chargeitem', 'chargelist', 'instype']) }}
+    {{ latest_by_key('landed', 'CHARGE_OPD', ['hospcode', 'seq', 'date_serv', 'chargeitem', 'chargelist', 'instype']) }}
 )
 
 select

@@ -9,7 +9,7 @@ with landed as (
 ),
 
 latest as (
-    {{ latest_by_key('landed', ['hospcode', 'pid', 'date_diag', 'chronic_code']) }}
+    {{ latest_by_key('landed', 'CHRONIC', ['hospcode', 'pid', 'date_diag', 'chronic_code']) }}
 )
 
 select

@@ -9,7 +9,7 @@ with landed as (
 ),
 
 latest as (
-    {{ latest_by_key('landed', ['hospcode', 'pid']) }}
+    {{ latest_by_key('landed', 'DEATH', ['hospcode', 'pid']) }}
 )
 
 select

@@ -9,7 +9,7 @@ with landed as (
 ),
 
 latest as (
-    {{ latest_by_key('landed', ['hospcode', 'pid', 'an', 'datetime_admit', 'diagnosis_code']) }}
+    {{ latest_by_key('landed', 'DIAGNOSIS_IPD', ['hospcode', 'pid', 'an', 'datetime_admit', 'diagnosis_code']) }}
 )
 
 select

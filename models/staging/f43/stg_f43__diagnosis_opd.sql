@@ -9,7 +9,7 @@ with landed as (
 ),
 
 latest as (
-    {{ latest_by_key('landed', ['hospcode', 'seq', 'date_serv', 'diagnosis_code']) }}
+    {{ latest_by_key('landed', 'DIAGNOSIS_OPD', ['hospcode', 'seq', 'date_serv', 'diagnosis_code']) }}
 )
 
 select

@@ -6,7 +6,7 @@ with landed as (
 ),
 
 latest as (
-    {{ latest_by_key('landed', ['hospcode', 'seq', 'date_serv', 'didstd']) }}
+    {{ latest_by_key('landed', 'DRUG_OPD', ['hospcode', 'seq', 'date_serv', 'didstd']) }}
 )
 
 select

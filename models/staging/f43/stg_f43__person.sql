@@ -6,7 +6,7 @@ with landed as (
 ),
 
 latest as (
-    {{ latest_by_key('landed', ['hospcode', 'pid']) }}
+    {{ latest_by_key('landed', 'PERSON', ['hospcode', 'pid']) }}
 )
 
 select

@@ -6,7 +6,7 @@ with landed as (
 ),
 
 latest as (
-    {{ latest_by_key('landed', ['hospcode', 'seq', 'date_serv', 'procedcode']) }}
+    {{ latest_by_key('landed', 'PROCEDURE_OPD', ['hospcode', 'seq', 'date_serv', 'procedcode']) }}
 )
 
 select

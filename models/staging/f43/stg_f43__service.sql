@@ -6,7 +6,7 @@ with landed as (
 ),
 
 latest as (
-    {{ latest_by_key('landed', ['hospcode', 'seq', 'date_serv']) }}
+    {{ latest_by_key('landed', 'SERVICE', ['hospcode', 'seq', 'date_serv']) }}
 )
 
 select
