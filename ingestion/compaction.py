@@ -133,7 +133,7 @@ def _merge(landing: Path, region: str, folders: list[Path]) -> None:
             parts = [path for folder in folders if (path := folder / f"{table}.parquet").exists()]
             for rows in _row_groups(parts, schema):
                 writer.write(table, rows)
-        writer.commit(holding=frozenset[str]().union(*map(holds, folders)))
+        writer.commit(instead_of=folders)
 
 
 def _row_groups(parts: list[Path], schema: pa.Schema) -> Iterator[pa.Table]:

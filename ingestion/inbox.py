@@ -1,15 +1,19 @@
-"""The inbox store: every delivery exactly as sent, addressed by its content."""
+"""The inbox store: every delivery exactly as sent, addressed by its content, and the names under which it came."""
 
 from __future__ import annotations
 
 import hashlib
 import os
+from collections.abc import Iterable
 from pathlib import Path
 
+import polars as pl
+
 from ruam.faults import point
-from ruam.files import alone, shared, sync_file, sync_folder
+from ruam.files import alone, replacing, shared, sync_file, sync_folder
 
 _LOCK = ".receiving"
+_ARRIVALS = "arrivals"
 
 
 def store(inbox: Path, source: Path) -> tuple[str, Path]:
@@ -27,7 +31,7 @@ def store(inbox: Path, source: Path) -> tuple[str, Path]:
                     digest.update(piece)
                     writer.write(piece)
             delivery_id = digest.hexdigest()
-            final = inbox / delivery_id[:2] / f"{delivery_id}.zip"
+            final = stored(inbox, delivery_id)
             if not final.exists():
                 final.parent.mkdir(mode=0o700, exist_ok=True)
                 point("inbox.copied")
@@ -48,3 +52,30 @@ def sweep(inbox: Path) -> None:
         if free:
             for left in inbox.glob(".incoming-*"):
                 left.unlink()
+
+
+def stored(inbox: Path, delivery_id: str) -> Path:
+    """Where a delivery lies."""
+    return inbox / delivery_id[:2] / f"{delivery_id}.zip"
+
+
+def announce(inbox: Path, batch: str, receipts: pl.DataFrame) -> None:
+    """Keep what a batch is going to hold, before it is written: names and times, which no zip holds within.
+
+    `receipts` has the columns of `receipts.parquet`; where the outcome is still open it is null.
+    """
+    folder = inbox / _ARRIVALS
+    folder.mkdir(mode=0o700, exist_ok=True)
+    with replacing(folder / f"{batch}.parquet") as temporary:
+        receipts.write_parquet(temporary)
+
+
+def withdraw(inbox: Path, batch: str) -> None:
+    """Forget a batch that came to nothing."""
+    (inbox / _ARRIVALS / f"{batch}.parquet").unlink(missing_ok=True)
+
+
+def announced(inbox: Path, batches: Iterable[str]) -> dict[str, pl.DataFrame]:
+    """What was announced of each of these batches."""
+    paths = {batch: inbox / _ARRIVALS / f"{batch}.parquet" for batch in batches}
+    return {batch: pl.read_parquet(path) for batch, path in paths.items() if path.exists()}

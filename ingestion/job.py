@@ -23,13 +23,14 @@ from identity.keys import Keys, load_keys
 from ingestion.batch import Delivery, Outcome, Rejection, land_batch, receipt, rejection
 from ingestion.compaction import compact_region
 from ingestion.delivery import DeliveryRejectedError, sender_of
-from ingestion.inbox import store, sweep
+from ingestion.inbox import announce, store, sweep, withdraw
 from ingestion.landing import (
     NO_REGION,
     RECEIPTS,
     BatchWriter,
     batch_id,
     ensure_schema_batch,
+    is_committed,
     read_records,
     region_locked,
     utc_now,
@@ -39,6 +40,7 @@ from ruam.errors import RuamError, UsageError
 from ruam.faults import point
 from ruam.files import storage_errors
 from ruam.geography import region_of_province
+from ruam.home import DataHome
 from ruam.settings import Settings
 
 log = logging.getLogger("ruam.ingest")
@@ -105,7 +107,7 @@ def ingest(settings: Settings, paths: Iterable[Path], progress: Progress = lambd
         first = _land(settings, new, tuple(registry["hoscode"]), keys, known, report, progress, list(held.values()))
         point("ingest.landed")
         settled = [(region, one, _like_first(outcome, first.get(_content(one)))) for region, one, outcome in settled]
-        report.batches += _record(home.landing, settled, keys, known, held)
+        report.batches += _record(home, settled, keys, known, held)
         report.outcomes += [outcome for _, _, outcome in settled]
         for region in regions if settings.compact_batches else []:
             compact_region(home.landing, region, settings.compact_bytes, more_than=settings.compact_batches)
@@ -195,7 +197,7 @@ def _unknown_sender(delivery: Delivery) -> Outcome:
 
 
 def _record(
-    landing: Path, settled: list[Settled], keys: Keys, known: frozenset[Rejection], held: Collection[str]
+    home: DataHome, settled: list[Settled], keys: Keys, known: frozenset[Rejection], held: Collection[str]
 ) -> list[str]:
     """Commit the receipts of settled deliveries; what was recorded before (its region is empty) needs none."""
     by_region: dict[str, list[Settled]] = defaultdict(list)
@@ -206,21 +208,26 @@ def _record(
     for region, ones in by_region.items():
         with ExitStack() as lock:
             if region not in held:
-                lock.enter_context(region_locked(landing, region, wait=True))
-                known = _rejections(read_records(landing, "receipts", region=region))
+                lock.enter_context(region_locked(home.landing, region, wait=True))
+                known = _rejections(read_records(home.landing, "receipts", region=region))
                 ones = [one for one in ones if rejection(*one[1:]) not in known]
             if ones:
-                batches.append(_record_one(landing, region, ones, keys))
+                batches.append(_record_one(home, region, ones, keys))
     return batches
 
 
-def _record_one(landing: Path, region: str, ones: list[Settled], keys: Keys) -> str:
+def _record_one(home: DataHome, region: str, ones: list[Settled], keys: Keys) -> str:
     rows = [receipt(delivery, outcome, keys.key_id) for _, delivery, outcome in ones]
-    batch = batch_id(utc_now())
-    with BatchWriter(landing, region, batch) as writer:
-        writer.append("receipts", pl.DataFrame(rows, schema=RECEIPTS))
+    batch, receipts = batch_id(utc_now()), pl.DataFrame(rows, schema=RECEIPTS)
+    announce(home.inbox, batch, receipts)
+    with BatchWriter(home.landing, region, batch) as writer:
+        writer.append("receipts", receipts)
         writer.commit()
     return batch
+
+
+_OPEN = dict.fromkeys(("outcome", "n_rows", "n_landed", "n_rejected", "n_flagged"))
+"""What a receipt does not tell before its delivery was read."""
 
 
 def _batches(deliveries: list[Delivery], most: int, most_bytes: int) -> Iterator[list[Delivery]]:
@@ -256,6 +263,9 @@ def _land(
         for batch in _batches(deliveries, settings.batch_zips, settings.batch_bytes)
     ]
     batches = {name: batch for _, name, batch in jobs}
+    for _, name, batch in jobs:
+        rows = [receipt(one, Outcome(one.file_name, one.hospcode, ""), keys.key_id) | _OPEN for one in batch]
+        announce(settings.data_home.inbox, name, pl.DataFrame(rows, schema=RECEIPTS))
     total = sum(len(batch) for _, _, batch in jobs)
     done = 0
     landed: dict[tuple[str, str], Outcome] = {}
@@ -271,7 +281,10 @@ def _land(
         )
     else:
         results = _side_by_side(settings, jobs, hospcodes, keys, known, held)
+    regions = {name: region for region, name, _ in jobs}
     for batch_name, outcomes in results:
+        if not is_committed(landing, regions[batch_name], batch_name):
+            withdraw(settings.data_home.inbox, batch_name)
         report.batches.append(batch_name)
         report.outcomes += outcomes
         landed |= {_content(one): outcome for one, outcome in zip(batches[batch_name], outcomes, strict=True)}

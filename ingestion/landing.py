@@ -93,7 +93,7 @@ BATCH = "batch"
 _PREFIX = "batch="
 _COMPACTED = "compacted-"
 _SCHEMA = "schema-"
-_HOLDS = "holds.json"
+_CONTENTS = "compacted.json"
 _INCOMING = ".incoming-"
 _RETIRED = ".retired-"
 
@@ -140,14 +140,11 @@ def reading(landing: Path, region: str | None = None) -> Iterator[list[Path]]:
         yield sorted(folders, key=lambda path: path.name)
 
 
-def _standing(region: Path) -> Iterator[Path]:
-    """Folders of a region that hold what no larger one holds."""
-    seen: set[str] = set()
-    found = [(holds(folder), folder) for folder in region.glob(f"{_PREFIX}*")]
-    for ids, folder in sorted(found, key=lambda one: (-len(one[0]), one[1].name)):
-        if not ids <= seen:
-            yield folder
-        seen |= ids
+def _standing(region: Path) -> list[Path]:
+    """Folders of a region that no other one there has replaced."""
+    folders = list(region.glob(f"{_PREFIX}*"))
+    replaced = {name for folder in folders for name in _contents(folder)["replaces"]}
+    return [folder for folder in folders if folder.name not in replaced]
 
 
 def superseded(landing: Path, region: str) -> list[Path]:
@@ -157,12 +154,23 @@ def superseded(landing: Path, region: str) -> list[Path]:
     return sorted(found for found in folder.glob(f"{_PREFIX}*") if found not in standing)
 
 
+def is_committed(landing: Path, region: str, batch: str) -> bool:
+    """Whether a batch that this process was to write is there."""
+    return (region_folder(landing, region) / f"{_PREFIX}{batch}").exists()
+
+
 def holds(folder: Path) -> frozenset[str]:
     """Ids of the batches whose rows lie in a folder."""
+    return frozenset(_contents(folder)["batches"])
+
+
+def _contents(folder: Path) -> dict[str, list[str]]:
+    """`batches`: ids of the batches whose rows lie in the folder; `replaces`: names of folders that it stands for."""
     name = folder.name.removeprefix(_PREFIX)
     if not name.startswith(_COMPACTED):
-        return frozenset([name])
-    return frozenset(json.loads((folder / _HOLDS).read_text(encoding="utf-8")))
+        return {"batches": [name], "replaces": []}
+    contents: dict[str, list[str]] = json.loads((folder / _CONTENTS).read_text(encoding="utf-8"))
+    return contents
 
 
 def is_schema(batch: str) -> bool:
@@ -194,7 +202,7 @@ def batch_id(now: datetime) -> str:
 
 
 def compacted_id(now: datetime) -> str:
-    """Name of a folder that holds several batches."""
+    """Name of a folder that stands for others."""
     return f"{_COMPACTED}{batch_id(now)}"
 
 
@@ -225,7 +233,7 @@ class BatchWriter:
 
     def append(self, table: str, frame: pl.DataFrame) -> None:
         """Add a row group to `<table>.parquet`. All frames of one table have the same columns."""
-        self.write(table, _to_arrow(frame.with_columns(pl.lit(self._batch).alias(BATCH))))
+        self.write(table, to_arrow(frame.with_columns(pl.lit(self._batch).alias(BATCH))))
         point("batch.record_written" if table in RECORDS else "batch.rows_written")
 
     def write(self, table: str, rows: pa.Table) -> None:
@@ -237,15 +245,28 @@ class BatchWriter:
         self._writers[table].write_table(rows)
         self._n_rows[table] += rows.num_rows
 
-    def commit(self, holding: Collection[str] | None = None) -> Path:
-        """Make the batch durable, then visible by one rename; with `holding` it takes the place of those batches.
+    def copy(self, source: Path) -> None:
+        """Take a table of another folder over as it is; files of the landing never change, so a link is a copy."""
+        (self._folder / source.name).hardlink_to(source)
+        self._n_rows[source.stem] = pq.read_metadata(source).num_rows
+
+    def commit(self, instead_of: Collection[Path] = ()) -> Path:
+        """Make the batch durable, then visible by one rename, which hides the folders that it stands for.
 
         Raises `RuntimeError`, and commits nothing, when the files as they lie on the disk do not hold what was
         appended, or when their receipts tell of other numbers of rows landed and rejected.
         """
-        if holding is not None:
-            (self._folder / _HOLDS).write_text(json.dumps(sorted(holding)), encoding="utf-8")
-            sync_file(self._folder / _HOLDS)
+        if instead_of:
+            # With those that these had replaced and that are still there: none may come back, whichever goes first.
+            region = self._final.parent
+            names = {name for folder in instead_of for name in _contents(folder)["replaces"]}
+            before = [name for name in names if (region / name).exists()]
+            contents = {
+                "batches": sorted(frozenset[str]().union(*map(holds, instead_of))),
+                "replaces": sorted({*(folder.name for folder in instead_of), *before}),
+            }
+            (self._folder / _CONTENTS).write_text(json.dumps(contents), encoding="utf-8")
+            sync_file(self._folder / _CONTENTS)
         while self._writers:
             table, writer = self._writers.popitem()
             writer.close()
@@ -275,7 +296,7 @@ class BatchWriter:
                 )
 
 
-def _to_arrow(frame: pl.DataFrame) -> pa.Table:
+def to_arrow(frame: pl.DataFrame) -> pa.Table:
     """Plain Arrow strings, which every engine reads."""
     table = frame.to_arrow(compat_level=CompatLevel.oldest())
     fields = [field.with_type(pa.string()) if pa.types.is_large_string(field.type) else field for field in table.schema]

@@ -2,13 +2,63 @@
 
 from __future__ import annotations
 
+from typing import Annotated
+
 import typer
+from rich.markup import escape
 from rich.table import Table
+
+from ruam.errors import RuamError
+
+landing_app = typer.Typer(help="Check the landing against its receipts, and mend them.", no_args_is_help=True)
 
 
 def register(app: typer.Typer) -> None:
     """Add the commands to the program."""
     app.command()(compact)
+    app.add_typer(landing_app, name="landing")
+
+
+@landing_app.command()
+def check(
+    sent: Annotated[
+        bool, typer.Option("--sent", help="Read the zips in the inbox again, and count their lines too.")
+    ] = False,
+) -> None:
+    """Compare the receipts with the rows, rejects and flags that lie beside them, per file and delivery.
+
+    Rows are counted where they lie, not taken from what ingestion counted. Exit code 1 when something differs.
+    """
+    from ingestion.landing import committed_batches
+    from ingestion.receipts import check as problems_of
+    from ruam.cli import console, settings
+
+    active = settings()
+    problems = problems_of(active, sent=sent)
+    for problem in problems:
+        console.print(escape(f"{problem.folder.relative_to(active.data_home.root)}: {problem.what}"))
+    if problems:
+        raise RuamError(f"{len(problems):,} differences in the landing. docs/runbooks/landing.md says what to do.")
+    console.print(f"{len(committed_batches(active.data_home.landing)):,} batches: the receipts tell what lies there.")
+
+
+@landing_app.command()
+def repair() -> None:
+    """Make receipts anew where they are lost or differ from what lies there.
+
+    Counts come from the rows, names from the inbox, the layout of files from the zips. Rows are never touched: when
+    some are lost, nothing is written and it says which. Exit code 1 when something remains, 75 when a region is in use.
+    """
+    from ingestion.receipts import repair as mend
+    from ruam.cli import console, settings
+
+    active = settings()
+    mended, left = mend(active)
+    console.print(f"{len(mended):,} batches have new receipts.")
+    for problem in left:
+        console.print(escape(f"{problem.folder.relative_to(active.data_home.root)}: {problem.what}"))
+    if left:
+        raise RuamError(f"{len(left):,} differences remain. docs/runbooks/landing.md says what to do.")
 
 
 def compact() -> None:

@@ -11,7 +11,9 @@ import secrets
 import shutil
 import signal
 import sys
+from collections import Counter
 from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from functools import cache
 from multiprocessing.context import ForkServerContext, ForkServerProcess
@@ -99,6 +101,12 @@ class Node:
             return [int(child) for child in children if b"spawn_main" in Path(f"/proc/{child}/cmdline").read_bytes()]
         except OSError:
             return []
+
+    def wait_for_workers(self) -> list[int]:
+        """Its workers, as soon as there are any; none if it ends without."""
+        while not (workers := self.workers()) and not self.is_over(0.01):
+            pass
+        return workers
 
     def said(self) -> str:
         return self.output.read_text(encoding="utf-8") if self.output.exists() else ""
@@ -191,34 +199,33 @@ class Ordeal:
         yield paths
 
     def _wave(self, waiting: dict[str, list[list[Path]]]) -> None:
-        """Every node tries its next deliveries at the same time; one has two processes, and one workers of its own."""
-        double, parted = self.dice.sample(REGIONS, 2)
-        plan = [(region, rounds[0] if rounds else self.sent[region]) for region, rounds in waiting.items()]
-        plan += [one for one in plan if one[0] == double]
-        self.dice.shuffle(plan)
+        """Every node tries its next deliveries at the same time: some regions in two processes, one with workers."""
+        parted, *doubled = self.dice.sample(REGIONS, 4)
+        regions = [region for region in self.dice.sample(REGIONS, 13) for _ in range(1 + (region in doubled))]
         begun = monotonic()
         running: list[tuple[str, Node, float | None]] = []
-        for region, paths in plan:
+        for region in regions:
+            paths = waiting[region][0] if waiting[region] else self.sent[region]
             is_doomed = self.killed < self.kills and self.dice.random() < 0.7
             point = self.dice.choice(self.points) if is_doomed and self.dice.random() < 0.5 else None
             fault = f"{point}:kill:{self.dice.choice((1, 1, 1, 2, 3))}" if point else None
-            settings = {"batch_zips": 4 if region == parted else 1000, "compact_batches": self.dice.choice((0, 2))}
+            settings = {"batch_zips": 2 if region == parted else 1000, "compact_batches": self.dice.choice((0, 2))}
             node = Node.start(self.home, "ingest", *paths, fault=fault, settings=settings)
             moment = self.dice.uniform(0, 1.5) if is_doomed and not point else None
             running.append((region, node, moment))
-        for _, node, moment in sorted(running, key=lambda one: one[2] or 0):
-            if moment is not None and not node.is_over(begun + moment - monotonic()):
-                workers = node.workers()
-                if workers and self.dice.random() < 0.5:
+        for region, node, moment in sorted(running, key=lambda one: one[2] or 0):
+            if moment is None or node.is_over(begun + moment - monotonic()):
+                continue
+            if region == parted and (workers := node.wait_for_workers()) and self.dice.random() < 0.5:
+                with suppress(ProcessLookupError):
                     os.kill(self.dice.choice(workers), signal.SIGKILL)
-                    self.lost_workers += 1
-                else:
-                    node.kill()
-        ended = [(region, node, node.end()) for region, node, _ in running]
-        for region, node, code in ended:
-            self._judge(node, code)
-            done = code in (0, 3) and waiting[region] and len([one for one in ended if one[0] == region]) == 1
-            if done:
+            else:
+                node.kill()
+        for _, node, _ in running:
+            self._judge(node, node.end())
+        for region in REGIONS:
+            codes = [node.end() for of, node, _ in running if of == region]
+            if waiting[region] and any(code in (0, 3) for code in codes):
                 waiting[region].pop(0)
 
     def _judge(self, node: Node, code: int) -> None:
@@ -233,6 +240,7 @@ class Ordeal:
         elif code == 1:
             assert "A process that landed a batch was killed" in said, said
             self.killed += 1
+            self.lost_workers += 1
         else:
             assert code in (0, 3), said
         assert "Traceback" not in said, said
@@ -281,3 +289,62 @@ def _sql(model: str) -> str:
         var=lambda _, default: default,
         is_incremental=lambda: False,
     )
+
+
+@dataclass
+class Seen:
+    """What readers found, over and over."""
+
+    folder: Path
+    known: int = 0
+
+    def lines(self) -> list[dict[str, Any]]:
+        texts = [path.read_text(encoding="utf-8") for path in sorted(self.folder.glob("seen-*"))]
+        return [json.loads(line) for text in texts for line in text.splitlines(keepends=True) if line.endswith("\n")]
+
+    def wait_for_more(self, seconds: float) -> None:
+        """Until each reader has looked at least once more."""
+        deadline = monotonic() + seconds
+        before = Counter(line["reader"] for line in self.lines())
+        while True:
+            now = Counter(line["reader"] for line in self.lines())
+            if now and len(now) == self.known and all(now[reader] > before[reader] + 1 for reader in now):
+                return
+            assert monotonic() < deadline, "a reader does not come on"
+            os.sched_yield()
+
+    @property
+    def rows(self) -> list[list[tuple[Any, ...]]]:
+        return [[tuple(row) for row in line["rows"]] for line in self.lines()]
+
+    @property
+    def folder_sets(self) -> set[tuple[str, ...]]:
+        return {tuple(line["folders"]) for line in self.lines()}
+
+
+@contextmanager
+def read_again_and_again(landing: Path, folder: Path, n_readers: int) -> Iterator[Seen]:
+    """Processes that read the visits of a landing without a pause until the block ends."""
+    stop = folder / "stop"
+    readers = [_warm().Process(target=_read, args=(landing, folder / f"seen-{n}", stop)) for n in range(n_readers)]
+    for reader in readers:
+        reader.start()
+    try:
+        yield Seen(folder, n_readers)
+    finally:
+        stop.touch()
+        for reader in readers:
+            reader.join(PATIENCE)
+    assert [reader.exitcode for reader in readers] == [0] * n_readers
+
+
+def _read(landing: Path, seen: Path, stop: Path) -> None:
+    with seen.open("a", encoding="utf-8") as out:
+        while not stop.exists():
+            with reading(landing) as folders:
+                paths = [path for one in folders if (path := one / "service.parquet").exists()]
+                frames = [pl.read_parquet(path, hive_partitioning=False) for path in paths]
+                rows = pl.concat([frame.select("batch", "delivery_id", "source_line") for frame in frames]).rows()
+            found = {"reader": seen.name, "folders": [one.name for one in folders], "rows": sorted(rows)}
+            out.write(json.dumps(found) + "\n")
+            out.flush()

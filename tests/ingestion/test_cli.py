@@ -28,7 +28,20 @@ from tests.ingestion.odd_zips import make_zip, row, text, zip_name
 from tests.ingestion.reading import batches, landed
 
 Command = Callable[..., int]
-COMMANDS = ["init", "synth", "reference load", "ingest", "build", "publish", "run", "status", "serve", "compact"]
+COMMANDS = [
+    "init",
+    "synth",
+    "reference load",
+    "ingest",
+    "build",
+    "publish",
+    "run",
+    "status",
+    "serve",
+    "compact",
+    "landing check",
+    "landing repair",
+]
 
 
 def registered() -> set[str]:
@@ -44,7 +57,7 @@ def test_these_are_the_commands() -> None:
     assert registered() == set(COMMANDS)
 
 
-@pytest.mark.parametrize("name", ["", *COMMANDS, "reference"])
+@pytest.mark.parametrize("name", ["", *COMMANDS, "reference", "landing"])
 def test_help_teaches(command: Command, capfd: pytest.CaptureFixture[str], name: str) -> None:
     assert command(*name.split(), "--help") == 0
     shown = capfd.readouterr().out
