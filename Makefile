@@ -59,7 +59,8 @@ lint: setup ## ruff, mypy, sqlfluff.
 	@echo "▸ mypy"; $(BIN)/mypy
 	@echo "▸ sqlfluff"; $(BIN)/sqlfluff lint --disable-progress-bar --processes 2 models tests/dbt
 
-proof: setup ## Slow proofs: the demo country against its truth.
+proof: setup ## Slow proofs: 210 kills over three seeds, and the demo country against its truth.
+	@RUAM_TEST_KILLS=210 $(BIN)/python -m pytest tests/ingestion/test_exactly_once.py
 	@RUAM_TEST_COUNTRY=demo $(BIN)/python -m pytest tests/test_end_to_end.py
 
 bench: setup ## Benchmarks, each a ratio against a peer in the same run.

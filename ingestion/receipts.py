@@ -74,7 +74,10 @@ def check(settings: Settings, *, sent: bool = False) -> list[Problem]:
                 problems += [Problem(folder, what) for what in (_unlike_sent(settings, folder) if sent else ())]
     if accepted:
         twice = (
-            pl.concat(accepted).group_by("delivery_id", "hospcode").agg(pl.col(BATCH)).filter(pl.col(BATCH).len() > 1)
+            pl.concat(accepted)
+            .group_by("delivery_id", "hospcode")
+            .agg(pl.col(BATCH))
+            .filter(pl.col(BATCH).list.len() > 1)
         )
         problems += [
             Problem(home.landing, f"delivery {id_} of {hospcode} landed in batches {', '.join(batches)}")
@@ -182,6 +185,7 @@ def _counted(folder: Path) -> tuple[pl.DataFrame, pl.DataFrame]:
             pl.col("row_flags").str.splitn(":", 2).struct.rename_fields(["column_name", "rule"]).alias("pair")
         )
         .unnest("pair")
+        .with_columns(pl.col("column_name").str.to_uppercase())
         .group_by(*by, "rule", "column_name")
         .agg(pl.col("n_rows").sum().cast(pl.Int64))
         .with_columns(pl.lit(str(Level.WARNING)).alias("level"))
@@ -261,9 +265,12 @@ def _described(path: Path, limits: ZipLimits) -> dict[str, _Described]:
                         told.unknown = ",".join(header.unknown) or None
                         if header.is_header:
                             block = block[len(first) + 1 :]
-                told.n_rows += sum(line != b"" for line in block.split(b"\n"))
+                lines = block.split(b"\n")
+                encoding = read_lines(block, header, 1).encoding if header and block else "unknown"
+                # Blanks are cells where lines can be read, and nothing where they cannot.
+                told.n_rows += sum(bool(line if encoding != "unknown" else line.strip()) for line in lines)
                 if header and block:
-                    encodings.add(read_lines(block, header, 1).encoding)
+                    encodings.add(encoding)
             told.encoding = "+".join(sorted(encodings)) or None
         return files
 
@@ -287,8 +294,8 @@ def _mend(settings: Settings, region: str, folder: Path) -> Path:
         )
     files, rules = _counted(folder)
     told = {name: pl.DataFrame(schema=RECORDS[name] | {BATCH: pl.String}) for name in _REBUILT}
+    known = _rejections(home, besides=holds(folder))
     for batch, receipts in sorted(arrivals.items()):
-        known = _rejections(home, besides=holds(folder))
         for name, frame in _anew(settings, batch, receipts, files.filter(pl.col(BATCH) == batch), known).items():
             told[name] = told[name].extend(frame.with_columns(pl.lit(batch).alias(BATCH)))
     told["receipt_rules"] = rules.select(*RECEIPT_RULES, BATCH)
@@ -327,7 +334,9 @@ def _anew(
         try:
             described = _described(stored(settings.data_home.inbox, receipt["delivery_id"]), settings.limits)
         except DeliveryRejectedError as error:
-            if (receipt["delivery_id"], receipt["file_name"], error.rule) not in known:
+            rejection = (receipt["delivery_id"], receipt["file_name"], error.rule)
+            if rejection not in known:
+                known.add(rejection)
                 new_receipts.append(
                     receipt
                     | dict.fromkeys(_COUNTS, 0)

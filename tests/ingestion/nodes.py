@@ -13,7 +13,7 @@ import signal
 import sys
 from collections import Counter
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from functools import cache
 from multiprocessing.context import ForkServerContext, ForkServerProcess
@@ -101,6 +101,12 @@ class Node:
             return [int(child) for child in children if b"spawn_main" in Path(f"/proc/{child}/cmdline").read_bytes()]
         except OSError:
             return []
+
+    def wait_for_workers(self) -> list[int]:
+        """Its workers, as soon as there are any; none if it ends without."""
+        while not (workers := self.workers()) and not self.is_over(0.01):
+            pass
+        return workers
 
     def said(self) -> str:
         return self.output.read_text(encoding="utf-8") if self.output.exists() else ""
@@ -193,34 +199,33 @@ class Ordeal:
         yield paths
 
     def _wave(self, waiting: dict[str, list[list[Path]]]) -> None:
-        """Every node tries its next deliveries at the same time; one has two processes, and one workers of its own."""
-        double, parted = self.dice.sample(REGIONS, 2)
-        plan = [(region, rounds[0] if rounds else self.sent[region]) for region, rounds in waiting.items()]
-        plan += [one for one in plan if one[0] == double]
-        self.dice.shuffle(plan)
+        """Every node tries its next deliveries at the same time: some regions in two processes, one with workers."""
+        parted, *doubled = self.dice.sample(REGIONS, 4)
+        regions = [region for region in self.dice.sample(REGIONS, 13) for _ in range(1 + (region in doubled))]
         begun = monotonic()
         running: list[tuple[str, Node, float | None]] = []
-        for region, paths in plan:
+        for region in regions:
+            paths = waiting[region][0] if waiting[region] else self.sent[region]
             is_doomed = self.killed < self.kills and self.dice.random() < 0.7
             point = self.dice.choice(self.points) if is_doomed and self.dice.random() < 0.5 else None
             fault = f"{point}:kill:{self.dice.choice((1, 1, 1, 2, 3))}" if point else None
-            settings = {"batch_zips": 4 if region == parted else 1000, "compact_batches": self.dice.choice((0, 2))}
+            settings = {"batch_zips": 2 if region == parted else 1000, "compact_batches": self.dice.choice((0, 2))}
             node = Node.start(self.home, "ingest", *paths, fault=fault, settings=settings)
             moment = self.dice.uniform(0, 1.5) if is_doomed and not point else None
             running.append((region, node, moment))
-        for _, node, moment in sorted(running, key=lambda one: one[2] or 0):
-            if moment is not None and not node.is_over(begun + moment - monotonic()):
-                workers = node.workers()
-                if workers and self.dice.random() < 0.5:
+        for region, node, moment in sorted(running, key=lambda one: one[2] or 0):
+            if moment is None or node.is_over(begun + moment - monotonic()):
+                continue
+            if region == parted and (workers := node.wait_for_workers()) and self.dice.random() < 0.5:
+                with suppress(ProcessLookupError):
                     os.kill(self.dice.choice(workers), signal.SIGKILL)
-                    self.lost_workers += 1
-                else:
-                    node.kill()
-        ended = [(region, node, node.end()) for region, node, _ in running]
-        for region, node, code in ended:
-            self._judge(node, code)
-            done = code in (0, 3) and waiting[region] and len([one for one in ended if one[0] == region]) == 1
-            if done:
+            else:
+                node.kill()
+        for _, node, _ in running:
+            self._judge(node, node.end())
+        for region in REGIONS:
+            codes = [node.end() for of, node, _ in running if of == region]
+            if waiting[region] and any(code in (0, 3) for code in codes):
                 waiting[region].pop(0)
 
     def _judge(self, node: Node, code: int) -> None:
@@ -235,6 +240,7 @@ class Ordeal:
         elif code == 1:
             assert "A process that landed a batch was killed" in said, said
             self.killed += 1
+            self.lost_workers += 1
         else:
             assert code in (0, 3), said
         assert "Traceback" not in said, said

@@ -121,7 +121,8 @@ def test_a_kill_at_any_point_of_a_compaction_changes_no_row(many: Settings, poin
     assert state(many) == before
     assert all(one.is_clean for one in compact(many))
     assert state(many) == before
-    assert len(list(many.data_home.landing.glob("region=01/*"))) == 1, "something was left behind"
+    left = [path.name for path in many.data_home.landing.glob("region=01/*") if path.name != ".lock"]
+    assert len(left) == 1, "something was left behind"
 
 
 @pytest.mark.parametrize("point", ["batch.closed", "batch.synced", "batch.renamed", "compact.hidden"])

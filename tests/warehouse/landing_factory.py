@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Mapping
 from datetime import date, datetime
 from pathlib import Path
@@ -63,6 +64,7 @@ def write_batch(
     contracts = contract_tables()
     with BatchWriter(home.landing, region, batch) as writer:
         counts: dict[str, int] = dict.fromkeys(deliveries, 0)
+        files: list[Row] = []
         for table, rows in tables.items():
             numbered = [{"source_line": line, **row} for line, row in enumerate(rows, start=2)]
             for row in numbered:
@@ -72,8 +74,11 @@ def write_batch(
             if unknown:
                 raise ValueError(f"{table} has no column {', '.join(sorted(unknown))}")
             writer.append(table, pl.DataFrame(numbered, schema=schema))
+            landed = Counter(str(row["delivery_id"]) for row in numbered)
+            files += [_file(id_, deliveries[id_][0], contracts[table].file, n) for id_, n in landed.items()]
         receipts = [_receipt(id_, *sender, counts[id_]) for id_, sender in deliveries.items()]
         writer.append("receipts", pl.DataFrame(receipts, schema=RECORDS["receipts"]))
+        writer.append("receipt_files", pl.DataFrame(files, schema=RECORDS["receipt_files"]))
         writer.commit()
     return batch
 
@@ -84,6 +89,18 @@ def write_rejected(home: DataHome, batch: str, delivery_id: str, sent_at: dateti
         receipt = _receipt(delivery_id, None, sent_at, 0) | {"outcome": "rejected", "reason": "unknown_sender"}
         writer.append("receipts", pl.DataFrame([receipt], schema=RECORDS["receipts"]))
         writer.commit()
+
+
+def _file(delivery_id: str, hospcode: str, file: str, n_rows: int) -> Row:
+    return {
+        "delivery_id": delivery_id,
+        "hospcode": hospcode,
+        "file": file,
+        "n_rows": n_rows,
+        "n_landed": n_rows,
+        "n_rejected": 0,
+        "n_flagged": 0,
+    }
 
 
 def _receipt(delivery_id: str, hospcode: str | None, sent_at: datetime, n_rows: int) -> dict[str, object]:

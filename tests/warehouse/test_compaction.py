@@ -1,0 +1,55 @@
+"""A build after a compaction reads what is new, once, and nothing that it read before; and rows balance per file."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import duckdb
+
+from ingestion.compaction import compact
+from ingestion.landing import committed_batches
+from ruam.build import build
+from ruam.home import DataHome
+from ruam.settings import Settings
+from tests.warehouse.country import CORRECTION, FIRST, LATE, land, make_country
+from tests.warehouse.test_order_of_arrival import contents
+
+
+def tables(home: DataHome) -> dict[str, list[tuple[object, ...]]]:
+    """All but the build's own ledger."""
+    return {name: rows for name, rows in contents(home).items() if not name.startswith("ruam.")}
+
+
+def test_after_a_compaction_only_new_rows_are_built_and_they_are_built(built_home: DataHome, tmp_path: Path) -> None:
+    home = make_country(tmp_path)
+    settings = Settings(home=home.root)
+    land(home, FIRST)
+    assert build(settings).is_full_refresh
+
+    land(home, CORRECTION)
+    compact(settings)
+    assert len(committed_batches(home.landing, "01")) == 1, "what was built and what is new lie together"
+    first = build(settings)
+    assert (first.is_full_refresh, first.n_batches) == (False, 1)
+
+    compact(settings)
+    assert build(settings).skipped
+
+    land(home, LATE)
+    second = build(settings)
+    assert (second.is_full_refresh, second.n_batches) == (False, 1)
+    assert tables(home) == tables(built_home)
+
+    compact(settings)
+    assert build(settings).skipped
+    assert build(settings, full_refresh=True).is_full_refresh
+    assert tables(home) == tables(built_home)
+
+
+def test_rows_of_each_file_and_delivery_stand_or_were_replaced(warehouse: duckdb.DuckDBPyConnection) -> None:
+    """Three deliveries of one facility told of the same visits: the newest stands, the stale and the tie do not."""
+    found = warehouse.execute("""
+        select delivery_id, n_rows, n_rejected, n_standing, n_replaced
+        from fct_delivery_files where delivery_id like 'phrae-%' and file = 'SERVICE' order by all
+    """).fetchall()
+    assert found == [("phrae-0", 3, 0, 1, 2), ("phrae-1", 3, 0, 2, 1), ("phrae-3", 1, 0, 1, 0)]
