@@ -20,7 +20,7 @@ from ingestion.checks import Checked, Checker, Level
 from ingestion.contract import load_contracts
 from ingestion.delivery import DeliveryRejectedError, DeliveryZip, Member
 from ingestion.landing import RECEIPT_FILES, RECEIPT_RULES, RECEIPTS, BatchWriter
-from ingestion.text import UTF8_BOM, Block, Header, read_header, read_lines, split_cells, to_utf8
+from ingestion.text import UTF8_BOM, Block, Header, read_header, read_lines, rejected_lines, split_cells, to_utf8
 from ruam.errors import BusyError
 from ruam.settings import ZipLimits
 
@@ -141,24 +141,19 @@ class _Batch:
                 if not block:
                     continue
                 begun = True
-                header = read_header(_first_line(block), contract)
+                header = read_header(_first_line(block), contract, opened.limits)
                 if header:
                     count.layout, count.header = header.layout, header.is_header
                     count.missing, count.unknown = header.missing, header.unknown
                     if header.is_header:
                         block, line = block[block.index(b"\n") + 1 :], line + 1
             if header is None:
-                self._reject_all(index, member, block, line, "unknown_layout")
+                self._set_aside(index, member.file, rejected_lines(block, line, "unknown_layout"))
             elif block:
-                lines = read_lines(block, header, line)
+                lines = read_lines(block, header, line, opened.encoding(member), opened.limits)
                 count.encodings.add(lines.encoding)
                 self._add(index, member, header, lines)
             line += block.count(b"\n")
-
-    def _reject_all(self, index: int, member: Member, block: bytes, line: int, rule: str) -> None:
-        lines = [line + offset for offset, text in enumerate(block.split(b"\n")) if text.strip()]
-        frame = pl.DataFrame({"source_line": pl.Series(lines, dtype=pl.Int32)})
-        self._set_aside(index, member.file, frame.with_columns(pl.lit(rule).alias("rule")))
 
     def _set_aside(self, index: int, file: str, lines: pl.DataFrame) -> None:
         """Rows rejected before they had columns."""
@@ -184,12 +179,7 @@ class _Batch:
         )
 
     def _add(self, index: int, member: Member, header: Header, block: Block) -> None:
-        if block.rejected:
-            lines = {
-                "source_line": pl.Series([line.line for line in block.rejected], dtype=pl.Int32),
-                "rule": [line.rule for line in block.rejected],
-            }
-            self._set_aside(index, member.file, pl.DataFrame(lines))
+        self._set_aside(index, member.file, block.rejected)
         if not len(block.lines):
             return
         self.files[index, member.file].n_rows += len(block.lines)
