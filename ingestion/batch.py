@@ -164,9 +164,8 @@ class _Batch:
         count.n_rejected += lines.height
         for rule, n in lines["rule"].value_counts().iter_rows():
             self.rules[index, file, rule, "", Level.ROW] += n
-        self._writer.append(
-            "rejects",
-            lines.select(
+        for part in lines.iter_slices(FLUSH_ROWS):
+            records = part.select(
                 pl.lit(delivery.delivery_id).alias("delivery_id"),
                 pl.lit(delivery.hospcode).alias("hospcode"),
                 pl.lit(file).alias("file"),
@@ -175,8 +174,8 @@ class _Batch:
                 pl.lit(None, pl.String).alias("column_name"),
                 "rule",
                 pl.lit(None, pl.String).alias("masked_value"),
-            ),
-        )
+            )
+            self._writer.append("rejects", records)
 
     def _add(self, index: int, member: Member, header: Header, block: Block) -> None:
         self._set_aside(index, member.file, block.rejected)
