@@ -15,9 +15,10 @@ MONTHS ?= 12
 SEED ?= 1
 SCALE ?= 1
 SERVE ?= 1
+SECONDS ?= 3600
 COUNTRY := $(RUAM_HOME)/synthetic/$(FACILITIES)-$(MONTHS)-$(SEED)-$(SCALE)
 
-.PHONY: help setup demo test lint proof bench browser services lock clean
+.PHONY: help setup demo test lint proof fuzz bench browser services lock clean
 
 help: ## List the targets.
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 10
@@ -62,6 +63,13 @@ lint: setup ## ruff, mypy, sqlfluff.
 proof: setup ## Slow proofs: 210 kills over three seeds, and the demo country against its truth.
 	@RUAM_TEST_KILLS=210 $(BIN)/python -m pytest tests/ingestion/test_exactly_once.py
 	@RUAM_TEST_COUNTRY=demo $(BIN)/python -m pytest tests/test_end_to_end.py
+
+fuzz: setup ## Fuzz the zip reader and the line reader, SECONDS in all (3600); what is found is kept for the tests.
+	@for target in zip_reader line_reader; do \
+	  echo "▸ fuzzing $$target"; \
+	  $(BIN)/python -m tests.fuzz $$target --seconds $$(( $(SECONDS) / 2 )); \
+	  $(BIN)/python -m tests.fuzz $$target --keep; \
+	done
 
 bench: setup ## Benchmarks, each a ratio against a peer in the same run.
 	@$(BIN)/python -m benchmarks.parsers

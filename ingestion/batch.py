@@ -22,7 +22,7 @@ from ingestion.delivery import DeliveryRejectedError, DeliveryZip, Member
 from ingestion.feed import STANDARD, Feed, load_feeds
 from ingestion.landing import RECEIPT_FILES, RECEIPT_RULES, RECEIPTS, BatchWriter
 from ingestion.mapping import Lookups, Routed, routed
-from ingestion.readers import Description, Rows, delimited_blocks, read_member, rejected_frame
+from ingestion.readers import Description, Rows, delimited_blocks, read_member
 from ingestion.text import Block, Header, split_cells
 from ruam.settings import ZipLimits
 
@@ -188,9 +188,8 @@ class _Batch:
         count = _FileCount(index, member.table, member.name, STANDARD, Description())
         slot = self._open_slot(count)
         contract = opened.feed.contract(member.table)
-        for header, block in delimited_blocks(opened.blocks(member), contract, count.description):
-            if block.rejected:
-                self._set_aside(slot, rejected_frame(block))
+        for header, block in delimited_blocks(opened, member, contract, count.description):
+            self._set_aside(slot, block.rejected)
             if header and len(block.lines):
                 self._wait(slot, member.table, header, block)
 
@@ -251,9 +250,8 @@ class _Batch:
         count.n_rejected += lines.height
         for rule, n in lines["rule"].value_counts().iter_rows():
             self.rules[slot, rule, "", Level.ROW] += n
-        self._writer.append(
-            "rejects",
-            lines.select(
+        for part in lines.iter_slices(FLUSH_ROWS):
+            records = part.select(
                 pl.lit(delivery.delivery_id).alias("delivery_id"),
                 pl.lit(delivery.hospcode).alias("hospcode"),
                 pl.lit(count.file).alias("file"),
@@ -262,8 +260,8 @@ class _Batch:
                 pl.lit(None, pl.String).alias("column_name"),
                 "rule",
                 pl.lit(None, pl.String).alias("masked_value"),
-            ),
-        )
+            )
+            self._writer.append("rejects", records)
 
     def _wait(self, slot: int, file: str, header: Header, block: Block) -> None:
         self.counts[slot].n_rows += len(block.lines)

@@ -3,38 +3,41 @@
 from __future__ import annotations
 
 import hashlib
-import lzma
 import re
-import stat
-import zipfile
-import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime
 from itertools import pairwise
 from pathlib import Path, PurePosixPath
 
+from ingestion.archive import Archive, DeliveryRejectedError, Entry
 from ingestion.feed import Feed, load_feeds, words
+from ingestion.text import EncodingProbe, line_blocks, utf_16_to_utf_8
 from ruam.settings import ZipLimits
 
-BLOCK_BYTES = 16 << 20
+__all__ = [
+    "BLOCK_BYTES",
+    "BUDDHIST_ERA_FROM",
+    "HELD_BYTES",
+    "DeliveryRejectedError",
+    "DeliveryZip",
+    "Member",
+    "Sender",
+    "content_hash",
+    "feed_of",
+    "sender_of",
+]
+
+BLOCK_BYTES = 1 << 20
+"""Text that is looked at together. What a hostile text can make of a block (a row of each byte) is a hundredfold."""
+HELD_BYTES = 64 << 20
+"""Members of a delivery up to this size are inflated once and held."""
 BUDDHIST_ERA_FROM = 2400
 """A year from here on is Buddhist Era (C.E. + 543): no living person's record is dated C.E. 2400."""
 
-_LOCAL_HEADER = b"PK\x03\x04"
-_END_OF_DIRECTORY = b"PK\x05\x06"
-_END_RECORD_BYTES = 22
-_DAMAGE = (zipfile.BadZipFile, zlib.error, lzma.LZMAError, EOFError, OSError, ValueError, RuntimeError)
 _JUNK = re.compile(r"(^|/)(__MACOSX/|\.[^/])", re.IGNORECASE)
-
-
-class DeliveryRejectedError(Exception):
-    """The whole delivery cannot be taken in: a stable rule code, and words that name what was wrong."""
-
-    def __init__(self, rule: str, message: str) -> None:
-        super().__init__(rule, message)
-        self.rule = rule
-        self.message = message
+_ARCHIVES = (b"PK\x03\x04", b"PK\x05\x06", b"\x1f\x8b", b"7z\xbc\xaf\x27\x1c", b"Rar!\x1a\x07", b"\xfd7zXZ\0")
+"""How a zip, an empty zip, gzip, 7z, RAR and xz begin; no text does."""
 
 
 @dataclass(frozen=True)
@@ -90,7 +93,7 @@ class Member:
 
     table: str
     name: str
-    info: zipfile.ZipInfo
+    entry: Entry
 
 
 def feed_of(announced: str | None, member_names: list[str], extra_feeds: Path | None = None) -> Feed:
@@ -104,60 +107,35 @@ def feed_of(announced: str | None, member_names: list[str], extra_feeds: Path | 
 class DeliveryZip:
     """A zip opened for reading under limits. Use as a context manager.
 
-    Every check of the archive is made in the constructor and `verify`, before a row is parsed. Raises
-    `DeliveryRejectedError` with the code of the rule that was broken.
+    Every check of the archive is made in the constructor, before a row is parsed. Raises `DeliveryRejectedError`
+    with the code of the rule that was broken.
     """
+
+    members: list[Member]
+    ignored: list[str]
+    """Names of members that hold no table of the feed."""
 
     def __init__(
         self, path: Path, limits: ZipLimits, announced: str | None = None, extra_feeds: Path | None = None
     ) -> None:
-        self._limits = limits
-        self._held: dict[str, bytes] = {}
-        _check_frame(path, limits)
-        self._zip = _open(path)
+        self.limits = limits
+        self._held: dict[str, list[bytes]] = {}
+        self._encodings: dict[str, str | None] = {}
+        self._archive = Archive(path, limits)
         try:
-            infos = self._zip.infolist()
-            self.feed = feed_of(announced, [info.filename for info in infos[: limits.max_members]], extra_feeds)
-            self.members, self.ignored = self._select(infos)
+            self.feed = feed_of(announced, [entry.name for entry in self._archive.entries], extra_feeds)
+            self.members, self.ignored = _select(self.feed, self._archive.entries)
             self._verify()
         except BaseException:
-            self._zip.close()
+            self._archive.close()
             raise
 
     def __enter__(self) -> DeliveryZip:
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._zip.close()
+        self._archive.close()
         self._held.clear()
-
-    def _select(self, infos: list[zipfile.ZipInfo]) -> tuple[list[Member], list[str]]:
-        if len(infos) > self._limits.max_members:
-            raise DeliveryRejectedError(
-                "too_many_members", f"{len(infos)} members; {self._limits.max_members} are allowed"
-            )
-        _check_overlap(infos)
-        members: list[Member] = []
-        by_table: dict[str, Member] = {}
-        ignored = []
-        for info in infos:
-            name = info.filename
-            _check_member(info)
-            if info.is_dir() or _JUNK.search(name):
-                continue
-            table = self.feed.table_of(name)
-            if table is None:
-                ignored.append(name)
-            elif table in by_table and not self.feed.tables[table].several:
-                raise DeliveryRejectedError(
-                    "duplicate_member", f"{by_table[table].name} and {name} both hold {table}; send one of them"
-                )
-            else:
-                by_table[table] = Member(table, name, info)
-                members.append(by_table[table])
-        if not members:
-            raise DeliveryRejectedError("no_known_member", f"no member is a file of the {self.feed.label_en}")
-        return members, ignored
 
     def _verify(self) -> None:
         """Inflate every member once: a checksum is only known at a member's end, and nothing may be landed before.
@@ -165,109 +143,70 @@ class DeliveryZip:
         Members of a small delivery are held, so that the usual zip is inflated once.
         """
         total = 0
-        hold = sum(member.info.file_size for member in self.members) <= 4 * BLOCK_BYTES
+        hold = sum(member.entry.declared_size for member in self.members) <= HELD_BYTES
         for member in self.members:
-            size = 0
+            probe = EncodingProbe()
             pieces = []
-            for piece in self._inflate(member):
-                size += len(piece)
+            for piece in self._archive.read(member.entry, BLOCK_BYTES):
                 total += len(piece)
-                self._check_size(member, size, total)
+                if total > self.limits.max_total_bytes:
+                    raise DeliveryRejectedError(
+                        "delivery_too_large",
+                        f"the members hold more than {self.limits.max_total_bytes:,} bytes together",
+                    )
+                probe.add(piece)
                 if hold:
                     pieces.append(piece)
+            if probe.head.startswith(_ARCHIVES):
+                raise DeliveryRejectedError(
+                    "nested_archive", f"{member.name} is itself an archive; put the text file into the zip"
+                )
+            self._encodings[member.name] = probe.encoding
             if hold:
-                self._held[member.name] = b"".join(pieces)
+                self._held[member.name] = pieces
 
-    def _inflate(self, member: Member) -> Iterator[bytes]:
-        try:
-            with self._zip.open(member.info) as handle:
-                while piece := handle.read(BLOCK_BYTES):
-                    yield piece
-        except _DAMAGE as error:
-            raise DeliveryRejectedError("corrupt_member", f"{member.name} is damaged: {error}") from error
-
-    def _check_size(self, member: Member, size: int, total: int) -> None:
-        limits = self._limits
-        if size > limits.max_member_bytes:
-            raise DeliveryRejectedError(
-                "member_too_large", f"{member.name} holds more than {limits.max_member_bytes:,} bytes"
-            )
-        if total > limits.max_total_bytes:
-            raise DeliveryRejectedError(
-                "delivery_too_large", f"the members hold more than {limits.max_total_bytes:,} bytes together"
-            )
-        if size > limits.ratio_applies_from_bytes and size > limits.max_ratio * max(member.info.compress_size, 1):
-            raise DeliveryRejectedError(
-                "ratio_too_high", f"{member.name} grows more than {limits.max_ratio} times when inflated"
-            )
+    def encoding(self, member: Member) -> str | None:
+        """What the whole member is written in: `ascii`, `utf-8` or `utf-16`; None when its lines must tell, each."""
+        encoding = self._encodings[member.name]
+        return "utf-16" if encoding and encoding.startswith("utf-16") else encoding
 
     def pieces(self, member: Member) -> Iterator[bytes]:
-        """The member's bytes as they are, in pieces of any length."""
-        return iter([self._held[member.name]]) if member.name in self._held else self._inflate(member)
+        """The member's bytes as they are, in pieces of at most `BLOCK_BYTES`."""
+        return iter(self._held.get(member.name) or self._archive.read(member.entry, BLOCK_BYTES))
 
     def blocks(self, member: Member) -> Iterator[bytes]:
-        """The member's bytes in blocks of whole lines, newlines as LF."""
-        rest = b""
-        for piece in self.pieces(member):
-            text = rest + piece
-            cut = text.rfind(b"\n") + 1
-            rest = text[cut:]
-            if cut:
-                yield _with_line_feeds(text[:cut])
-        if rest:
-            yield _with_line_feeds(rest) + b"\n"
+        """The member's bytes in blocks of whole lines, newlines as LF, UTF-16 as UTF-8.
+
+        Of a line longer than `max_line_bytes` it may be that only one byte more than that is there.
+        """
+        pieces = self.pieces(member)
+        encoding = self._encodings[member.name]
+        if encoding and encoding.startswith("utf-16"):
+            pieces = utf_16_to_utf_8(pieces, encoding)
+        return line_blocks(pieces, self.limits.max_line_bytes)
 
 
-def _open(path: Path) -> zipfile.ZipFile:
-    """Names are cp874 unless flagged as UTF-8; one that cannot be is read as the zip's own cp437, which has no gaps."""
-    try:
-        try:
-            return zipfile.ZipFile(path, metadata_encoding="cp874")
-        except UnicodeDecodeError:
-            return zipfile.ZipFile(path)
-    except (zipfile.BadZipFile, RuntimeError, ValueError) as error:
-        raise DeliveryRejectedError("unreadable_zip", f"the zip's directory cannot be read: {error}") from error
-
-
-def _with_line_feeds(block: bytes) -> bytes:
-    """CRLF to LF; a lone CR ends a line too."""
-    if b"\r" not in block:
-        return block
-    return block.replace(b"\r\n", b"\n").replace(b"\r", b"\n")
-
-
-def _check_frame(path: Path, limits: ZipLimits) -> None:
-    size = path.stat().st_size
-    if size > limits.max_zip_bytes:
-        raise DeliveryRejectedError("zip_too_large", f"{size:,} bytes; {limits.max_zip_bytes:,} are allowed")
-    with path.open("rb") as handle:
-        head = handle.read(len(_LOCAL_HEADER))
-        handle.seek(max(0, size - _END_RECORD_BYTES - 65535))
-        tail = handle.read()
-    if head != _LOCAL_HEADER:
-        raise DeliveryRejectedError("unreadable_zip", "the file is not a zip (it does not begin with PK)")
-    end = tail.rfind(_END_OF_DIRECTORY)
-    if end < 0:
-        raise DeliveryRejectedError("unreadable_zip", "the zip is cut off: its directory is missing")
-    comment = int.from_bytes(tail[end + 20 : end + 22], "little")
-    if len(tail) - end - _END_RECORD_BYTES != comment:
-        raise DeliveryRejectedError("unreadable_zip", "bytes follow the end of the zip")
-
-
-def _check_overlap(infos: list[zipfile.ZipInfo]) -> None:
-    """Members that share bytes are a bomb (CVE-2024-0450); Python's reader does not look."""
-    end = 0
-    for info in sorted(infos, key=lambda info: info.header_offset):
-        if info.header_offset < end:
-            raise DeliveryRejectedError("overlapping_members", f"{info.filename} shares bytes with another member")
-        end = info.header_offset + 30 + len(info.orig_filename) + info.compress_size
-
-
-def _check_member(info: zipfile.ZipInfo) -> None:
-    parts = info.filename.replace("\\", "/").split("/")
-    if ".." in parts or parts[0] == "" or ":" in parts[0]:
-        raise DeliveryRejectedError("unsafe_member_name", f"{info.filename} points outside the zip")
-    if stat.S_ISLNK(info.external_attr >> 16):
-        raise DeliveryRejectedError("link_member", f"{info.filename} is a link")
-    if info.flag_bits & 0x1:
-        raise DeliveryRejectedError("encrypted_member", f"{info.filename} is encrypted; send it without a password")
+def _select(feed: Feed, entries: list[Entry]) -> tuple[list[Member], list[str]]:
+    members: list[Member] = []
+    by_table: dict[str, Member] = {}
+    ignored = []
+    for entry in entries:
+        name = entry.name
+        if entry.info.is_dir() or _JUNK.search(name):
+            continue
+        table = feed.table_of(name)
+        if table is None:
+            ignored.append(name)
+        elif table in by_table and not feed.tables[table].several:
+            raise DeliveryRejectedError(
+                "duplicate_member", f"{by_table[table].name} and {name} both hold {table}; send one of them"
+            )
+        else:
+            by_table[table] = Member(table, name, entry)
+            members.append(by_table[table])
+    if members:
+        return members, ignored
+    nested = next((name for name in ignored if name.lower().endswith(".zip")), None)
+    if nested:
+        raise DeliveryRejectedError("nested_archive", f"{nested} is itself a zip; send that one as it is")
+    raise DeliveryRejectedError("no_known_member", f"no member is a file of the {feed.label_en}")

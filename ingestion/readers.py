@@ -44,16 +44,13 @@ class Rows:
     n_deleted: int = 0
 
 
-REJECTED = {"source_line": pl.Int32(), "rule": pl.String()}
-
-
 def delimited_blocks(
-    blocks: Iterator[bytes], layouts: Layouts, description: Description
+    opened: DeliveryZip, member: Member, layouts: Layouts, description: Description
 ) -> Iterator[tuple[Header | None, Block]]:
     """Blocks of whole lines, each line readable or rejected; no header is given for lines of an unknown layout."""
     header: Header | None = None
     line, begun = 1, False
-    for block in blocks:
+    for block in opened.blocks(member):
         if not begun:
             text = block.removeprefix(UTF8_BOM)
             block = text.lstrip(b"\n")
@@ -61,7 +58,7 @@ def delimited_blocks(
             if not block:
                 continue
             begun = True
-            header = read_header(_first_line(block), layouts)
+            header = read_header(_first_line(block), layouts, opened.limits)
             if header:
                 description.layout, description.header = header.layout, header.is_header
                 description.missing, description.unknown = header.missing, header.unknown
@@ -70,7 +67,7 @@ def delimited_blocks(
         if header is None:
             yield None, Block.all_rejected(block, line, "unknown_layout")
         elif block:
-            lines = read_lines(block, header, line)
+            lines = read_lines(block, header, line, opened.encoding(member), opened.limits)
             description.encodings.add(lines.encoding)
             yield header, lines
         line += block.count(b"\n")
@@ -84,31 +81,30 @@ def _first_line(block: bytes) -> str:
         return line.decode("ascii", errors="replace")
 
 
-def delimited(blocks: Iterator[bytes], table: Table, description: Description) -> Iterator[Rows]:
+def delimited(opened: DeliveryZip, member: Member, table: Table, description: Description) -> Iterator[Rows]:
     """Pipe-delimited text."""
-    for header, block in delimited_blocks(blocks, table, description):
+    for header, block in delimited_blocks(opened, member, table, description):
         frame = pl.DataFrame(schema={"source_line": pl.Int32})
         if header and len(block.lines):
             frame = split_cells(block.text, header.positions, header.n_cells)
             frame = frame.with_columns(pl.Series("source_line", block.lines))
-        yield Rows(frame, rejected_frame(block))
+        yield Rows(frame, block.rejected)
 
 
-def rejected_frame(block: Block) -> pl.DataFrame:
-    return pl.DataFrame(
-        {"source_line": [one.line for one in block.rejected], "rule": [one.rule for one in block.rejected]},
-        schema=REJECTED,
-    )
-
-
-def dbase(pieces: dbf.Pieces, table: Table, description: Description) -> Iterator[Rows]:
+def dbase(opened: DeliveryZip, member: Member, table: Table, description: Description) -> Iterator[Rows]:
     """A dBase or FoxPro table. One that is damaged is set aside whole, every record that is there."""
+
+    def pieces() -> Iterator[bytes]:
+        return opened.pieces(member)
+
     try:
         table_header = dbf.read_header(pieces)
     except dbf.DamagedDbfError as error:
         yield from _all_set_aside(max(error.args[1], 1), dbf.DAMAGED)
         return
-    header = read_header("|".join(column.name.replace("|", "_") for column in table_header.columns), table)
+    header = read_header(
+        "|".join(column.name.replace("|", "_") for column in table_header.columns), table, opened.limits
+    )
     if header is None or not header.is_header:
         yield from _all_set_aside(table_header.n_records, "unknown_layout")
         return
@@ -127,18 +123,13 @@ def _all_set_aside(n_rows: int, rule: str, step: int = 100_000) -> Iterator[Rows
 
 def read_member(opened: DeliveryZip, member: Member, description: Description) -> Iterator[Rows]:
     """Rows of a member, by the reader that its suffix asks for."""
-    table = opened.feed.tables[member.table]
     suffix = PurePosixPath(member.name.lower().removesuffix(".gz")).suffix
-    if suffix in BYTE_READERS:
-        return BYTE_READERS[suffix](lambda: opened.pieces(member), table, description)
-    return LINE_READERS[suffix](opened.blocks(member), table, description)
+    return READERS[suffix](opened, member, opened.feed.tables[member.table], description)
 
 
-LINE_READERS: dict[str, Callable[[Iterator[bytes], Table, Description], Iterator[Rows]]] = {
+READERS: dict[str, Callable[[DeliveryZip, Member, Table, Description], Iterator[Rows]]] = {
     ".txt": delimited,
     ".csv": delimited,
+    ".dbf": dbase,
 }
-"""Reader of blocks of whole lines by a member's suffix (lower case, without `.gz`)."""
-
-BYTE_READERS: dict[str, Callable[[dbf.Pieces, Table, Description], Iterator[Rows]]] = {".dbf": dbase}
-"""Reader of the bytes as they are."""
+"""Reader by a member's suffix (lower case, without `.gz`)."""

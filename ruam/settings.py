@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from pydantic import BaseModel, Field, field_validator
+from pydantic import BaseModel, ConfigDict, Field, field_validator
 from pydantic_settings import (
     BaseSettings,
     PydanticBaseSettingsSource,
@@ -26,13 +26,23 @@ REGIONS = tuple(f"{number:02d}" for number in range(1, 14))
 class ZipLimits(BaseModel):
     """What a delivery may be at most; sizes in bytes as read, never as declared (security_ux.md §7, ING-1)."""
 
+    model_config = ConfigDict(frozen=True)
+
     max_zip_bytes: int = 200 * MEBIBYTE
     max_members: int = 128
+    max_directory_bytes: int = MEBIBYTE
+    """The zip's list of its members, which is read whole."""
+    max_name_length: int = 255
+    """Characters of a member's name, folders included."""
     max_member_bytes: int = 1024 * MEBIBYTE
     max_total_bytes: int = 2048 * MEBIBYTE
     max_ratio: int = 200
     ratio_applies_from_bytes: int = 10 * MEBIBYTE
     """Small members of equal rows compress far better than any bomb needs to."""
+    max_line_bytes: int = MEBIBYTE
+    """A longer line is set aside, and never held whole."""
+    max_header_cells: int = 2_000
+    """Of a member with more columns no row is read. The widest file of the standard has a fiftieth of that."""
 
 
 class NetworkLimits(BaseModel):

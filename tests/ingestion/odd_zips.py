@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+import io
+import struct
 import zipfile
+import zlib
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
+from typing import Any
 
 from ingestion.checks import FACILITY_COLUMNS, code_values
 from ingestion.contract import Column, ColumnType, Version, load_contracts
@@ -108,16 +113,22 @@ def visits(n: int, hospcode: str = SENDER, prefix: str = "S") -> str:
     return text("SERVICE", *(row("SERVICE", hospcode, SEQ=f"{prefix}{i}") for i in range(n)))
 
 
+def zip_bytes(members: Mapping[str, str | bytes] | None = None, compression: int = zipfile.ZIP_DEFLATED) -> bytes:
+    """A zip of `members` (good ones by default); text is written as UTF-8. Always the same bytes for the same text."""
+    content = io.BytesIO()
+    with zipfile.ZipFile(content, "w", compression) as archive:
+        for name, text_or_bytes in (members if members is not None else good_members()).items():
+            info = zipfile.ZipInfo(name, (2024, 6, 1, 12, 0, 0))
+            info.compress_type = compression
+            archive.writestr(info, text_or_bytes)
+    return content.getvalue()
+
+
 def make_zip(
     path: Path, members: Mapping[str, str | bytes] | None = None, compression: int = zipfile.ZIP_DEFLATED
 ) -> Path:
-    """A zip of `members` (good ones by default); text is written as UTF-8. Always the same bytes for the same text."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    with zipfile.ZipFile(path, "w", compression) as archive:
-        for name, content in (members if members is not None else good_members()).items():
-            info = zipfile.ZipInfo(name, (2024, 6, 1, 12, 0, 0))
-            info.compress_type = compression
-            archive.writestr(info, content)
+    path.write_bytes(zip_bytes(members, compression))
     return path
 
 
@@ -160,3 +171,129 @@ def with_flipped_bit(path: Path, member: str) -> Path:
     content[at] ^= 0x10
     path.write_bytes(content)
     return path
+
+
+LOCAL = struct.Struct("<4s5H3L2H")
+CENTRAL = struct.Struct("<4s6H3L5H2L")
+END = struct.Struct("<4s4H2LH")
+END_64 = struct.Struct("<4sQ2H2L4Q")
+LOCATOR = struct.Struct("<4sLQL")
+
+
+def deflated(content: bytes) -> bytes:
+    packer = zlib.compressobj(6, zlib.DEFLATED, -15)
+    return packer.compress(content) + packer.flush()
+
+
+@dataclass(frozen=True)
+class Repeated:
+    """`head`, then `piece` so many times over: long data that cost little to make."""
+
+    piece: bytes
+    times: int
+    head: bytes = b""
+
+    def deflated(self) -> bytes:
+        packer = zlib.compressobj(6, zlib.DEFLATED, -15)
+        head, piece = (packer.compress(one) + packer.flush(zlib.Z_FULL_FLUSH) for one in (self.head, self.piece))
+        return head + piece * self.times + packer.flush()
+
+    def crc(self) -> int:
+        checksum = zlib.crc32(self.head)
+        for _ in range(self.times):
+            checksum = zlib.crc32(self.piece, checksum)
+        return checksum
+
+    def __len__(self) -> int:
+        return len(self.head) + self.times * len(self.piece)
+
+
+@dataclass(frozen=True)
+class Raw:
+    """A member written field by field. What is not said is the truth about `content`."""
+
+    name: bytes
+    content: bytes | Repeated = b""
+    packed: bytes | None = None
+    method: int = zipfile.ZIP_DEFLATED
+    flags: int = 0
+    crc: int | None = None
+    size: int | None = None
+    packed_size: int | None = None
+    attributes: int = 0
+    offset: int | None = None
+    local: Mapping[str, int | bytes] = field(default_factory=dict)
+    """Fields that the member's own header tells otherwise: name, method, flags, crc, size, packed_size."""
+
+    def data(self) -> bytes:
+        if self.packed is not None:
+            return self.packed
+        if isinstance(self.content, Repeated):
+            return self.content.deflated()
+        return deflated(self.content) if self.method == zipfile.ZIP_DEFLATED else self.content
+
+    def told(self, packed: bytes) -> dict[str, int | bytes]:
+        content = self.content
+        crc = content.crc() if isinstance(content, Repeated) else zlib.crc32(content)
+        return {
+            "name": self.name,
+            "method": self.method,
+            "flags": self.flags,
+            "crc": crc if self.crc is None else self.crc,
+            "size": len(content) if self.size is None else self.size,
+            "packed_size": len(packed) if self.packed_size is None else self.packed_size,
+        }
+
+
+def raw_zip(path: Path, *members: Raw, **options: Any) -> Path:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_bytes(raw_bytes(*members, **options))
+    return path
+
+
+def raw_bytes(
+    *members: Raw,
+    prefix: bytes = b"",
+    suffix: bytes = b"",
+    directory_times: int = 1,
+    zip64: Mapping[str, int] | None = None,
+    **end: int,
+) -> bytes:
+    """A zip written field by field, its directory so many times over.
+
+    `end` replaces fields of the record at its end, `zip64` those of zip64's: disk, directory_disk, here, entries,
+    size, offset; of zip64 also at (what its locator says) and disks.
+    """
+    body, directory = bytearray(prefix), b""
+    for member in members:
+        packed = member.data()
+        told = member.told(packed)
+        own = told | dict(member.local)
+        offset = len(body) if member.offset is None else member.offset
+        body += LOCAL.pack(
+            b"PK\x03\x04", 20, own["flags"], own["method"], 0, 33, own["crc"], own["packed_size"], own["size"],
+            len(own["name"]), 0,
+        ) + own["name"] + packed  # fmt: skip
+        directory += CENTRAL.pack(
+            b"PK\x01\x02", 0x0314, 20, told["flags"], told["method"], 0, 33, told["crc"], told["packed_size"],
+            told["size"], len(member.name), 0, 0, 0, 0, member.attributes, offset,
+        ) + member.name  # fmt: skip
+    directory *= directory_times
+    truth = {
+        "disk": 0,
+        "directory_disk": 0,
+        "here": len(members) * directory_times,
+        "entries": len(members) * directory_times,
+        "size": len(directory),
+        "offset": len(body),
+    }
+    content = bytes(body) + directory
+    if zip64 is not None:
+        long = truth | {"at": len(content), "disks": 1} | dict(zip64)
+        content += END_64.pack(
+            b"PK\x06\x06", END_64.size - 12, 45, 45, long["disk"], long["directory_disk"], long["here"],
+            long["entries"], long["size"], long["offset"],
+        )  # fmt: skip
+        content += LOCATOR.pack(b"PK\x06\x07", 0, long["at"], long["disks"])
+        truth |= {"here": 0xFFFF, "entries": 0xFFFF, "size": 0xFFFFFFFF, "offset": 0xFFFFFFFF}
+    return content + END.pack(b"PK\x05\x06", *(truth | end).values(), 0) + suffix

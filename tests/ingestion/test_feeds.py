@@ -13,7 +13,7 @@ import pytest
 from ingestion.contract import load_contracts
 from ingestion.feed import Feed, FeedError, load_feeds, read_feed
 from ingestion.mapping import Lookups
-from ingestion.readers import BYTE_READERS, LINE_READERS
+from ingestion.readers import READERS
 from ruam.errors import SetupError
 from ruam.settings import PROJECT, Settings
 from tests.ingestion.odd_zips import cid, make_zip
@@ -225,7 +225,7 @@ def test_the_commands_list_the_feeds_and_check_a_new_one(
 
 def test_every_suffix_that_a_feed_may_name_has_its_reader() -> None:
     (suffix,) = get_args(Feed.model_fields["suffixes"].annotation)
-    assert set(get_args(suffix)) == LINE_READERS.keys() | BYTE_READERS.keys()
+    assert set(get_args(suffix)) == READERS.keys()
 
 
 def test_every_built_in_feed_fills_files_that_exist_and_no_column_that_is_dropped() -> None:

@@ -13,9 +13,10 @@ from hypothesis import strategies as st
 
 from ingestion import batch, delivery
 from ingestion.contract import Version, load_contracts
-from ingestion.text import UndecodableError, read_header, read_lines, split_cells, to_utf8
-from ruam.settings import Settings
-from tests.ingestion.odd_zips import cells, edition, good_members, make_zip, row, text, visits, zip_name
+from ingestion.text import UndecodableError, read_header, to_utf8
+from ruam.settings import Settings, ZipLimits
+from tests.fuzz.targets import line_reader, whole_text
+from tests.ingestion.odd_zips import cells, edition, make_zip, row, text, visits, zip_name
 from tests.ingestion.reading import assert_balanced, flags, landed, records, take_in
 
 THAI = "แพทย์หญิงสมมติ"
@@ -75,16 +76,47 @@ def test_plain_text_is_ascii(settings: Settings, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("encoding", ["utf-16", "utf-16-le", "utf-16-be"])
-def test_utf_16_is_set_aside_row_by_row(settings: Settings, tmp_path: Path, encoding: str) -> None:
+def test_utf_16_is_read_with_and_without_its_mark(settings: Settings, tmp_path: Path, encoding: str) -> None:
+    rows = [row("DRUG_OPD", DIDSTD=str(n), DNAME=f"{THAI} é") for n in range(3)]
+    frame, recorded = drug(settings, tmp_path, text("DRUG_OPD", *rows).encode(encoding))
+    assert frame.select("didstd", "dname", "source_line").rows() == [(str(n), f"{THAI} é", n + 2) for n in range(3)]
+    assert recorded == "utf-16"
+
+
+def test_half_a_letter_of_utf_16_costs_its_row_alone(settings: Settings, tmp_path: Path) -> None:
+    rows = [row("DRUG_OPD", DIDSTD=str(n), DNAME=f"<{n}>") for n in range(3)]
+    content = text("DRUG_OPD", *rows).encode("utf-16").replace("<1>".encode("utf-16-le"), b"\x00\xd8")
+    frame, _ = drug(settings, tmp_path, content)
+    assert frame["didstd"].to_list() == ["0", "2"]
+    assert records(settings, "rejects").select("source_line", "rule").rows() == [(3, "undecodable")]
+
+
+@pytest.mark.parametrize("encoding", ["cp874", "utf-8"])
+def test_what_could_be_either_is_read_as_its_file_is(settings: Settings, tmp_path: Path, encoding: str) -> None:
+    """A health centre's abbreviation in cp874 is good UTF-8 of other letters; an accent in UTF-8 is good cp874."""
+    either = {"cp874": "รพ.สต.", "utf-8": "é"}[encoding]
+    assert either.encode(encoding).decode("utf-8" if encoding == "cp874" else "cp874")
+    rows = [row("DRUG_OPD", DIDSTD=str(n), DNAME=name) for n, name in enumerate([either] * 3 + [THAI])]
+    frame, _ = drug(settings, tmp_path, text("DRUG_OPD", *rows).encode(encoding))
+    assert frame["dname"].to_list() == [either] * 3 + [THAI]
+
+
+def test_a_cut_letter_is_not_read_as_something_else(settings: Settings, tmp_path: Path) -> None:
+    """Some programs cut a text in UTF-8 in the middle of a letter: the row is set aside, its neighbours are not."""
     rows = [row("DRUG_OPD", DIDSTD=str(n), DNAME=THAI) for n in range(3)]
-    members = {**good_members(), "DRUG_OPD.txt": text("DRUG_OPD", *rows).encode(encoding)}
-    (outcome,) = take_in(settings, make_zip(tmp_path / zip_name(), members)).outcomes
-    assert outcome.outcome == "accepted_with_rejects"
-    assert landed(settings, "DRUG_OPD").is_empty()
-    assert landed(settings, "SERVICE").height == 2
-    assert set(records(settings, "rejects")["rule"]) <= {"undecodable", "unknown_layout", "nul_byte", "wrong_columns"}
-    assert records(settings, "rejects").height >= 3
-    assert_balanced(settings)
+    lines = text("DRUG_OPD", *rows).encode().splitlines(keepends=True)
+    lines[2] = lines[2].replace(THAI.encode(), THAI.encode()[:-1])
+    frame, recorded = drug(settings, tmp_path, b"".join(lines))
+    assert frame.select("didstd", "dname").rows() == [("0", THAI), ("2", THAI)]
+    assert records(settings, "rejects").select("source_line", "rule").rows() == [(3, "undecodable")]
+    assert recorded == "utf-8"
+
+
+def test_a_mark_where_files_were_glued_is_no_part_of_a_value(settings: Settings, tmp_path: Path) -> None:
+    lines = text("SERVICE", *(row("SERVICE", SEQ=f"S{n}") for n in range(3)), eol="\n").splitlines()
+    lines[2] = "\ufeff\ufeff" + lines[2]
+    frame = service(settings, tmp_path, "\n".join([*lines, "\ufeff", ""]).encode("utf-8-sig"))
+    assert frame.select("hospcode", "seq").rows() == [("90101", "S0"), ("90101", "S1"), ("90101", "S2")]
 
 
 @pytest.mark.parametrize("encoding", ["shift_jis", "latin-1"])
@@ -94,27 +126,18 @@ def test_another_encoding_is_not_taken_for_thai(encoding: str) -> None:
         to_utf8(words[encoding].encode(encoding))
 
 
-def test_an_undecodable_block_is_set_aside_and_the_rest_lands(
-    settings: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(delivery, "BLOCK_BYTES", 1)
-    bad = cells(row("DRUG_OPD", DIDSTD="1"), edition("DRUG_OPD")).encode() + b"\xff\xff\r\n"
-    good = text("DRUG_OPD", row("DRUG_OPD", DIDSTD="0")).encode()
-    frame, _ = drug(settings, tmp_path, good + bad)
-    assert frame["didstd"].to_list() in ([], ["0"])
-    assert set(records(settings, "rejects")["rule"]) == {"undecodable"}
+def test_an_undecodable_line_is_set_aside_and_the_rest_lands(settings: Settings, tmp_path: Path) -> None:
+    lines = text("DRUG_OPD", *(row("DRUG_OPD", DIDSTD=str(n), DNAME=THAI) for n in range(3))).encode("cp874")
+    header, first, *rest = lines.splitlines(keepends=True)
+    frame, _ = drug(settings, tmp_path, b"".join([header, first, first.rstrip() + b"\xff\xff\r\n", *rest]))
+    assert frame.select("didstd", "dname", "source_line").rows() == [("0", THAI, 2), ("1", THAI, 4), ("2", THAI, 5)]
+    assert records(settings, "rejects").select("source_line", "rule").rows() == [(3, "undecodable")]
 
 
 @given(st.binary(max_size=400))
 @hypothesis_settings(deadline=None, max_examples=200)
 def test_any_bytes_become_utf_8_or_an_error(block: bytes) -> None:
-    try:
-        decoded, encoding = to_utf8(block)
-    except UndecodableError:
-        return
-    decoded.decode("utf-8")
-    assert encoding in ("ascii", "utf-8", "cp874", "mixed")
-    assert decoded.count(b"\n") == block.count(b"\n")
+    whole_text(block)
 
 
 WORDS = st.lists(
@@ -268,36 +291,45 @@ def test_blocks_and_flushes_in_the_middle_change_nothing(
     assert (reject["source_line"], reject["rule"]) == (6, "wrong_columns")
 
 
-CELL = st.text(alphabet="A1|\0 ก", max_size=4)
+CELLS = st.sampled_from(
+    ["", " ", "A", "1", "\0", "ก", "น้ำ", "รพ.สต.", "เนก", "é", "°", "😀", '"', "\ufeff", "\t", "\u200b", "่", "x" * 70]
+)
+LINES = st.one_of(st.just(""), st.lists(CELLS, min_size=2, max_size=4).map("|".join), st.lists(CELLS).map("".join))
+ENDS = st.sampled_from(["\n", "\r\n", "\r", "\n\n", ""])
+ENCODINGS = st.sampled_from(["utf-8", "cp874", "utf-8-sig", "latin-1", "utf-16", "utf-16-be"])
+PARTS = st.builds(
+    lambda line, end, encoding: (line + end).encode(encoding, "ignore"),
+    LINES,
+    ENDS,
+    st.one_of(ENCODINGS, st.just("cp874")),
+)
+MIXTURES = st.one_of(
+    st.lists(st.one_of(PARTS, st.binary(max_size=6)), max_size=12).map(b"".join),
+    st.builds(
+        lambda lines, end, encoding: end.join(lines).encode(encoding, "ignore"),
+        st.lists(LINES, max_size=12),
+        ENDS,
+        ENCODINGS,
+    ),
+    st.binary(max_size=200),
+)
 
 
-@given(st.lists(st.one_of(st.just(""), st.lists(CELL, min_size=1, max_size=5).map("|".join)), max_size=30))
-@hypothesis_settings(deadline=None, max_examples=100)
-def test_every_line_is_a_row_a_reject_or_blank(lines: list[str]) -> None:
-    contract = load_contracts()["CARE_REFER"]
-    header = read_header("HOSPCODE|REFERID|CARETYPE", contract)
+@given(st.integers(0, 255), MIXTURES)
+@hypothesis_settings(deadline=None, max_examples=300)
+def test_every_line_is_a_row_or_a_reject_or_empty_wherever_the_text_is_cut(size: int, content: bytes) -> None:
+    line_reader(bytes([size]) + content)
+
+
+def test_a_header_of_too_many_columns_or_letters_is_not_read() -> None:
+    contract, limits = load_contracts()["SERVICE"], ZipLimits(max_line_bytes=1000, max_header_cells=50)
+    header = read_header("HOSPCODE" + "|" * 50, contract, limits)
     assert header is not None
-    content = "".join(line + "\n" for line in lines).encode()
-    if not content:
-        return
-    result = read_lines(content, header, first_line=2)
-    kept = result.lines.tolist()
-    frame = split_cells(result.text, header.positions, header.n_cells) if kept else pl.DataFrame()
-    assert frame.height == len(kept)
-    set_aside = {one.line: one.rule for one in result.rejected}
-    for number, line in enumerate(lines, start=2):
-        if not line:
-            assert number not in kept
-            assert number not in set_aside
-        elif line.count("|") != 2:
-            assert set_aside[number] == "wrong_columns"
-        elif "\0" in line:
-            assert set_aside[number] == "nul_byte"
-        else:
-            values = [cell.strip() or None for cell in line.split("|")]
-            found = frame.row(kept.index(number), named=True)
-            assert [found[name] for name in ("HOSPCODE", "REFERID", "CARETYPE")] == values
-    assert len(kept) + len(set_aside) == sum(bool(line) for line in lines)
+    assert (header.fault, header.is_header, header.unknown) == ("too_many_columns", True, [])
+    assert read_header("HOSPCODE|" + "X" * 1000, contract, limits) is None
+    long_name = read_header("HOSPCODE|" + "X" * 900, contract, limits)
+    assert long_name is not None
+    assert long_name.unknown == ["X" * 64]
 
 
 @pytest.mark.parametrize("written", ["ราคา 50 บาท", "A\u00a0B", "“ผู้ป่วยนอก” – นัด", "น้ำตาลในเลือดสูง ที่นี่"])

@@ -1,0 +1,359 @@
+"""A zip that nobody vouches for: its directory checked as a whole, and its members' bytes, read under limits.
+
+`zipfile` parses the directory, once its size is known to be sane. It is not asked for the members: it looks at no
+overlap, believes what the directory declares, inflates bzip2 and LZMA without a bound, and is slower.
+"""
+
+from __future__ import annotations
+
+import bz2
+import lzma
+import os
+import stat
+import struct
+import unicodedata
+import zipfile
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import BinaryIO, Protocol
+
+from isal import igzip_lib, isal_zlib
+
+from ruam.settings import ZipLimits
+
+_LOCAL = struct.Struct("<4s5H3L2H")
+"""Signature, version, flags, method, time, date, CRC, packed size, size, length of name, length of extra field."""
+_END = struct.Struct("<4s4H2LH")
+"""Signature, this disk, disk of the directory, entries on this disk, entries, size, offset, length of comment."""
+_END_64 = struct.Struct("<4sQ2H2L4Q")
+"""Signature, bytes that follow, two versions, then as in `_END`."""
+_END_64_LOCATOR = struct.Struct("<4sLQL")
+"""Signature, disk of the record, its offset, number of disks."""
+
+_LOCAL_SIGNATURE = b"PK\x03\x04"
+_SPANNED_SIGNATURES = (b"PK\x07\x08", b"PK00")
+_END_SIGNATURE = b"PK\x05\x06"
+_END_64_SIGNATURE = b"PK\x06\x06"
+_LOCATOR_SIGNATURE = b"PK\x06\x07"
+_MOST_COMMENT_BYTES = 0xFFFF
+_IN_EXTRA_FIELD, _IN_EXTRA_FIELD_16 = 0xFFFFFFFF, 0xFFFF
+"""A size or offset, and a number of entries, of which zip64 tells the true value elsewhere."""
+
+_ENCRYPTED = 0x0001 | 0x0040 | 0x2000
+"""Flags of a member, or of the directory, that needs a key."""
+_SIZES_FOLLOW = 0x0008
+_NAME_IN_UTF_8 = 0x0800
+_AES = 99
+_INFLATE_ERROR: type[Exception] = igzip_lib.IsalError  # type: ignore[assignment]  # The stub says an instance.
+_MOST_LZMA_WINDOW = 64 << 20
+_PACKED_BYTES = 1 << 20
+
+
+class DeliveryRejectedError(Exception):
+    """The whole delivery cannot be taken in: a stable rule code, and words that name what was wrong."""
+
+    def __init__(self, rule: str, message: str) -> None:
+        super().__init__(rule, message)
+        self.rule = rule
+        self.message = message
+
+
+@dataclass(frozen=True)
+class Entry:
+    """A member as the directory and its own header agree that it is."""
+
+    name: str
+    info: zipfile.ZipInfo
+    begin: int
+    """Offset of its packed bytes."""
+
+    @property
+    def declared_size(self) -> int:
+        return self.info.file_size
+
+
+@dataclass(frozen=True)
+class _Directory:
+    n_entries: int
+    begin: int
+
+
+class Archive:
+    """A zip opened for reading. Use as a context manager.
+
+    The constructor checks all that can be known without inflating, `read` the rest. Both raise
+    `DeliveryRejectedError` with the code of the rule that was broken; a failing disk raises `OSError` as it is.
+    """
+
+    entries: list[Entry]
+    """In the order of the directory, folders included."""
+
+    def __init__(self, path: Path, limits: ZipLimits) -> None:
+        self._limits = limits
+        self._file = path.open("rb")
+        try:
+            directory = _find_directory(self._file, limits)
+            infos, self._names_in = _read_directory(self._file, directory)
+            for info in infos:
+                _check_entry(info, limits)
+            self.entries = self._placed(infos, directory)
+        except BaseException:
+            self._file.close()
+            raise
+
+    def __enter__(self) -> Archive:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        self._file.close()
+
+    def read(self, entry: Entry, most: int) -> Iterator[bytes]:
+        """The member's bytes in pieces of at most `most`. Only after the last is it known that they are sound."""
+        size = checksum = 0
+        for piece in self._pieces(entry, most):
+            size += len(piece)
+            self._check_size(entry, size)
+            checksum = isal_zlib.crc32(piece, checksum)
+            yield piece
+        if checksum != entry.info.CRC:
+            raise _damaged(entry, "its checksum is another")
+        if size != entry.declared_size:
+            raise DeliveryRejectedError(
+                "wrong_declared_size", f"{entry.name} holds {size:,} bytes and declares {entry.declared_size:,}"
+            )
+
+    def _pieces(self, entry: Entry, most: int) -> Iterator[bytes]:
+        at, end = entry.begin, entry.begin + entry.info.compress_size
+        if entry.info.compress_type == zipfile.ZIP_STORED:
+            while at < end:
+                yield self._bytes(at, min(most, end - at))
+                at += most
+            return
+        if entry.info.compress_type == zipfile.ZIP_LZMA:
+            decompressor, at = self._lzma(entry)
+        else:
+            decompressor = _decompressor(entry)
+        while not decompressor.eof:
+            packed = b""
+            if decompressor.needs_input:
+                packed = self._bytes(at, min(_PACKED_BYTES, end - at))
+                at += len(packed)
+                if not packed:
+                    # LZMA may go without a mark at its end; the declared size tells then whether all is there.
+                    if entry.info.compress_type == zipfile.ZIP_LZMA:
+                        return
+                    raise _damaged(entry, "its data are cut off")
+            try:
+                piece = decompressor.decompress(packed, most)
+            except (_INFLATE_ERROR, lzma.LZMAError, OSError, EOFError, ValueError) as error:
+                raise _damaged(entry, str(error)) from error
+            if piece:
+                yield piece
+        if decompressor.unused_data or at < end:
+            raise _damaged(entry, "bytes follow the end of its data")
+
+    def _lzma(self, entry: Entry) -> tuple[_Decompressor, int]:
+        """The decompressor that the member's own header asks for, and where the data behind it begin."""
+        header = self._bytes(entry.begin, min(9, entry.info.compress_size))
+        n_properties = int.from_bytes(header[2:4], "little")
+        window = int.from_bytes(header[5:9], "little")
+        if len(header) < 9 or n_properties != 5 or header[4] >= 9 * 5 * 5:
+            raise _damaged(entry, "its LZMA header cannot be read")
+        if window > _MOST_LZMA_WINDOW:
+            raise DeliveryRejectedError(
+                "unsupported_compression", f"{entry.name} is packed by LZMA with a window of {window:,} bytes"
+            )
+        rest, lc = divmod(header[4], 9)
+        pb, lp = divmod(rest, 5)
+        wanted = {"id": lzma.FILTER_LZMA1, "dict_size": window, "lc": lc, "lp": lp, "pb": pb}
+        try:
+            return lzma.LZMADecompressor(lzma.FORMAT_RAW, filters=[wanted]), entry.begin + 9
+        except (lzma.LZMAError, ValueError) as error:
+            raise _damaged(entry, str(error)) from error
+
+    def _check_size(self, entry: Entry, size: int) -> None:
+        limits = self._limits
+        if size > limits.max_member_bytes:
+            raise DeliveryRejectedError(
+                "member_too_large", f"{entry.name} holds more than {limits.max_member_bytes:,} bytes"
+            )
+        if size > limits.ratio_applies_from_bytes and size > limits.max_ratio * max(entry.info.compress_size, 1):
+            raise DeliveryRejectedError(
+                "ratio_too_high", f"{entry.name} grows more than {limits.max_ratio} times when inflated"
+            )
+        if size > entry.declared_size:
+            raise DeliveryRejectedError(
+                "wrong_declared_size", f"{entry.name} holds more than the {entry.declared_size:,} bytes it declares"
+            )
+
+    def _placed(self, infos: list[zipfile.ZipInfo], directory: _Directory) -> list[Entry]:
+        """Entries with the place of their data. No two share a byte, with each other or with the directory.
+
+        Members that do are a bomb (CVE-2024-0450).
+        """
+        order = sorted(infos, key=lambda info: info.header_offset)
+        if order and order[0].header_offset != 0:
+            raise DeliveryRejectedError("inconsistent_zip", "bytes stand before the first member")
+        bounds = [*(info.header_offset for info in order[1:]), directory.begin]
+        begins = {}
+        for info, bound in zip(order, bounds, strict=True):
+            room = bound - info.header_offset - _LOCAL.size - info.compress_size
+            begin = self._begin_of_data(info) if room >= 0 else bound
+            if begin + info.compress_size > bound or room < 0:
+                raise DeliveryRejectedError(
+                    "overlapping_members", f"{_shown(info)} shares bytes with what follows it in the zip"
+                )
+            begins[id(info)] = begin
+        return [Entry(_shown(info), info, begins[id(info)]) for info in infos]
+
+    def _begin_of_data(self, info: zipfile.ZipInfo) -> int:
+        """Where the member's data begin, by its own header, which must say what the directory says."""
+        header = self._bytes(info.header_offset, _LOCAL.size)
+        signature, _, flags, method, _, _, checksum, packed, size, n_name, n_extra = _LOCAL.unpack(header)
+        if signature != _LOCAL_SIGNATURE:
+            raise DeliveryRejectedError("inconsistent_zip", f"{_shown(info)} is not where the directory says")
+        allowed = (_IN_EXTRA_FIELD, 0) if flags & _SIZES_FOLLOW else (_IN_EXTRA_FIELD,)
+        told = ((checksum, info.CRC), (packed, info.compress_size), (size, info.file_size))
+        agrees = (
+            method == info.compress_type
+            and (flags ^ info.flag_bits) & (_ENCRYPTED | _SIZES_FOLLOW) == 0
+            and self._bytes(info.header_offset + _LOCAL.size, n_name) == self._raw_name(info)
+            and all(own in (directory, *allowed) for own, directory in told)
+        )
+        if not agrees:
+            raise DeliveryRejectedError(
+                "inconsistent_zip", f"{_shown(info)}: its own header and the directory contradict each other"
+            )
+        return info.header_offset + _LOCAL.size + int(n_name) + int(n_extra)
+
+    def _raw_name(self, info: zipfile.ZipInfo) -> bytes:
+        return info.orig_filename.encode("utf-8" if info.flag_bits & _NAME_IN_UTF_8 else self._names_in)
+
+    def _bytes(self, at: int, n: int) -> bytes:
+        return os.pread(self._file.fileno(), n, at)
+
+
+class _Decompressor(Protocol):
+    """What the decompressors of igzip, bzip2 and LZMA have in common."""
+
+    @property
+    def eof(self) -> bool: ...
+    @property
+    def needs_input(self) -> bool: ...
+    @property
+    def unused_data(self) -> bytes: ...
+    def decompress(self, data: bytes, max_length: int, /) -> bytes: ...
+
+
+def _decompressor(entry: Entry) -> _Decompressor:
+    match entry.info.compress_type:
+        case zipfile.ZIP_DEFLATED:
+            return igzip_lib.IgzipDecompressor(igzip_lib.DECOMP_DEFLATE)
+        case zipfile.ZIP_BZIP2:
+            return bz2.BZ2Decompressor()
+        case method:
+            raise DeliveryRejectedError(
+                "unsupported_compression",
+                f"{entry.name} is packed by method {method}; deflate, bzip2, LZMA and none are read",
+            )
+
+
+def _damaged(entry: Entry, how: str) -> DeliveryRejectedError:
+    return DeliveryRejectedError("corrupt_member", f"{entry.name} is damaged: {how}")
+
+
+def _find_directory(file: BinaryIO, limits: ZipLimits) -> _Directory:
+    """Where the directory lies, by the record at the file's end, which must fill the file to its last byte."""
+    size = os.fstat(file.fileno()).st_size
+    if size > limits.max_zip_bytes:
+        raise DeliveryRejectedError("zip_too_large", f"{size:,} bytes; {limits.max_zip_bytes:,} are allowed")
+    head = os.pread(file.fileno(), len(_LOCAL_SIGNATURE), 0)
+    if head in _SPANNED_SIGNATURES:
+        raise DeliveryRejectedError("split_zip", "the file is a part of a zip that was split")
+    if head != _LOCAL_SIGNATURE:
+        raise DeliveryRejectedError("unreadable_zip", "the file is not a zip (it does not begin with PK)")
+    begin = max(0, size - _END.size - _MOST_COMMENT_BYTES - _END_64_LOCATOR.size - _END_64.size)
+    tail = os.pread(file.fileno(), size - begin, begin)
+    at = tail.rfind(_END_SIGNATURE)
+    if at < 0 or len(tail) - at < _END.size:
+        raise DeliveryRejectedError("unreadable_zip", "the zip is cut off: its directory is missing")
+    _, *disks, here, entries, n_bytes, offset, n_comment = _END.unpack_from(tail, at)
+    if len(tail) - at - _END.size != n_comment:
+        raise DeliveryRejectedError("unreadable_zip", "bytes follow the end of the zip")
+    end = begin + at
+    if tail[max(0, at - _END_64_LOCATOR.size) :].startswith(_LOCATOR_SIGNATURE):
+        short = (entries, n_bytes, offset)
+        end, disks, here, entries, n_bytes, offset = _end_64(tail, begin, at)
+        elsewhere = (_IN_EXTRA_FIELD_16, _IN_EXTRA_FIELD, _IN_EXTRA_FIELD)
+        told = zip(short, (entries, n_bytes, offset), elsewhere, strict=True)
+        if any(one not in others for one, *others in told):
+            raise DeliveryRejectedError("inconsistent_zip", "the two ends of the directory contradict each other")
+    if any(disks) or here != entries:
+        raise DeliveryRejectedError("split_zip", "the file is a part of a zip that was split")
+    if entries > limits.max_members:
+        raise DeliveryRejectedError("too_many_members", f"{entries:,} members; {limits.max_members} are allowed")
+    if n_bytes > limits.max_directory_bytes:
+        raise DeliveryRejectedError(
+            "directory_too_large", f"{n_bytes:,} bytes of names; {limits.max_directory_bytes:,} are allowed"
+        )
+    if offset + n_bytes != end:
+        raise DeliveryRejectedError("inconsistent_zip", "the directory is not where the end of the zip says")
+    return _Directory(entries, offset)
+
+
+def _end_64(tail: bytes, begin: int, at: int) -> tuple[int, list[int], int, int, int, int]:
+    """The zip64 record that stands before the locator, which stands before the end: where it stands, then as `_END`."""
+    at -= _END_64_LOCATOR.size
+    _, disk, offset, n_disks = _END_64_LOCATOR.unpack_from(tail, at)
+    at -= _END_64.size
+    if at < 0 or begin + at != offset or tail[at : at + 4] != _END_64_SIGNATURE:
+        raise DeliveryRejectedError("inconsistent_zip", "the zip64 record is not where its locator says")
+    _, follow, _, _, *disks, here, entries, n_bytes, directory = _END_64.unpack_from(tail, at)
+    if follow != _END_64.size - 12:
+        raise DeliveryRejectedError("inconsistent_zip", "the zip64 record has another length than it says")
+    return offset, [disk, n_disks > 1, *disks], here, entries, n_bytes, directory
+
+
+def _read_directory(file: BinaryIO, directory: _Directory) -> tuple[list[zipfile.ZipInfo], str]:
+    """The directory's entries, and the encoding of names that are not flagged as UTF-8.
+
+    That is cp874; if one of them cannot be, the zip's own cp437, which has no gaps.
+    """
+    try:
+        try:
+            opened, names_in = zipfile.ZipFile(file, metadata_encoding="cp874"), "cp874"
+        except UnicodeDecodeError:
+            opened, names_in = zipfile.ZipFile(file), "cp437"
+    except (zipfile.BadZipFile, RuntimeError, ValueError, struct.error) as error:
+        raise DeliveryRejectedError("unreadable_zip", f"the zip's directory cannot be read: {error}") from error
+    infos = opened.infolist()
+    if len(infos) != directory.n_entries or opened.start_dir != directory.begin:
+        raise DeliveryRejectedError("inconsistent_zip", "the directory has another number of members than it says")
+    return infos, names_in
+
+
+def _check_entry(info: zipfile.ZipInfo, limits: ZipLimits) -> None:
+    name = info.orig_filename
+    if len(name) > limits.max_name_length:
+        raise DeliveryRejectedError(
+            "member_name_too_long", f"a name of {len(name):,} characters; {limits.max_name_length} are allowed"
+        )
+    if any(unicodedata.category(character) == "Cc" for character in name):
+        raise DeliveryRejectedError("unsafe_member_name", f"{_shown(info)} has control characters in its name")
+    parts = name.replace("\\", "/").split("/")
+    if ".." in parts or parts[0] == "" or ":" in parts[0]:
+        raise DeliveryRejectedError("unsafe_member_name", f"{_shown(info)} points outside the zip")
+    if stat.S_IFMT(info.external_attr >> 16) not in (0, stat.S_IFREG, stat.S_IFDIR):
+        raise DeliveryRejectedError("link_member", f"{_shown(info)} is a link or a device")
+    if info.flag_bits & _ENCRYPTED or info.compress_type == _AES:
+        raise DeliveryRejectedError("encrypted_member", f"{_shown(info)} is encrypted; send it without a password")
+
+
+def _shown(info: zipfile.ZipInfo) -> str:
+    """The name as it may stand in a message or a receipt."""
+    name = info.orig_filename
+    return name if name.isprintable() else ascii(name)[1:-1]
