@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from datetime import date, datetime, timedelta
 from functools import lru_cache
 from pathlib import Path
+from typing import Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -80,7 +81,7 @@ Registry = tuple[tuple[str, str], ...]
 
 
 @dataclass
-class _FileCount:
+class FileCount:
     """Receipt of one member and one file of the standard that its rows became.
 
     `first_line` is what was added to the member's own line numbers, so that the rows of several members of one file
@@ -143,6 +144,18 @@ def _corrections(registry: Registry, keys: Keys) -> Corrections:
     return Corrections(checker, frozenset(code for code, _ in registry), _pseudonymiser(keys))
 
 
+class Writer(Protocol):
+    """Where the tables of a batch go."""
+
+    def append(self, table: str, frame: pl.DataFrame) -> None:
+        """Add rows to a table."""
+
+
+class _Nowhere:
+    def append(self, table: str, frame: pl.DataFrame) -> None:
+        """Forget the rows."""
+
+
 class _Batch:
     """Collects rows over deliveries, checks them in large frames, and keeps the counts for the receipts.
 
@@ -151,7 +164,7 @@ class _Batch:
 
     def __init__(
         self,
-        writer: BatchWriter,
+        writer: Writer,
         region: str,
         deliveries: list[Delivery],
         registry: Registry,
@@ -168,7 +181,7 @@ class _Batch:
         self._waiting: dict[_Shape, _Waiting] = defaultdict(_Waiting)
         self._waiting_bytes = 0
         self._rows: dict[tuple[str, str, tuple[str, ...]], list[pl.DataFrame]] = defaultdict(list)
-        self.counts: list[_FileCount] = []
+        self.counts: list[FileCount] = []
         self.rules: dict[tuple[int, str, str, str], int] = defaultdict(int)
         """Rows by slot, rule, column and level."""
 
@@ -179,13 +192,13 @@ class _Batch:
         else:
             self._take_mapped(index, opened)
 
-    def _open_slot(self, count: _FileCount) -> int:
+    def _open_slot(self, count: FileCount) -> int:
         self.counts.append(count)
         return len(self.counts) - 1
 
     def _take_member(self, index: int, opened: DeliveryZip, member: Member) -> None:
         """A file of the standard: lines of many deliveries wait until there are enough to be split together."""
-        count = _FileCount(index, member.table, member.name, STANDARD, Description())
+        count = FileCount(index, member.table, member.name, STANDARD, Description())
         slot = self._open_slot(count)
         contract = opened.feed.contract(member.table)
         for header, block in delimited_blocks(opened, member, contract, count.description):
@@ -216,7 +229,7 @@ class _Batch:
         """Collect what one member's rows become, and yield the rows themselves."""
         feed, sender, description = opened.feed, self._deliveries[index].hospcode, Description()
         slots = {
-            file: self._open_slot(_FileCount(index, file, member.name, feed.feed, description, first_line))
+            file: self._open_slot(FileCount(index, file, member.name, feed.feed, description, first_line))
             for file in feed.files_of(member.table)
         }
         main = next(iter(slots.values()))
@@ -228,7 +241,7 @@ class _Batch:
                 self._collect_mapped(feed, slots[result.file], result)
             yield rows
         for name, n in description.unknown_fields.items():
-            self.rules[main, "unknown_field", name, Level.WARNING] += n
+            self.rules[main, "unknown_field", name, Level.NOTE] += n
 
     def _collect_mapped(self, feed: Feed, slot: int, result: Routed) -> None:
         count = self.counts[slot]
@@ -418,6 +431,20 @@ def land_batch(
     return outcomes
 
 
+def read_again(
+    delivery: Delivery, region: str, registry: Registry, keys: Keys, limits: ZipLimits, extra_feeds: Path | None = None
+) -> tuple[pl.DataFrame, pl.DataFrame]:
+    """What the receipts of a delivery's files and rules would tell (`RECEIPT_FILES`, `RECEIPT_RULES`); nothing lands.
+
+    Raises `DeliveryRejectedError`.
+    """
+    work = _Batch(_Nowhere(), region, [delivery], registry, keys, load_feeds(extra_feeds))
+    with DeliveryZip(delivery.path, limits, delivery.feed, extra_feeds) as opened:
+        work.take(0, opened)
+    work.finish()
+    return _file_records(work, [delivery]), _rule_records(work, [delivery])
+
+
 def rejection(delivery: Delivery, outcome: Outcome) -> Rejection | None:
     """What tells one rejection from another, or None for a delivery that was not rejected."""
     return (delivery.delivery_id, delivery.file_name, outcome.reason) if outcome.outcome == "rejected" else None
@@ -468,6 +495,11 @@ def _write_receipts(
 ) -> None:
     pairs = [pair for pair in zip(deliveries, outcomes, strict=True) if rejection(*pair) not in known]
     writer.append("receipts", pl.DataFrame([receipt(d, o, keys.key_id) for d, o in pairs], schema=RECEIPTS))
+    writer.append("receipt_files", _file_records(work, deliveries))
+    writer.append("receipt_rules", _rule_records(work, deliveries))
+
+
+def _file_records(work: _Batch, deliveries: list[Delivery]) -> pl.DataFrame:
     files = [
         {
             "delivery_id": deliveries[count.delivery].delivery_id,
@@ -489,7 +521,10 @@ def _write_receipts(
         }
         for count in work.counts
     ]
-    writer.append("receipt_files", pl.DataFrame(files, schema=RECEIPT_FILES))
+    return pl.DataFrame(files, schema=RECEIPT_FILES)
+
+
+def _rule_records(work: _Batch, deliveries: list[Delivery]) -> pl.DataFrame:
     rules = [
         {
             "delivery_id": deliveries[work.counts[slot].delivery].delivery_id,
@@ -502,4 +537,4 @@ def _write_receipts(
         }
         for (slot, rule, column, level), n in work.rules.items()
     ]
-    writer.append("receipt_rules", pl.DataFrame(rules, schema=RECEIPT_RULES))
+    return pl.DataFrame(rules, schema=RECEIPT_RULES)

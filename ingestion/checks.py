@@ -50,6 +50,8 @@ class Level(StrEnum):
     DELIVERY = "delivery"
     ROW = "row"
     WARNING = "warning"
+    NOTE = "note"
+    """Of something beside the rows, such as a field that no table knows."""
 
 
 class Rule(BaseModel):

@@ -6,16 +6,21 @@ import hashlib
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import polars as pl
 
 from ingestion import corrections
+from ingestion.batch import read_again
 from ingestion.checks import Level
 from ingestion.contract import load_contracts
 from ingestion.delivery import DeliveryRejectedError, DeliveryZip
+from ingestion.feed import STANDARD
 from ingestion.inbox import announced, stored
+from ingestion.job import delivery_in_inbox, ready
 from ingestion.landing import (
     BATCH,
+    NO_REGION,
     RECEIPT_FILES,
     RECEIPT_RULES,
     RECEIPTS,
@@ -32,7 +37,7 @@ from ingestion.landing import (
     to_arrow,
     utc_now,
 )
-from ingestion.text import UTF8_BOM, read_header, read_lines, to_utf8
+from ingestion.text import UTF8_BOM, read_header, to_utf8
 from ruam.errors import RuamError
 from ruam.files import storage_errors
 from ruam.home import DataHome
@@ -123,14 +128,15 @@ def _differences(folder: Path) -> list[str]:
     keys = [*_CONTENT, "file"]
     counts = list(_COUNTS)
     # A file without a row is told of, and nothing of it lies there.
-    with_rows = told["receipt_files"].filter(pl.col("n_rows") != 0)
+    with_rows = told["receipt_files"].group_by(keys).agg(pl.col(counts).sum()).filter(pl.col("n_rows") != 0)
     totals = told["receipt_files"].group_by(_CONTENT).agg(pl.col(counts).sum())
     per_delivery = receipts.filter(pl.col("n_rows") != 0).select(*_CONTENT, *counts)
     rule_keys = [*keys, "rule", "column_name", "level"]
+    of_rows = told["receipt_rules"].filter(pl.col("level") != str(Level.NOTE))
     pairs = [
         ("file", with_rows.select(*keys, *counts), files, keys),
         ("delivery", per_delivery, totals.filter(pl.col("n_rows") != 0), list(_CONTENT)),
-        ("rule", told["receipt_rules"].select(*rule_keys, "n_rows"), rules, rule_keys),
+        ("rule", of_rows.group_by(rule_keys).agg(pl.col("n_rows").sum()), rules, rule_keys),
     ]
     return [sentence for what, one, other, on in pairs for sentence in _unequal(what, one, other, on)]
 
@@ -215,42 +221,37 @@ def _missing(home: DataHome, receipts: pl.DataFrame) -> Iterator[str]:
 
 def _unlike_sent(settings: Settings, folder: Path) -> Iterator[str]:
     """Files whose receipts tell of another number of rows than their zip holds, and zips that changed."""
-    for (delivery_id,), files in _records(folder, "receipt_files").group_by("delivery_id"):
-        path = stored(settings.data_home.inbox, str(delivery_id))
+    receipts = _records(folder, "receipts").filter(pl.col("outcome").str.starts_with("accepted"))
+    files = _records(folder, "receipt_files")
+    for receipt in receipts.iter_rows(named=True):
+        delivery_id, path = receipt["delivery_id"], stored(settings.data_home.inbox, receipt["delivery_id"])
+        told = files.filter(pl.col("delivery_id") == delivery_id, pl.col("hospcode") == receipt["hospcode"])
         try:
             with path.open("rb") as handle:
                 if hashlib.file_digest(handle, "sha256").hexdigest() != delivery_id:
                     yield f"the inbox holds other bytes under the name of {delivery_id}"
-            sent = {name: told.n_rows for name, told in _described(path, settings.limits).items()}
+            if (told["feed"] == STANDARD).all():
+                sent = _lines_sent(path, settings.limits)
+            else:
+                sent = _rows_by_file(_read_again(settings, receipt)[0])
         except (OSError, DeliveryRejectedError) as error:
             yield f"delivery {delivery_id} cannot be read again: {error}"
             continue
-        told_rows = dict(files.select("file", "n_rows").iter_rows())
-        if sent != told_rows:
-            yield f"delivery {delivery_id}: {sent} rows were sent, the receipts tell of {told_rows}"
+        if sent != _rows_by_file(told):
+            yield f"delivery {delivery_id}: {sent} rows were sent, the receipts tell of {_rows_by_file(told)}"
 
 
-@dataclass
-class _Described:
-    """One file in a zip."""
-
-    member: str
-    layout: str = "empty"
-    header: bool = False
-    missing: str | None = None
-    unknown: str | None = None
-    encoding: str | None = None
-    n_rows: int = 0
-    """Lines that are neither blank nor the header."""
+def _rows_by_file(files: pl.DataFrame) -> dict[str, int]:
+    return dict(files.group_by("file").agg(pl.col("n_rows").sum()).iter_rows())
 
 
-def _described(path: Path, limits: ZipLimits) -> dict[str, _Described]:
-    """The files of a delivery, read apart from ingestion's counters. Raises `DeliveryRejectedError`."""
-    with DeliveryZip(path, limits) as opened:
-        files = {}
+def _lines_sent(path: Path, limits: ZipLimits) -> dict[str, int]:
+    """Lines of each file of the standard that are neither blank nor the header, counted apart from ingestion's
+    counters. Raises `DeliveryRejectedError`."""
+    sent = {}
+    with DeliveryZip(path, limits, STANDARD) as opened:
         for member in opened.members:
-            files[member.table] = told = _Described(member.name)
-            header, begun, encodings = None, False, set()
+            n_lines, begun = 0, False
             for block in opened.blocks(member):
                 if not begun:
                     block = block.removeprefix(UTF8_BOM).lstrip(b"\n")
@@ -258,21 +259,12 @@ def _described(path: Path, limits: ZipLimits) -> dict[str, _Described]:
                         continue
                     begun = True
                     first = block[: block.index(b"\n")]
-                    header = read_header(_text(first), load_contracts()[member.table])
-                    if header:
-                        told.layout, told.header = header.layout, header.is_header
-                        told.missing = ",".join(header.missing) or None
-                        told.unknown = ",".join(header.unknown) or None
-                        if header.is_header:
-                            block = block[len(first) + 1 :]
-                lines = block.split(b"\n")
-                encoding = read_lines(block, header, 1).encoding if header and block else "unknown"
-                # Blanks are cells where lines can be read, and nothing where they cannot.
-                told.n_rows += sum(bool(line if encoding != "unknown" else line.strip()) for line in lines)
-                if header and block:
-                    encodings.add(encoding)
-            told.encoding = "+".join(sorted(encodings)) or None
-        return files
+                    header = read_header(_text(first), load_contracts()[member.table], limits)
+                    if header and header.is_header:
+                        block = block[len(first) + 1 :]
+                n_lines += sum(line != b"" for line in block.split(b"\n"))
+            sent[member.table] = n_lines
+    return sent
 
 
 def _text(line: bytes) -> str:
@@ -280,6 +272,14 @@ def _text(line: bytes) -> str:
         return to_utf8(line)[0].decode("utf-8")
     except ValueError:
         return line.decode("ascii", errors="replace")
+
+
+def _read_again(settings: Settings, receipt: dict[str, Any]) -> tuple[pl.DataFrame, pl.DataFrame]:
+    """What ingestion would tell of a delivery's files and rules now."""
+    keys, regions = ready(settings)
+    delivery = delivery_in_inbox(settings, receipt["delivery_id"], receipt["file_name"])
+    region = regions.get(delivery.hospcode, NO_REGION)
+    return read_again(delivery, region, tuple(regions.items()), keys, settings.limits, settings.feeds)
 
 
 def _mend(settings: Settings, region: str, folder: Path) -> Path:
@@ -298,7 +298,7 @@ def _mend(settings: Settings, region: str, folder: Path) -> Path:
     for batch, receipts in sorted(arrivals.items()):
         for name, frame in _anew(settings, batch, receipts, files.filter(pl.col(BATCH) == batch), known).items():
             told[name] = told[name].extend(frame.with_columns(pl.lit(batch).alias(BATCH)))
-    told["receipt_rules"] = rules.select(*RECEIPT_RULES, BATCH)
+    told["receipt_rules"] = told["receipt_rules"].vstack(rules.select(*RECEIPT_RULES, BATCH))
     with BatchWriter(home.landing, region, compacted_id(utc_now())) as writer:
         for path in _row_files(folder):
             writer.copy(path)
@@ -325,14 +325,15 @@ def _anew(
 ) -> dict[str, pl.DataFrame]:
     """Receipts of one batch: of what was announced, and of what lies there."""
     counted = {(row["delivery_id"], row["hospcode"], row["file"]): row for row in files.iter_rows(named=True)}
-    new_receipts, new_files = [], []
+    new_receipts = []
+    new_files, notes = [pl.DataFrame(schema=RECEIPT_FILES)], [pl.DataFrame(schema=RECEIPT_RULES)]
     for receipt in receipts.iter_rows(named=True):
         if receipt["outcome"] is not None:
             new_receipts.append(receipt)
             continue
         content = (receipt["delivery_id"], receipt["hospcode"])
         try:
-            described = _described(stored(settings.data_home.inbox, receipt["delivery_id"]), settings.limits)
+            described, rules = _read_again(settings, receipt)
         except DeliveryRejectedError as error:
             rejection = (receipt["delivery_id"], receipt["file_name"], error.rule)
             if rejection not in known:
@@ -346,32 +347,28 @@ def _anew(
         except OSError as error:
             raise RuamError(f"Delivery {content[0]} of batch {batch} cannot be read from the inbox: {error}") from error
         sums = dict.fromkeys(_COUNTS, 0)
-        for file, told in described.items():
-            row = counted.get((*content, file), dict.fromkeys(_COUNTS, 0))
-            if row["n_rows"] != told.n_rows:
+        for (file,), told in described.group_by("file", maintain_order=True):
+            row = counted.get((*content, str(file)), dict.fromkeys(_COUNTS, 0))
+            if row["n_rows"] != told["n_rows"].sum():
                 raise RuamError(
-                    f"{receipt['file_name']}, {told.member}: {told.n_rows} rows were sent, {row['n_rows']} lie in "
+                    f"{receipt['file_name']}, {file}: {told['n_rows'].sum()} rows were sent, {row['n_rows']} lie in "
                     f"batch {batch}. Rows are lost, not receipts only: restore the batch from the backup."
+                )
+            if told.height == 1:
+                told = told.with_columns(pl.lit(row[name], pl.Int64).alias(name) for name in _COUNTS)
+            elif any(told[name].sum() != row[name] for name in _COUNTS):
+                raise RuamError(
+                    f"{receipt['file_name']}, {file}: its members would be judged otherwise now than when they "
+                    "landed, so that what each gave cannot be told. Bring back the registry that was in force then."
                 )
             for name in _COUNTS:
                 sums[name] += row[name]
-            new_files.append(
-                {
-                    "delivery_id": content[0],
-                    "hospcode": content[1],
-                    "file": file,
-                    "member": told.member,
-                    "layout": told.layout,
-                    "header": told.header,
-                    "encoding": told.encoding,
-                    "missing_columns": told.missing,
-                    "unknown_columns": told.unknown,
-                    **{name: row[name] for name in _COUNTS},
-                }
-            )
+            new_files.append(told)
+        notes.append(rules.filter(pl.col("level") == str(Level.NOTE)))
         outcome = "accepted_with_rejects" if sums["n_rejected"] else "accepted"
         new_receipts.append(receipt | sums | {"outcome": outcome})
     return {
         "receipts": pl.DataFrame(new_receipts, schema=RECEIPTS),
-        "receipt_files": pl.DataFrame(new_files, schema=RECEIPT_FILES),
+        "receipt_files": pl.concat(new_files),
+        "receipt_rules": pl.concat(notes),
     }

@@ -62,7 +62,7 @@ def zip_reader(content: bytes) -> None:
             sizes = [member.entry.declared_size for member in opened.members]
             assert max(sizes) <= LIMITS.max_member_bytes
             assert sum(sizes) <= LIMITS.max_total_bytes
-            assert len({member.file for member in opened.members}) == len(opened.members)
+            assert len({member.table for member in opened.members}) == len(opened.members)
             at_offset = {info.header_offset: info for info in peer.infolist()}
             for member in opened.members:
                 blocks = list(opened.blocks(member))

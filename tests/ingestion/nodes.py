@@ -270,11 +270,12 @@ def staging(settings: Settings, file: str) -> list[tuple[Any, ...]]:
     """The rows that stand, by the SQL of the staging models themselves."""
     table = load_contracts()[file].table
     with reading(settings.data_home.landing) as folders, duckdb.connect() as connection:
-        for name in ("receipts", table):
+        for name in ("receipts", "withdrawals", table):
             found = [str(path) for folder in folders if (path := folder / f"{name}.parquet").exists()]
             connection.execute(f"create view {name} as from read_parquet({json.dumps(found)}, union_by_name=true)")
-        for model in ("ruam__receipts", "ruam__deliveries"):
-            connection.execute(f"create view stg_{model} as {_sql(f'ruam/stg_{model}')}")
+        for folder, model in (("ruam", "receipts"), ("ruam", "deliveries"), ("f43", "withdrawals")):
+            name = f"stg_{folder}__{model}"
+            connection.execute(f"create view {name} as {_sql(f'{folder}/{name}')}")
         return connection.execute(f"from ({_sql(f'f43/stg_f43__{table}')}) order by all").fetchall()
 
 
