@@ -70,6 +70,7 @@ def test_many_kills_over_thirteen_regions_end_where_one_clean_run_ends(
     assert leftovers(tried) == []
     assert state(tried) == state(clean)
     assert ordeal.killed >= KILLS
+    assert ordeal.lost_workers > 0
     assert ordeal.refused > 0
     with capsys.disabled():
         print(  # noqa: T201 - `make proof` shows it
