@@ -306,10 +306,10 @@ def _side_by_side(
     most = min(settings.workers, max(len(jobs), 1))
     with ProcessPoolExecutor(most, context, initializer=_begin_worker, initargs=(_Shared(held),)) as pool:
         running: dict[Future[list[Outcome]], str] = {}
-        for region, name, batch in jobs:
-            args = (settings.data_home.landing, region, name, batch, hospcodes, keys, settings.limits, known)
-            running[pool.submit(land_batch, *args)] = name
         try:
+            for region, name, batch in jobs:
+                args = (settings.data_home.landing, region, name, batch, hospcodes, keys, settings.limits, known)
+                running[_submitted(pool, args)] = name
             for future in as_completed(running):
                 yield running[future], future.result()
         except BrokenProcessPool as error:
@@ -320,6 +320,16 @@ def _side_by_side(
         except BaseException:
             pool.shutdown(cancel_futures=True)
             raise
+
+
+def _submitted(pool: ProcessPoolExecutor, arguments: tuple[Any, ...]) -> Future[list[Outcome]]:
+    """Raises `BrokenProcessPool` when a worker was killed before; just then the pool may say so less plainly."""
+    try:
+        return pool.submit(land_batch, *arguments)
+    except OSError as error:
+        if error.errno is not None:
+            raise
+        raise BrokenProcessPool(str(error)) from error
 
 
 class _Shared:

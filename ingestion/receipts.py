@@ -14,7 +14,6 @@ from ingestion.contract import load_contracts
 from ingestion.delivery import DeliveryRejectedError, DeliveryZip
 from ingestion.inbox import announced, stored
 from ingestion.landing import (
-    BATCH,
     RECEIPT_FILES,
     RECEIPT_RULES,
     RECEIPTS,
@@ -22,11 +21,7 @@ from ingestion.landing import (
     BatchWriter,
     compacted_id,
     contract_tables,
-    holds,
-    is_schema,
-    reading,
     region_locked,
-    region_of,
     retire,
     to_arrow,
     utc_now,
@@ -35,6 +30,7 @@ from ingestion.text import UTF8_BOM, read_header, read_lines, to_utf8
 from ruam.errors import RuamError
 from ruam.files import storage_errors
 from ruam.home import DataHome
+from ruam.landing import BATCH, holds, is_schema, reading, region_of
 from ruam.settings import Settings, ZipLimits
 
 _CONTENT = (BATCH, "delivery_id", "hospcode")

@@ -338,8 +338,9 @@ def status() -> None:
     """What was delivered by region and outcome, what waits to be built, and what is published."""
     import polars as pl
 
-    from ingestion.landing import committed_batches, read_records
+    from ingestion.landing import read_records
     from ruam.geography import UNKNOWN_REGION
+    from ruam.landing import committed_batches
     from ruam.publish import current
 
     home = settings().data_home

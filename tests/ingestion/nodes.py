@@ -26,8 +26,9 @@ import jinja2
 import polars as pl
 
 from ingestion.contract import load_contracts
-from ingestion.landing import RECORDS, reading
+from ingestion.landing import RECORDS
 from ruam.faults import VARIABLE
+from ruam.landing import reading
 from ruam.settings import PROJECT, Settings
 from tests.ingestion.odd_zips import make_zip, row, text, visits, zip_name
 from tests.ingestion.reading import landed, records

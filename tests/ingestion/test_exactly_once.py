@@ -10,7 +10,7 @@ from time import monotonic
 
 import pytest
 
-from ingestion.landing import committed_batches
+from ruam.landing import committed_batches
 from ruam.settings import Settings
 from tests.ingestion.nodes import Ordeal, deliveries_of_the_country, run, state
 from tests.ingestion.reading import assert_balanced, batches, take_in
