@@ -12,19 +12,10 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from ingestion.landing import (
-    BatchWriter,
-    committed_batches,
-    compacted_id,
-    holds,
-    is_schema,
-    region_locked,
-    region_of,
-    retire,
-    utc_now,
-)
+from ingestion.landing import BatchWriter, compacted_id, region_locked, retire, utc_now
 from ruam.errors import BusyError, RuamError
 from ruam.files import storage_errors
+from ruam.landing import committed_batches, holds, is_schema, region_of
 from ruam.settings import Settings
 
 ROW_GROUP = 1 << 17

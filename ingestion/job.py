@@ -426,11 +426,12 @@ def _side_by_side(
     most = min(settings.workers, max(len(jobs), 1))
     with ProcessPoolExecutor(most, context, initializer=_begin_worker, initargs=(_Shared(held),)) as pool:
         running: dict[Future[list[Outcome]], str] = {}
-        with _signals_held_back():
-            for region, name, batch in jobs:
-                args = (settings.data_home.landing, region, name, batch, registry, keys, settings.limits, known)
-                running[pool.submit(land_batch, *args, settings.feeds)] = name
         try:
+            with _signals_held_back():
+                for region, name, batch in jobs:
+                    place = (settings.data_home.landing, region, name)
+                    args = (*place, batch, registry, keys, settings.limits, known, settings.feeds)
+                    running[_submitted(pool, args)] = name
             for future in as_completed(running):
                 yield running[future], future.result()
         except BrokenProcessPool as error:
@@ -456,6 +457,16 @@ def _signals_held_back() -> Iterator[None]:
         yield
     finally:
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
+def _submitted(pool: ProcessPoolExecutor, arguments: tuple[Any, ...]) -> Future[list[Outcome]]:
+    """Raises `BrokenProcessPool` when a worker was killed before; just then the pool may say so less plainly."""
+    try:
+        return pool.submit(land_batch, *arguments)
+    except OSError as error:
+        if error.errno is not None:
+            raise
+        raise BrokenProcessPool(str(error)) from error
 
 
 class _Shared:

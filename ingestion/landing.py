@@ -1,8 +1,4 @@
-"""The landing: batches of typed Parquet that appear whole or not at all, each with its receipts.
-
-A folder `region=NN/batch=<id>` holds one batch as it was landed, or all rows of several that were compacted into it.
-`committed_batches` alone says which folders count; whoever reads what lies in them does so within `reading`.
-"""
+"""Writing the landing: batches of typed Parquet that appear whole or not at all, each with its receipts."""
 
 from __future__ import annotations
 
@@ -25,8 +21,22 @@ from ingestion import corrections
 from ingestion.checks import landing_schema
 from ingestion.contract import Contract, load_contracts
 from ruam.faults import point
-from ruam.files import alone, locked, shared, sync_file, sync_folder
+from ruam.files import alone, locked, sync_file, sync_folder
 from ruam.geography import UNKNOWN_REGION
+from ruam.landing import (
+    BATCH,
+    COMPACTED,
+    CONTENTS,
+    PREFIX,
+    READERS,
+    SCHEMA,
+    contents,
+    holds,
+    reading,
+    region_folder,
+    region_of,
+    superseded,
+)
 
 NO_REGION = UNKNOWN_REGION
 """Where receipts of deliveries go that belong to no known facility, and the schema batch."""
@@ -94,24 +104,8 @@ RECORDS = {
 BESIDE_ROWS = frozenset({*RECORDS, corrections.TABLE})
 """Tables of a batch that hold no rows of a file: records, and what a request to correct names."""
 
-BATCH = "batch"
-"""Column of every table: the id of the batch in which a row was landed, whatever folder it lies in now."""
-
-_PREFIX = "batch="
-_COMPACTED = "compacted-"
-_SCHEMA = "schema-"
-_CONTENTS = "compacted.json"
 _INCOMING = ".incoming-"
 _RETIRED = ".retired-"
-
-
-def region_folder(landing: Path, region: str) -> Path:
-    return landing / f"region={region}"
-
-
-def region_of(folder: Path) -> str:
-    """Region of a batch's folder."""
-    return folder.parent.name.removeprefix("region=")
 
 
 @contextmanager
@@ -130,59 +124,9 @@ def region_locked(landing: Path, region: str, *, wait: bool = False) -> Iterator
         yield descriptor
 
 
-def committed_batches(landing: Path, region: str | None = None) -> list[Path]:
-    """Folders that make up the landing, or one region of it, by name: together they hold each landed row once.
-
-    A compacted folder names the batches it holds, and from the moment it is there, the folders of those do not count.
-    """
-    with reading(landing, region) as folders:
-        return folders
-
-
-@contextmanager
-def reading(landing: Path, region: str | None = None) -> Iterator[list[Path]]:
-    """The committed batches (`committed_batches`), none of which goes away until the block ends."""
-    with shared(landing / ".readers"):
-        folders = [folder for one in landing.glob(f"region={region or '*'}") for folder in _standing(one)]
-        yield sorted(folders, key=lambda path: path.name)
-
-
-def _standing(region: Path) -> list[Path]:
-    """Folders of a region that no other one there has replaced."""
-    folders = list(region.glob(f"{_PREFIX}*"))
-    replaced = {name for folder in folders for name in _contents(folder)["replaces"]}
-    return [folder for folder in folders if folder.name not in replaced]
-
-
-def superseded(landing: Path, region: str) -> list[Path]:
-    """Folders of a region that do not count any more."""
-    folder = region_folder(landing, region)
-    standing = set(_standing(folder))
-    return sorted(found for found in folder.glob(f"{_PREFIX}*") if found not in standing)
-
-
 def is_committed(landing: Path, region: str, batch: str) -> bool:
     """Whether a batch that this process was to write is there."""
-    return (region_folder(landing, region) / f"{_PREFIX}{batch}").exists()
-
-
-def holds(folder: Path) -> frozenset[str]:
-    """Ids of the batches whose rows lie in a folder."""
-    return frozenset(_contents(folder)["batches"])
-
-
-def _contents(folder: Path) -> dict[str, list[str]]:
-    """`batches`: ids of the batches whose rows lie in the folder; `replaces`: names of folders that it stands for."""
-    name = folder.name.removeprefix(_PREFIX)
-    if not name.startswith(_COMPACTED):
-        return {"batches": [name], "replaces": []}
-    contents: dict[str, list[str]] = json.loads((folder / _CONTENTS).read_text(encoding="utf-8"))
-    return contents
-
-
-def is_schema(batch: str) -> bool:
-    """Whether an id is that of a schema batch, which holds columns and no rows."""
-    return batch.startswith(_SCHEMA)
+    return (region_folder(landing, region) / f"{PREFIX}{batch}").exists()
 
 
 def retire(landing: Path, region: str) -> bool:
@@ -190,7 +134,7 @@ def retire(landing: Path, region: str) -> bool:
 
     Returns whether none is left; what readers held back goes the next time.
     """
-    with alone(landing / ".readers") as free:
+    with alone(landing / READERS) as free:
         if not free:
             return not superseded(landing, region)
         gone = []
@@ -210,7 +154,7 @@ def batch_id(now: datetime) -> str:
 
 def compacted_id(now: datetime) -> str:
     """Name of a folder that stands for others."""
-    return f"{_COMPACTED}{batch_id(now)}"
+    return f"{COMPACTED}{batch_id(now)}"
 
 
 class BatchWriter:
@@ -223,7 +167,7 @@ class BatchWriter:
         region_dir = region_folder(landing, region)
         region_dir.mkdir(parents=True, exist_ok=True)
         self._batch = batch
-        self._final = region_dir / f"{_PREFIX}{batch}"
+        self._final = region_dir / f"{PREFIX}{batch}"
         self._folder = region_dir / f"{_INCOMING}{batch}"
         self._writers: dict[str, pq.ParquetWriter] = {}
         self._n_rows: Counter[str] = Counter()
@@ -269,14 +213,14 @@ class BatchWriter:
         if instead_of:
             # With those that these had replaced and that are still there: none may come back, whichever goes first.
             region = self._final.parent
-            names = {name for folder in instead_of for name in _contents(folder)["replaces"]}
+            names = {name for folder in instead_of for name in contents(folder)["replaces"]}
             before = [name for name in names if (region / name).exists()]
-            contents = {
+            told = {
                 "batches": sorted(frozenset[str]().union(*map(holds, instead_of))),
                 "replaces": sorted({*(folder.name for folder in instead_of), *before}),
             }
-            (self._folder / _CONTENTS).write_text(json.dumps(contents), encoding="utf-8")
-            sync_file(self._folder / _CONTENTS)
+            (self._folder / CONTENTS).write_text(json.dumps(told), encoding="utf-8")
+            sync_file(self._folder / CONTENTS)
         while self._writers:
             table, writer = self._writers.popitem()
             writer.close()
@@ -321,8 +265,8 @@ def ensure_schema_batch(landing: Path) -> None:
         **RECORDS,
     }
     digest = hashlib.sha256(repr([BATCH, tables]).encode()).hexdigest()[:12]
-    batch = f"{_SCHEMA}{digest}"
-    final = region_folder(landing, NO_REGION) / f"{_PREFIX}{batch}"
+    batch = f"{SCHEMA}{digest}"
+    final = region_folder(landing, NO_REGION) / f"{PREFIX}{batch}"
     if final.exists():
         return
     with region_locked(landing, NO_REGION, wait=True):

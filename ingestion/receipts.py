@@ -19,7 +19,6 @@ from ingestion.feed import STANDARD
 from ingestion.inbox import announced, stored
 from ingestion.job import delivery_in_inbox, ready
 from ingestion.landing import (
-    BATCH,
     NO_REGION,
     RECEIPT_FILES,
     RECEIPT_RULES,
@@ -28,11 +27,7 @@ from ingestion.landing import (
     BatchWriter,
     compacted_id,
     contract_tables,
-    holds,
-    is_schema,
-    reading,
     region_locked,
-    region_of,
     retire,
     to_arrow,
     utc_now,
@@ -41,6 +36,7 @@ from ingestion.text import UTF8_BOM, read_header, to_utf8
 from ruam.errors import RuamError
 from ruam.files import storage_errors
 from ruam.home import DataHome
+from ruam.landing import BATCH, holds, is_schema, reading, region_of
 from ruam.settings import Settings, ZipLimits
 
 _CONTENT = (BATCH, "delivery_id", "hospcode")

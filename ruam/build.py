@@ -11,11 +11,11 @@ from pathlib import Path
 import duckdb
 import polars as pl
 
-from ingestion.landing import BATCH, holds, is_schema, reading
 from ruam.dbt import Progress, run_dbt
 from ruam.errors import BusyError
 from ruam.files import locked, storage_errors
 from ruam.home import DataHome
+from ruam.landing import BATCH, holds, is_schema, reading
 from ruam.settings import PROJECT, Settings
 
 _LEDGER = """

@@ -10,9 +10,9 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from ingestion.landing import reading
 from ruam.errors import BuildError
 from ruam.home import DataHome
+from ruam.landing import reading
 from ruam.settings import PROJECT
 
 Progress = Callable[[int, int], None]
@@ -32,7 +32,7 @@ def run_dbt(
     """Run one dbt command of this project against a data home.
 
     It reads the landing's `folders` (all committed batches by default); a caller who names them holds them meanwhile
-    (`ingestion.landing.reading`). Raises `BuildError` naming each node that failed and why.
+    (`ruam.landing.reading`). Raises `BuildError` naming each node that failed and why.
     """
     # dbt takes seconds to import; commands that do not build must not wait for it.
     from dbt.adapters.duckdb.connections import DuckDBConnectionManager

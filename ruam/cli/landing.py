@@ -23,8 +23,8 @@ def check(
 
     Rows are counted where they lie, not taken from what ingestion counted. Exit code 1 when something differs.
     """
-    from ingestion.landing import committed_batches
     from ingestion.receipts import check as problems_of
+    from ruam.landing import committed_batches
 
     active = settings()
     problems = problems_of(active, sent=sent)

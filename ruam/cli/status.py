@@ -95,8 +95,8 @@ def _build_state(home: DataHome, came: pl.DataFrame, region: str | None) -> dict
     import polars as pl
 
     from ingestion.history import ACCEPTED
-    from ingestion.landing import committed_batches
     from ruam.build import built_batches, is_sound, last_build_id
+    from ruam.landing import committed_batches
 
     try:
         build_id, sound, built = last_build_id(home), is_sound(home), built_batches(home)

@@ -26,8 +26,9 @@ import jinja2
 import polars as pl
 
 from ingestion.contract import load_contracts
-from ingestion.landing import RECORDS, reading
+from ingestion.landing import RECORDS
 from ruam.faults import VARIABLE
+from ruam.landing import reading
 from ruam.settings import PROJECT, Settings
 from tests.ingestion.odd_zips import make_zip, row, text, visits, zip_name
 from tests.ingestion.reading import landed, records
@@ -92,7 +93,9 @@ class Node:
         return self.process.exitcode
 
     def kill(self) -> None:
-        os.kill(self.pid, signal.SIGKILL)
+        """End it, unless it has ended just now."""
+        with suppress(ProcessLookupError):
+            os.kill(self.pid, signal.SIGKILL)
 
     def workers(self) -> list[int]:
         """Processes that land batches for it."""
@@ -183,6 +186,7 @@ class Ordeal:
     points: tuple[str, ...]
     killed: int = 0
     refused: int = 0
+    strikes: int = 0
     lost_workers: int = 0
     runs: int = 0
     at_points: set[str] = field(default_factory=set)
@@ -206,8 +210,9 @@ class Ordeal:
         running: list[tuple[str, Node, float | None]] = []
         for region in regions:
             paths = waiting[region][0] if waiting[region] else self.sent[region]
-            is_doomed = self.killed < self.kills and self.dice.random() < 0.7
-            point = self.dice.choice(self.points) if is_doomed and self.dice.random() < 0.5 else None
+            is_doomed = self.killed < self.kills and (region == parted or self.dice.random() < 0.7)
+            by_point = is_doomed and region != parted and self.dice.random() < 0.5
+            point = self.dice.choice(self.points) if by_point else None
             fault = f"{point}:kill:{self.dice.choice((1, 1, 1, 2, 3))}" if point else None
             settings = {"batch_zips": 2 if region == parted else 1000, "compact_batches": self.dice.choice((0, 2))}
             node = Node.start(self.home, "ingest", *paths, fault=fault, settings=settings)
@@ -216,9 +221,8 @@ class Ordeal:
         for region, node, moment in sorted(running, key=lambda one: one[2] or 0):
             if moment is None or node.is_over(begun + moment - monotonic()):
                 continue
-            if region == parted and (workers := node.wait_for_workers()) and self.dice.random() < 0.5:
-                with suppress(ProcessLookupError):
-                    os.kill(self.dice.choice(workers), signal.SIGKILL)
+            if region == parted and (workers := node.wait_for_workers()):
+                self._strike(node, workers)
             else:
                 node.kill()
         for _, node, _ in running:
@@ -227,6 +231,14 @@ class Ordeal:
             codes = [node.end() for of, node, _ in running if of == region]
             if waiting[region] and any(code in (0, 3) for code in codes):
                 waiting[region].pop(0)
+
+    def _strike(self, node: Node, workers: list[int]) -> None:
+        """End a worker, then in the next wave the ingest above its workers; the first at once, others on the way."""
+        self.strikes += 1
+        if self.strikes > 1 and node.is_over(self.dice.uniform(0, 2)):
+            return
+        with suppress(ProcessLookupError):
+            os.kill(self.dice.choice(workers) if self.strikes % 2 else node.pid, signal.SIGKILL)
 
     def _judge(self, node: Node, code: int) -> None:
         """Each way to end is one of: done, refused, killed, or told that a worker was."""

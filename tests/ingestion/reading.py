@@ -9,7 +9,8 @@ import polars as pl
 from ingestion.checks import landing_schema
 from ingestion.contract import load_contracts
 from ingestion.job import Report, ingest
-from ingestion.landing import committed_batches, read_records, reading
+from ingestion.landing import read_records
+from ruam.landing import committed_batches, reading
 from ruam.settings import Settings
 
 

@@ -17,10 +17,10 @@ from identity.keys import Keys
 from identity.pseudonym import Pseudonymiser
 from ingestion.checks import Checker, load_rules
 from ingestion.contract import load_contracts
-from ingestion.landing import region_folder
 from ruam import cli
 from ruam.errors import RuamError
 from ruam.files import locked
+from ruam.landing import region_folder
 from ruam.settings import PROJECT, Settings
 from tests.conftest import registry_csv
 from tests.ingestion.odd_zips import make_zip, row, text, zip_name

@@ -10,9 +10,10 @@ import polars as pl
 import pytest
 
 from ingestion.compaction import compact, compact_region
-from ingestion.landing import BATCH, BatchWriter, committed_batches, holds, reading, region_locked, superseded
+from ingestion.landing import BatchWriter, region_locked
 from ruam.errors import BusyError, RuamError
 from ruam.files import locked
+from ruam.landing import BATCH, committed_batches, holds, reading, superseded
 from ruam.settings import Settings
 from tests.ingestion.nodes import PATIENCE, read_again_and_again, run, state
 from tests.ingestion.odd_zips import make_zip, visits, zip_name

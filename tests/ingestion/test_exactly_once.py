@@ -10,7 +10,7 @@ from time import monotonic
 
 import pytest
 
-from ingestion.landing import committed_batches
+from ruam.landing import committed_batches
 from ruam.settings import Settings
 from tests.ingestion.nodes import Ordeal, deliveries_of_the_country, run, state
 from tests.ingestion.reading import assert_balanced, batches, take_in
@@ -70,6 +70,7 @@ def test_many_kills_over_thirteen_regions_end_where_one_clean_run_ends(
     assert leftovers(tried) == []
     assert state(tried) == state(clean)
     assert ordeal.killed >= KILLS
+    assert ordeal.lost_workers > 0
     assert ordeal.refused > 0
     with capsys.disabled():
         print(  # noqa: T201 - `make proof` shows it

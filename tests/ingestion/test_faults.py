@@ -21,11 +21,12 @@ import pytest
 
 from ingestion.compaction import compact
 from ingestion.job import ingest
-from ingestion.landing import batch_id, committed_batches, holds, region_folder
+from ingestion.landing import batch_id
 from ingestion.reference import current_registry
 from ruam import faults
 from ruam.errors import BusyError, StorageError
 from ruam.files import locked
+from ruam.landing import committed_batches, holds, region_folder
 from ruam.settings import PROJECT, Settings
 from tests.conftest import registry_csv
 from tests.ingestion.nodes import PATIENCE, Node, run, state

@@ -11,10 +11,11 @@ import polars as pl
 import pytest
 
 from ingestion.job import Progress, ingest
-from ingestion.landing import BatchWriter, committed_batches, region_folder
+from ingestion.landing import BatchWriter
 from ruam.errors import BusyError, SetupError
 from ruam.files import locked
 from ruam.home import DataHome
+from ruam.landing import committed_batches, region_folder
 from ruam.settings import Settings
 from tests.ingestion.odd_zips import good_members, make_zip, row, text, visits, zip_name
 from tests.ingestion.reading import assert_balanced, batches, landed, records, take_in

@@ -10,10 +10,11 @@ import polars as pl
 import pytest
 
 from ingestion.compaction import compact
-from ingestion.landing import RECORDS, committed_batches, region_of
+from ingestion.landing import RECORDS
 from ingestion.receipts import check, repair
 from ruam.errors import BusyError, RuamError
 from ruam.files import locked
+from ruam.landing import committed_batches, region_of
 from ruam.settings import Settings
 from tests.ingestion.nodes import state
 from tests.ingestion.odd_zips import make_zip, row, text, visits, zip_name

@@ -16,7 +16,8 @@ from hypothesis import strategies as st
 
 from ingestion.checks import landing_schema, load_rules
 from ingestion.contract import load_contracts, standard_contracts
-from ingestion.landing import BATCH, committed_batches, contract_tables
+from ingestion.landing import contract_tables
+from ruam.landing import BATCH, committed_batches
 from ruam.settings import Settings
 from tests.ingestion.odd_zips import SENDER, cells, cid, edition, make_zip, row, text, visits, zip_name
 from tests.ingestion.reading import assert_balanced, flags, landed, records, take_in

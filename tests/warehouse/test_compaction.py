@@ -7,9 +7,9 @@ from pathlib import Path
 import duckdb
 
 from ingestion.compaction import compact
-from ingestion.landing import committed_batches
 from ruam.build import build
 from ruam.home import DataHome
+from ruam.landing import committed_batches
 from ruam.settings import Settings
 from tests.warehouse.country import CORRECTION, FIRST, LATE, land, make_country
 from tests.warehouse.test_order_of_arrival import contents
