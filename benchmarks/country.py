@@ -9,6 +9,7 @@ from collections.abc import Iterable, Iterator
 from datetime import date, datetime
 from pathlib import Path
 
+from benchmarks.measuring import RUNS
 from identity.keys import create_keys
 from ingestion.delivery import file_of
 from ingestion.job import find_zips, ingest
@@ -34,6 +35,7 @@ def country_arguments(description: str | None) -> argparse.ArgumentParser:
     parser.add_argument("--facilities", type=int, default=60)
     parser.add_argument("--months", type=int, default=3)
     parser.add_argument("--scale", type=float, default=0.5)
+    parser.add_argument("--runs", type=int, default=RUNS, help="of which the median is shown")
     return parser
 
 

@@ -1,6 +1,6 @@
 """Ingestion (validated, typed, pseudonymised, landed, with receipts) against peers that do less, on the same zips.
 
-    python -m benchmarks.ingest [--facilities 60] [--months 3] [--scale 0.5] [--spark]
+    python -m benchmarks.ingest [--facilities 60] [--months 3] [--scale 0.5] [--runs 3] [--spark]
 
 What each peer is spared stands in `benchmarks.peers`. Every run is in a fresh process.
 """
@@ -39,8 +39,8 @@ def main() -> None:
         }
         if arguments.spark:
             works[SPARK] = lambda run: partial(load_with_spark, text, root / f"spark{run}")
-        costs = measured_in_turn(works)
-    show_costs("Ingestion", costs)
+        costs = measured_in_turn(works, arguments.runs)
+    show_costs("Ingestion", costs, arguments.runs)
     # For a row: the peers load what Ruam knows to be a duplicate or refuses.
     cpu = {name: cost.cpu / cost.rows for name, cost in costs.items()}
     targets = [

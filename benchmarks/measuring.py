@@ -1,6 +1,7 @@
 """Measure work in a process of its own, and lay figures beside each other.
 
-CPU seconds are those of the process and of every child it waited for. Memory is the largest sum, at one time, of the
+CPU and wall seconds count from the call, when the process has imported what the call needs; CPU is that of the process
+and of every child it waited for, the children's own imports included. Memory is the largest sum, at one time, of the
 resident memory of the process and all its descendants, sampled from /proc every 50 ms; pages that processes share
 count once for each, so the figure errs on the high side.
 """
@@ -60,7 +61,7 @@ def median(costs: list[Cost]) -> Cost:
     )
 
 
-def measured_in_turn(works: Mapping[str, Callable[[int], Callable[[], int]]], runs: int = RUNS) -> dict[str, Cost]:
+def measured_in_turn(works: Mapping[str, Callable[[int], Callable[[], int]]], runs: int) -> dict[str, Cost]:
     """Median cost of each work. The works take turns, so that a busy spell of the machine meets all of them.
 
     Each value makes, from the number of the run, what is to be run.
@@ -73,11 +74,14 @@ def measured_in_turn(works: Mapping[str, Callable[[int], Callable[[], int]]], ru
 
 
 def _child(work: Callable[[], int], sender: Connection) -> None:
-    began = time.perf_counter()
+    began, spent = time.perf_counter(), _cpu()
     rows = work()
-    wall = time.perf_counter() - began
+    sender.send((_cpu() - spent, time.perf_counter() - began, rows))
+
+
+def _cpu() -> float:
     usages = [resource.getrusage(who) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)]
-    sender.send((sum(usage.ru_utime + usage.ru_stime for usage in usages), wall, rows))
+    return sum(usage.ru_utime + usage.ru_stime for usage in usages)
 
 
 class _PeakMemory:
@@ -135,7 +139,7 @@ class Target:
         return self.ratio <= self.limit if self.at_most else self.ratio >= self.limit
 
 
-def show_costs(title: str, costs: dict[str, Cost], runs: int = RUNS) -> None:
+def show_costs(title: str, costs: dict[str, Cost], runs: int) -> None:
     table = Table(
         *("method", "rows", "CPU s", "wall s", "krows/CPU s", "peak MiB"),
         title=f"{title}; {f'median of {runs}' if runs > 1 else 'one run'}, {os.cpu_count()} cores",

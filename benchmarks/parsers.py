@@ -2,7 +2,7 @@
 
 Each runs in a process of its own; the figures are the medians of three.
 
-    python -m benchmarks.parsers [--facilities 60] [--months 3] [--scale 0.5]
+    python -m benchmarks.parsers [--facilities 60] [--months 3] [--scale 0.5] [--runs 3]
 """
 
 from __future__ import annotations
@@ -73,10 +73,9 @@ def main() -> None:
         text = root / "text"
         extract(root / "country" / "deliveries", text)
         ours, peer = "polars (ingestion's)", "DuckDB read_csv"
-        costs = measured_in_turn(
-            {ours: lambda _: partial(with_polars, text), peer: lambda _: partial(with_duckdb, text)}
-        )
-    show_costs("Text to cells", costs)
+        works = {ours: lambda _: partial(with_polars, text), peer: lambda _: partial(with_duckdb, text)}
+        costs = measured_in_turn(works, arguments.runs)
+    show_costs("Text to cells", costs, arguments.runs)
     show_targets([Target("CPU of polars ÷ DuckDB", costs[ours].cpu / costs[peer].cpu, 1)])
 
 

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import duckdb
+import pandas as pd
 import pyarrow.parquet as pq
 
 from ingestion.contract import ColumnType, Contract, load_contracts
@@ -57,8 +58,6 @@ def load_with_pandas(deliveries: Path, out: Path) -> int:
     It unzips, decodes (UTF-8, else cp874), reads each member with the C parser, turns dates and numbers into types
     (what is none becomes empty) and writes the rows of 50 zips together. Lines that are too long are skipped.
     """
-    import pandas as pd
-
     out.mkdir()
     rows = 0
     waiting: dict[str, list[pd.DataFrame]] = defaultdict(list)
@@ -90,8 +89,6 @@ def load_with_pandas(deliveries: Path, out: Path) -> int:
 
 def _read_member(content: bytes, contract: Contract) -> Any:
     """Raises `ValueError` for a member that cannot be read."""
-    import pandas as pd
-
     try:
         text = content.decode("utf-8-sig")
     except UnicodeDecodeError:
@@ -116,8 +113,6 @@ def _read_member(content: bytes, contract: Contract) -> Any:
 
 
 def _typed(frame: Any, contract: Contract) -> Any:
-    import pandas as pd
-
     for column in contract.columns:
         if column.name in frame.columns:
             cells = frame[column.name]
@@ -153,7 +148,7 @@ def load_with_spark(text: Path, out: Path) -> int:
         .getOrCreate()
     )
     spark.sparkContext.setLogLevel("ERROR")
-    gateway = spark.sparkContext._gateway
+    gateway: Any = spark.sparkContext._gateway
     for file, header, paths in _of_one_header(text):
         (
             spark.read.schema(_spark_schema(header, load_contracts()[file]))

@@ -98,7 +98,7 @@ def _names(frames: list[str]) -> Iterator[str]:
         if path.startswith(OURS):
             yield name
             inside = False
-        elif not inside:
+        elif not inside and "<locals>" not in name:  # A decorator of the library says nothing.
             library = path.partition("site-packages/")[2].partition("/")[0]
             yield f"{library}: {name}" if library else name
             inside = True

@@ -1,6 +1,6 @@
 """A national day: the same rows in 14,000 small zips and in 100.
 
-    python -m benchmarks.small_zips [--zips 14000] [--against 100] [--facilities 60] [--months 3] [--scale 0.5]
+    python -m benchmarks.small_zips [--zips 14000] [--against 100] [--runs 3]
 
 Each zip comes from a facility of its own; the registry knows all of them in both runs. Receiving (every zip copied
 into the inbox and hashed on the way) is measured alone too, and so is hashing: what they leave is landing.
@@ -59,8 +59,8 @@ def main() -> None:
                 receive, source, root / f"inbox-{source.name}{run}"
             )
             works[f"{name}: hashing alone (zips)"] = lambda _, source=source: partial(hash_all, source)
-        costs = measured_in_turn(works)
-    show_costs("A national day", costs)
+        costs = measured_in_turn(works, arguments.runs)
+    show_costs("A national day", costs, arguments.runs)
     small, large = costs[f"{many}: ingest"], costs[f"{few}: ingest"]
     if small.rows != large.rows:
         raise SystemExit(f"{small.rows:,} rows came in {many}, {large.rows:,} in {few}: not the same work.")
