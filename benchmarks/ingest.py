@@ -18,7 +18,7 @@ from benchmarks.country import country_arguments, extract, land, make_country
 from benchmarks.measuring import Target, measured_in_turn, show_costs, show_targets
 from benchmarks.peers import copy_as_strings, has_spark, load_with_pandas, load_with_spark
 
-OURS, DUCKDB, PANDAS, SPARK = "ruam ingest", "DuckDB, copy as strings", "pandas", "Spark local[2]"
+OURS, DUCKDB, PANDAS, SPARK = "ruam ingest", "DuckDB as strings", "pandas", "Spark local[2]"
 
 
 def main() -> None:

@@ -46,7 +46,7 @@ def with_polars(text: Path) -> int:
 def with_duckdb(text: Path) -> int:
     rows = 0
     with duckdb.connect() as connection:
-        connection.execute("set threads = 2")
+        connection.execute("set threads = 2; set enable_progress_bar = false")
         for paths in _groups(text):
             connection.execute(
                 """select * from read_csv($names, delim = '|', header = true, quote = '', escape = '',

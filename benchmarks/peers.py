@@ -40,7 +40,7 @@ def copy_as_strings(text: Path, out: Path) -> int:
             files[path.parent.name].append(str(path))
     rows = 0
     with duckdb.connect() as connection:
-        connection.execute("set threads = 2; set preserve_insertion_order = false")
+        connection.execute("set threads = 2; set preserve_insertion_order = false; set enable_progress_bar = false")
         for file, names in files.items():
             result = connection.execute(
                 f"""copy (select * from read_csv($names, delim = '|', header = true, quote = '', escape = '',
@@ -135,7 +135,7 @@ def load_with_spark(text: Path, out: Path) -> int:
     Spared: unzipping, decoding. Members with the same header are read together under a given schema; a cell that is
     not of its type becomes empty. The JVM is a child that is waited for, so its CPU seconds count.
     """
-    os.environ["PYSPARK_PYTHON"] = sys.executable
+    os.environ |= {"PYSPARK_PYTHON": sys.executable, "SPARK_LOCAL_IP": "127.0.0.1"}
     from pyspark.sql import SparkSession
 
     spark = (
@@ -143,6 +143,7 @@ def load_with_spark(text: Path, out: Path) -> int:
         .config("spark.ui.enabled", "false")
         .config("spark.driver.host", "127.0.0.1")
         .config("spark.driver.bindAddress", "127.0.0.1")
+        .config("spark.ui.showConsoleProgress", "false")
         .config("spark.driver.memory", "2g")
         .config("spark.sql.parquet.compression.codec", "zstd")
         .getOrCreate()

@@ -49,7 +49,7 @@ def land_by_day(days: list[Path], registry: Path, home: Path) -> None:
 def scan(landing: Path, table: str) -> int:
     """Read every cell of a table over all batches `SCANS` times, found as the warehouse finds them; its rows."""
     with duckdb.connect() as connection:
-        connection.execute("set threads = 2")
+        connection.execute("set threads = 2; set enable_progress_bar = false")
         source = f"read_parquet('{landing}/region=*/batch=*/{table}.parquet', union_by_name = true)"
         for _ in range(SCANS):
             found = connection.execute(f"select count(*), bit_xor(hash(columns(*))) from {source}").fetchall()
