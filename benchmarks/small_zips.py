@@ -3,8 +3,8 @@
     python -m benchmarks.small_zips [--zips 14000] [--against 100] [--runs 3]
 
 Each zip comes from a facility of its own; the registry knows all of them in both runs. Receiving (every zip copied
-into the inbox and hashed on the way) is measured alone too, and so is hashing, both
-with zips in place of rows: what receiving leaves of ingest is landing.
+into the inbox and hashed on the way) is measured alone too, and so is hashing, both with zips in place of rows: what
+receiving leaves of ingest is landing.
 """
 
 from __future__ import annotations
