@@ -18,10 +18,10 @@ SERVE ?= 1
 SECONDS ?= 3600
 COUNTRY := $(RUAM_HOME)/synthetic/$(FACILITIES)-$(MONTHS)-$(SEED)-$(SCALE)
 
-.PHONY: help setup demo test lint proof fuzz bench browser services lock clean
+.PHONY: help setup demo test lint proof fuzz bench bench-all bench-spark bench-tools profile browser services lock clean
 
 help: ## List the targets.
-	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 10
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 14
 
 setup: $(STAMP) ## Install the pinned packages into .venv.
 
@@ -74,6 +74,26 @@ fuzz: setup ## Fuzz the zip reader and the line reader, SECONDS in all (3600); w
 bench: setup ## Benchmarks, each a ratio against a peer in the same run.
 	@$(BIN)/python -m benchmarks.parsers
 	@$(BIN)/python -m benchmarks.ingest
+
+bench-all: bench ## The slow ones too: a day of small zips, memory, thirty days of batches (about an hour).
+	@$(BIN)/python -m benchmarks.small_zips
+	@$(BIN)/python -m benchmarks.memory
+	@$(BIN)/python -m benchmarks.scan
+
+bench-spark: bench-tools ## Ingestion against Spark too (480 MB to install; needs Java 17 or later).
+	@command -v java >/dev/null || { [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null \
+	  && { apt-get update -q && apt-get install -y -q --no-install-recommends default-jre-headless; } >/dev/null 2>&1; } \
+	  || { echo "Spark needs Java: install Debian's default-jre-headless (as root), then try again." >&2; exit 1; }
+	@$(BIN)/python -m benchmarks.ingest --spark
+
+profile: bench-tools ## Draw the flame graph of landing into docs/decisions/hot-path.svg.
+	@$(BIN)/python -m benchmarks.profile_ingest
+
+# The extra `bench` is not in the lock: these packages have no needs beyond py4j, and nothing else is changed for them.
+bench-tools: setup
+	@$(BIN)/python -c 'import pyspark' 2>/dev/null && test -x $(BIN)/py-spy || { echo "▸ installing pyspark and py-spy"; \
+	  $(BIN)/python -c 'import tomllib; print(*tomllib.load(open("pyproject.toml", "rb"))["project"]["optional-dependencies"]["bench"], sep="\n")' \
+	  | $(BIN)/python -m pip install --quiet --disable-pip-version-check --requirement /dev/stdin; }
 
 browser: setup ## Install Chromium for the browser tests, where this user may.
 	@if command -v chromium >/dev/null; then :; \

@@ -2,7 +2,7 @@
 
 Each runs in a process of its own; the figures are the medians of three.
 
-    python -m benchmarks.parsers [--facilities 60] [--months 3] [--scale 0.5]
+    python -m benchmarks.parsers [--facilities 60] [--months 3] [--scale 0.5] [--runs 3]
 """
 
 from __future__ import annotations
@@ -12,9 +12,9 @@ from functools import partial
 from pathlib import Path
 
 import duckdb
-from rich.console import Console
 
-from benchmarks.ingest import RUNS, Cost, country_arguments, extract, make_country, measured, report
+from benchmarks.country import country_arguments, extract, make_country
+from benchmarks.measuring import Target, measured_in_turn, show_costs, show_targets
 from ingestion.text import Header, read_lines, split_cells
 
 SEVERAL = 50
@@ -46,7 +46,7 @@ def with_polars(text: Path) -> int:
 def with_duckdb(text: Path) -> int:
     rows = 0
     with duckdb.connect() as connection:
-        connection.execute("set threads = 2")
+        connection.execute("set threads = 2; set enable_progress_bar = false")
         for paths in _groups(text):
             connection.execute(
                 """select * from read_csv($names, delim = '|', header = true, quote = '', escape = '',
@@ -66,17 +66,17 @@ def _columns(path: Path) -> str:
 
 
 def main() -> None:
-    arguments = country_arguments(__doc__)
+    arguments = country_arguments(__doc__).parse_args()
     with tempfile.TemporaryDirectory() as folder:
         root = Path(folder)
         make_country(root / "country", arguments)
-        extract(root / "country" / "deliveries", root / "text")
-        ours, peer = "polars (ingestion's)", "duckdb read_csv"
-        costs: dict[str, list[Cost]] = {ours: [], peer: []}
-        for _ in range(RUNS):
-            costs[ours].append(measured(partial(with_polars, root / "text")))
-            costs[peer].append(measured(partial(with_duckdb, root / "text")))
-    Console().print(report(costs, peer, "Text to cells"))
+        text = root / "text"
+        extract(root / "country" / "deliveries", text)
+        ours, peer = "polars (ingestion's)", "DuckDB read_csv"
+        works = {ours: lambda _: partial(with_polars, text), peer: lambda _: partial(with_duckdb, text)}
+        costs = measured_in_turn(works, arguments.runs)
+    show_costs("Text to cells", costs, arguments.runs)
+    show_targets([Target("CPU of polars ÷ DuckDB", costs[ours].cpu / costs[peer].cpu, 1)])
 
 
 if __name__ == "__main__":

@@ -11,7 +11,7 @@ import pytest
 
 from ingestion.checks import load_rules
 from ingestion.corrections import correctable, withdrawals_schema
-from ingestion.landing import committed_batches
+from ruam.landing import committed_batches
 from ruam.settings import Settings
 from tests.ingestion.odd_zips import SENDER, cid, make_zip, row, text, zip_name
 from tests.ingestion.reading import assert_balanced, flags, landed, records, take_in

@@ -15,11 +15,11 @@ import pytest
 
 from ingestion import watch as watching
 from ingestion.job import Report, take_in
-from ingestion.landing import region_folder
 from ingestion.places import Look, NotTaken, look, place_of
 from ingestion.watch import Stop, Watch
 from ruam.errors import BusyError, SetupError, StorageError
 from ruam.files import locked
+from ruam.landing import region_folder
 from ruam.settings import PROJECT, NetworkLimits, Settings
 from tests.ingestion.odd_zips import make_zip, visits, zip_name
 from tests.ingestion.reading import assert_balanced, records

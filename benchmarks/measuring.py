@@ -1,0 +1,158 @@
+"""Measure work in a process of its own, and lay figures beside each other.
+
+CPU and wall seconds count from the call, when the process has imported what the call needs; CPU is that of the process
+and of every child it waited for, the children's own imports included. Memory is the largest sum, at one time, of the
+resident memory of the process and all its descendants, sampled from /proc every 50 ms; pages that processes share
+count once for each, so the figure errs on the high side.
+"""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+import resource
+import statistics
+import threading
+import time
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from multiprocessing.connection import Connection
+from pathlib import Path
+
+from rich.console import Console
+from rich.table import Table
+
+RUNS = 3
+_SAMPLE_SECONDS = 0.05
+_PAGE_BYTES = os.sysconf("SC_PAGE_SIZE")
+
+
+@dataclass(frozen=True)
+class Cost:
+    """Of one run: seconds of CPU and of wall, peak memory of the whole process tree in MiB, rows worked on."""
+
+    cpu: float
+    wall: float
+    memory: float
+    rows: int
+
+
+def measured(work: Callable[[], int]) -> Cost:
+    """Run `work` (which returns its number of rows) in a fresh process. Raises `EOFError` when it fails."""
+    context = multiprocessing.get_context("spawn")
+    receiver, sender = context.Pipe(duplex=False)
+    process = context.Process(target=_child, args=(work, sender))
+    process.start()
+    sender.close()  # Only the child holds it now: if the child fails, `recv` ends instead of waiting for ever.
+    assert process.pid is not None
+    with _PeakMemory(process.pid) as peak:
+        cpu, wall, rows = receiver.recv()
+    process.join()
+    return Cost(cpu, wall, peak.bytes / 2**20, rows)
+
+
+def median(costs: list[Cost]) -> Cost:
+    """The median of each figure by itself; of memory the largest, because a limit must hold in every run."""
+    return Cost(
+        statistics.median(cost.cpu for cost in costs),
+        statistics.median(cost.wall for cost in costs),
+        max(cost.memory for cost in costs),
+        costs[0].rows,
+    )
+
+
+def measured_in_turn(works: Mapping[str, Callable[[int], Callable[[], int]]], runs: int) -> dict[str, Cost]:
+    """Median cost of each work. The works take turns, so that a busy spell of the machine meets all of them.
+
+    Each value makes, from the number of the run, what is to be run.
+    """
+    costs: dict[str, list[Cost]] = {name: [] for name in works}
+    for run in range(runs):
+        for name, work in works.items():
+            costs[name].append(measured(work(run)))
+    return {name: median(ones) for name, ones in costs.items()}
+
+
+def _child(work: Callable[[], int], sender: Connection) -> None:
+    began, spent = time.perf_counter(), _cpu()
+    rows = work()
+    sender.send((_cpu() - spent, time.perf_counter() - began, rows))
+
+
+def _cpu() -> float:
+    usages = [resource.getrusage(who) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)]
+    return sum(usage.ru_utime + usage.ru_stime for usage in usages)
+
+
+class _PeakMemory:
+    """Samples a process tree while the `with` block runs."""
+
+    def __init__(self, pid: int) -> None:
+        self._pid = pid
+        self._done = threading.Event()
+        self._thread = threading.Thread(target=self._watch, daemon=True)
+        self.bytes = 0
+
+    def __enter__(self) -> _PeakMemory:
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._done.set()
+        self._thread.join()
+
+    def _watch(self) -> None:
+        while not self._done.wait(_SAMPLE_SECONDS):
+            self.bytes = max(self.bytes, sum(map(_resident, _tree(self._pid))))
+
+
+def _tree(pid: int) -> Iterator[int]:
+    """A process and its descendants, as far as they still live."""
+    yield pid
+    for children in Path(f"/proc/{pid}/task").glob("*/children"):
+        try:
+            pids = children.read_text().split()
+        except OSError:
+            continue
+        for child in pids:
+            yield from _tree(int(child))
+
+
+def _resident(pid: int) -> int:
+    try:
+        return int(Path(f"/proc/{pid}/statm").read_text().split()[1]) * _PAGE_BYTES
+    except (OSError, IndexError):
+        return 0
+
+
+@dataclass(frozen=True)
+class Target:
+    """A ratio that is to stay at most, or at least, at a limit."""
+
+    words: str
+    ratio: float
+    limit: float
+    at_most: bool = True
+
+    @property
+    def met(self) -> bool:
+        return self.ratio <= self.limit if self.at_most else self.ratio >= self.limit
+
+
+def show_costs(title: str, costs: dict[str, Cost], runs: int) -> None:
+    table = Table(
+        *("method", "rows", "CPU s", "wall s", "krows/CPU s", "peak MiB"),
+        title=f"{title}; {f'median of {runs}' if runs > 1 else 'one run'}, {os.cpu_count()} cores",
+    )
+    for name, cost in costs.items():
+        speed = f"{cost.rows / cost.cpu / 1000:,.0f}"
+        table.add_row(name, f"{cost.rows:,}", f"{cost.cpu:.1f}", f"{cost.wall:.1f}", speed, f"{cost.memory:,.0f}")
+    Console().print(table)
+
+
+def show_targets(targets: list[Target]) -> None:
+    table = Table("ratio", "measured", "target", "")
+    for target in targets:
+        sign, verdict = "≤" if target.at_most else "≥", "met" if target.met else "missed"
+        table.add_row(target.words, f"{target.ratio:.2f}", f"{sign} {target.limit:g}", verdict)
+    Console().print(table)

@@ -1,0 +1,84 @@
+"""A national day: the same rows in 14,000 small zips and in 100.
+
+    python -m benchmarks.small_zips [--zips 14000] [--against 100] [--runs 3]
+
+Each zip comes from a facility of its own; the registry knows all of them in both runs. Receiving (every zip copied
+into the inbox and hashed on the way) is measured alone too, and so is hashing, both with zips in place of rows: what
+receiving leaves of ingest is landing.
+"""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Iterator
+from functools import partial
+from pathlib import Path
+
+from benchmarks.country import (
+    country_arguments,
+    facility_codes,
+    land,
+    make_country,
+    material,
+    repack,
+    write_registry,
+    zips_in,
+)
+from benchmarks.measuring import Target, measured_in_turn, show_costs, show_targets
+from ingestion.delivery import content_hash
+from ingestion.inbox import store
+from ingestion.places import PIECE_BYTES
+
+
+def _pieces(path: Path) -> Iterator[bytes]:
+    with path.open("rb") as handle:
+        yield from iter(lambda: handle.read(PIECE_BYTES), b"")
+
+
+def receive(deliveries: Path, inbox: Path) -> int:
+    return len([store(inbox, _pieces(path)) for path in zips_in(deliveries)])
+
+
+def hash_all(deliveries: Path) -> int:
+    return len([content_hash(path) for path in zips_in(deliveries)])
+
+
+def main() -> None:
+    parser = country_arguments(__doc__)
+    parser.add_argument("--zips", type=int, default=14_000)
+    parser.add_argument("--against", type=int, default=100)
+    arguments = parser.parse_args()
+    with tempfile.TemporaryDirectory() as folder:
+        root = Path(folder)
+        make_country(root / "country", arguments)
+        rows = material(root / "country" / "deliveries")
+        many, few = f"{arguments.zips:,} zips", f"{arguments.against:,} zips"
+        sources = {many: root / "many", few: root / "few"}
+        repack(rows, sources[many], arguments.zips)
+        repack(rows, sources[few], arguments.against)
+        registry = root / "registry.csv"
+        write_registry(registry, facility_codes(arguments.zips))
+        works = {}
+        for name, source in sources.items():
+            works[f"{name}: ingest"] = lambda run, source=source: partial(
+                land, source, registry, root / f"home-{source.name}{run}"
+            )
+            works[f"{name}: receiving"] = lambda run, source=source: partial(
+                receive, source, root / f"inbox-{source.name}{run}"
+            )
+            works[f"{name}: hashing"] = lambda _, source=source: partial(hash_all, source)
+        costs = measured_in_turn(works, arguments.runs)
+    show_costs("A national day", costs, arguments.runs)
+    small, large = costs[f"{many}: ingest"], costs[f"{few}: ingest"]
+    if small.rows != large.rows:
+        raise SystemExit(f"{small.rows:,} rows came in {many}, {large.rows:,} in {few}: not the same work.")
+    show_targets(
+        [
+            Target(f"CPU of {many} ÷ {few}", small.cpu / large.cpu, 2),
+            Target(f"wall of {many} ÷ {few}", small.wall / large.wall, 2),
+        ]
+    )
+
+
+if __name__ == "__main__":
+    main()
