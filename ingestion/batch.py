@@ -23,8 +23,8 @@ from ingestion.delivery import DeliveryRejectedError, DeliveryZip, Member
 from ingestion.feed import STANDARD, Feed, load_feeds
 from ingestion.landing import RECEIPT_FILES, RECEIPT_RULES, RECEIPTS, BatchWriter
 from ingestion.mapping import Lookups, Routed, routed
-from ingestion.readers import Description, Rows, delimited_blocks, read_member
-from ingestion.text import Block, Header, split_cells
+from ingestion.readers import Description, Rows, lines_of, read_block, read_member
+from ingestion.text import Header, decoded, sort_lines, split_cells
 from ruam.settings import ZipLimits
 
 FLUSH_ROWS = 100_000
@@ -107,12 +107,18 @@ _Shape = tuple[str, tuple[tuple[str, int], ...], int]
 
 @dataclass
 class _Waiting:
-    """Lines of one shape that wait for their turn."""
+    """Text of one shape that waits for its turn: pieces of whole lines, the slot of each, and its lines' numbers."""
 
     texts: list[bytes] = field(default_factory=list)
-    lines: list[npt.NDArray[np.int32]] = field(default_factory=list)
-    slots: list[npt.NDArray[np.int32]] = field(default_factory=list)
-    n_rows: int = 0
+    slots: list[int] = field(default_factory=list)
+    numbers: list[npt.NDArray[np.int32]] = field(default_factory=list)
+    n_lines: int = 0
+
+    def add(self, text: bytes, slot: int, numbers: npt.NDArray[np.int32]) -> None:
+        self.texts.append(text)
+        self.slots.append(slot)
+        self.numbers.append(numbers)
+        self.n_lines += len(numbers)
 
 
 @lru_cache(maxsize=1)
@@ -181,6 +187,10 @@ class _Batch:
         self._waiting: dict[_Shape, _Waiting] = defaultdict(_Waiting)
         self._waiting_bytes = 0
         self._rows: dict[tuple[str, str, tuple[str, ...]], list[pl.DataFrame]] = defaultdict(list)
+        self._senders = pl.Series(checks.SENDER, [delivery.hospcode for delivery in deliveries])
+        self._limits = pl.Series(checks.NOT_AFTER, [delivery.not_after for delivery in deliveries])
+        self._ids = pl.Series("delivery_id", [delivery.delivery_id for delivery in deliveries])
+        self._delivery_of_slot: list[int] = []
         self.counts: list[FileCount] = []
         self.rules: dict[tuple[int, str, str, str], int] = defaultdict(int)
         """Rows by slot, rule, column and level."""
@@ -194,6 +204,7 @@ class _Batch:
 
     def _open_slot(self, count: FileCount) -> int:
         self.counts.append(count)
+        self._delivery_of_slot.append(count.delivery)
         return len(self.counts) - 1
 
     def _take_member(self, index: int, opened: DeliveryZip, member: Member) -> None:
@@ -201,10 +212,19 @@ class _Batch:
         count = FileCount(index, member.table, member.name, STANDARD, Description())
         slot = self._open_slot(count)
         contract = opened.feed.contract(member.table)
-        for header, block in delimited_blocks(opened, member, contract, count.description):
-            self._set_aside(slot, block.rejected)
-            if header and len(block.lines):
-                self._wait(slot, member.table, header, block)
+        for lines in lines_of(opened, member, contract, count.description):
+            header, text = lines.header, None
+            if header and not header.fault:
+                text = decoded(lines.block, opened.encoding(member), opened.limits)
+            if header and text:
+                count.description.encodings.add(text[1])
+                numbers = np.arange(lines.first, lines.first + text[0].count(b"\n"), dtype=np.int32)
+                self._wait(slot, member.table, header, text[0], numbers)
+            else:
+                block = read_block(opened, member, lines, count.description)
+                self._set_aside(slot, block.rejected)
+                if header and len(block.lines):
+                    self._wait(slot, member.table, header, block.text, block.lines)
 
     def _take_mapped(self, index: int, opened: DeliveryZip) -> None:
         """A delivery of another feed: table after table, so that each finds those it looks up."""
@@ -276,31 +296,40 @@ class _Batch:
             )
             self._writer.append("rejects", records)
 
-    def _wait(self, slot: int, file: str, header: Header, block: Block) -> None:
-        self.counts[slot].n_rows += len(block.lines)
+    def _wait(self, slot: int, file: str, header: Header, text: bytes, numbers: npt.NDArray[np.int32]) -> None:
         key = (file, tuple(header.positions.items()), header.n_cells)
         waiting = self._waiting[key]
-        waiting.texts.append(block.text)
-        waiting.lines.append(block.lines)
-        waiting.slots.append(np.full(len(block.lines), slot, np.int32))
-        waiting.n_rows += len(block.lines)
-        self._waiting_bytes += len(block.text)
+        waiting.add(text, slot, numbers)
+        self._waiting_bytes += len(text)
         if self._waiting_bytes >= WAITING_BYTES:
             self.finish()
-        elif waiting.n_rows >= FLUSH_ROWS:
+        elif waiting.n_lines >= FLUSH_ROWS:
             self._split(key)
 
     def _split(self, shape: _Shape) -> None:
         """Split the waiting lines of one shape into columns; rows with the same columns are checked together."""
         file, positions, n_cells = shape
         waiting = self._waiting.pop(shape)
-        frame = split_cells(b"".join(waiting.texts), dict(positions), n_cells)
-        if frame.height != waiting.n_rows:
-            raise RuntimeError(f"{file}: {waiting.n_rows} lines came, {frame.height} rows were read")
+        lines = sort_lines(b"".join(waiting.texts), n_cells)
+        numbers = np.concatenate(waiting.numbers)
+        slots = np.repeat(np.array(waiting.slots, np.int32), [len(one) for one in waiting.numbers])
+        bad = np.flatnonzero(lines.rules)
+        if len(bad):
+            rejected = lines.rejected(numbers).with_columns(pl.Series(checks.SLOT, slots[bad]))
+            for (slot,), its in rejected.group_by(checks.SLOT, maintain_order=True):
+                self._set_aside(int(slot), its.drop(checks.SLOT))
+        kept = slots[lines.kept]
+        if not len(kept):
+            return
+        for slot, n in _tally(kept, len(self.counts)):
+            self.counts[slot].n_rows += n
+        frame = split_cells(lines.text, dict(positions), n_cells)
+        if frame.height != len(kept):
+            raise RuntimeError(f"{file}: {len(kept)} lines came, {frame.height} rows were read")
         frame = frame.select(
             *sorted(frame.columns),
-            pl.Series("source_line", np.concatenate(waiting.lines)),
-            pl.Series(checks.SLOT, np.concatenate(waiting.slots)),
+            pl.Series("source_line", numbers[lines.kept]),
+            pl.Series(checks.SLOT, kept),
         )
         self._collect(STANDARD, file, frame)
 
@@ -312,16 +341,12 @@ class _Batch:
             self._check(feed, file, pl.concat(self._rows.pop(key)))
 
     def _check(self, feed: str, file: str, raw: pl.DataFrame) -> None:
-        of_slot = [self._deliveries[count.delivery] for count in self.counts]
-        slots = raw[checks.SLOT]
-        senders = pl.Series(checks.SENDER, [delivery.hospcode for delivery in of_slot])
-        limits = pl.Series(checks.NOT_AFTER, [delivery.not_after for delivery in of_slot])
-        ids = pl.Series("delivery_id", [delivery.delivery_id for delivery in of_slot])
+        delivery = self._deliveries_of(raw)
         checker = self._checker_of(self._feeds[feed], file, self._region)
-        raw = raw.with_columns(senders.gather(slots), limits.gather(slots))
+        raw = raw.with_columns(self._senders.gather(delivery), self._limits.gather(delivery))
         if file == corrections.FILE:
             checked, withdrawn = self._requests.check(raw)
-            self._append_withdrawals(withdrawn.with_columns(ids.gather(withdrawn[checks.SLOT])))
+            self._append_withdrawals(withdrawn.with_columns(self._ids.gather(self._deliveries_of(withdrawn))))
         else:
             checked = checker.check(raw)
         if checked.landed.height + checked.rejected.height != raw.height:
@@ -329,7 +354,7 @@ class _Batch:
                 f"{file}: {raw.height} rows came, {checked.landed.height} + {checked.rejected.height} left"
             )
         self._count(checked)
-        landed = checked.landed.with_columns(ids.gather(checked.landed[checks.SLOT]))
+        landed = checked.landed.with_columns(self._ids.gather(self._deliveries_of(checked.landed)))
         self._writer.append(checker.contract.table, landed.select(*checks.landing_schema(checker.contract)))
         if not checked.rejected.is_empty():
             self._writer.append("rejects", self._reject_records(file, checked.rejected))
@@ -337,6 +362,10 @@ class _Batch:
     def _append_withdrawals(self, withdrawn: pl.DataFrame) -> None:
         if not withdrawn.is_empty():
             self._writer.append(corrections.TABLE, withdrawn.select(*corrections.withdrawals_schema()))
+
+    def _deliveries_of(self, rows: pl.DataFrame) -> pl.Series:
+        """The place of each row's delivery."""
+        return pl.Series(np.array(self._delivery_of_slot, np.uint32)[rows[checks.SLOT].to_numpy()])
 
     def _reject_records(self, file: str, rejected: pl.DataFrame) -> pl.DataFrame:
         """Rejects bear the member's own line."""

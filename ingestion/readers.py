@@ -44,10 +44,17 @@ class Rows:
     n_deleted: int = 0
 
 
-def delimited_blocks(
-    opened: DeliveryZip, member: Member, layouts: Layouts, description: Description
-) -> Iterator[tuple[Header | None, Block]]:
-    """Blocks of whole lines, each line readable or rejected; no header is given for lines of an unknown layout."""
+@dataclass(frozen=True)
+class Lines:
+    """A block of whole lines of a member, its header (none when the layout is unknown), and the first line's number."""
+
+    header: Header | None
+    block: bytes
+    first: int
+
+
+def lines_of(opened: DeliveryZip, member: Member, layouts: Layouts, description: Description) -> Iterator[Lines]:
+    """The lines of a member below its header, in blocks."""
     header: Header | None = None
     line, begun = 1, False
     for block in opened.blocks(member):
@@ -64,13 +71,18 @@ def delimited_blocks(
                 description.missing, description.unknown = header.missing, header.unknown
                 if header.is_header:
                     block, line = block[block.index(b"\n") + 1 :], line + 1
-        if header is None:
-            yield None, Block.all_rejected(block, line, "unknown_layout")
-        elif block:
-            lines = read_lines(block, header, line, opened.encoding(member), opened.limits)
-            description.encodings.add(lines.encoding)
-            yield header, lines
+        if block:
+            yield Lines(header, block, line)
         line += block.count(b"\n")
+
+
+def read_block(opened: DeliveryZip, member: Member, lines: Lines, description: Description) -> Block:
+    """Each line readable or rejected."""
+    if lines.header is None:
+        return Block.all_rejected(lines.block, lines.first, "unknown_layout")
+    block = read_lines(lines.block, lines.header, lines.first, opened.encoding(member), opened.limits)
+    description.encodings.add(block.encoding)
+    return block
 
 
 def _first_line(block: bytes) -> str:
@@ -83,10 +95,11 @@ def _first_line(block: bytes) -> str:
 
 def delimited(opened: DeliveryZip, member: Member, table: Table, description: Description) -> Iterator[Rows]:
     """Pipe-delimited text."""
-    for header, block in delimited_blocks(opened, member, table, description):
+    for lines in lines_of(opened, member, table, description):
+        block = read_block(opened, member, lines, description)
         frame = pl.DataFrame(schema={"source_line": pl.Int32})
-        if header and len(block.lines):
-            frame = split_cells(block.text, header.positions, header.n_cells)
+        if lines.header and len(block.lines):
+            frame = split_cells(block.text, lines.header.positions, lines.header.n_cells)
             frame = frame.with_columns(pl.Series("source_line", block.lines))
         yield Rows(frame, block.rejected)
 

@@ -366,9 +366,32 @@ def read_lines(
     block, too_long = _without_long_lines(block, limits.max_line_bytes)
     block = _without_marks(block)
     text, encoding, undecodable = decode_lines(block, encoding)
-    starts, ends, n_cells = _lines(text)
+    sorted_ = sort_lines(text, header.n_cells, undecodable, too_long)
+    numbers = np.arange(first_line, first_line + len(sorted_.kept), dtype=np.int32)
+    return Block(sorted_.text, numbers[sorted_.kept], sorted_.rejected(numbers), encoding)
+
+
+@dataclass(frozen=True)
+class Sorted:
+    """Lines of a text: those that are sound (`text`), which they are (`kept`), and which rule another breaks."""
+
+    text: bytes
+    kept: npt.NDArray[np.bool_]
+    rules: npt.NDArray[np.uint8]
+
+    def rejected(self, numbers: npt.NDArray[np.int32]) -> pl.DataFrame:
+        """`source_line, rule` of the lines that break one; `numbers` are those of all lines."""
+        bad = np.flatnonzero(self.rules)
+        if not len(bad):
+            return _NONE_REJECTED
+        return pl.DataFrame({"source_line": numbers[bad], "rule": pl.Series(_RULES[self.rules[bad]], dtype=pl.String)})
+
+
+def sort_lines(text: bytes, n_cells: int, undecodable: _Indices = _NO_LINES, too_long: _Indices = _NO_LINES) -> Sorted:
+    """Sort the lines of a decoded text (each ended by LF) by whether they have `n_cells` cells and no NUL byte."""
+    starts, ends, found = _lines(text)
     blank = ends == starts
-    ragged = (n_cells != header.n_cells) & ~blank
+    ragged = (found != n_cells) & ~blank
     rules = np.where(ragged, np.uint8(_WRONG_COLUMNS), np.uint8(_SOUND))
     if b"\0" in text:
         at = np.flatnonzero(np.frombuffer(text, dtype=np.uint8) == 0)
@@ -377,11 +400,18 @@ def read_lines(
         rules[with_nul & ~ragged] = _NUL_BYTE
     rules[undecodable] = _UNDECODABLE
     rules[too_long] = _TOO_LONG
-    numbers = np.arange(first_line, first_line + len(starts), dtype=np.int32)
     kept = (rules == _SOUND) & ~blank
     if not kept.all():
         text = b"".join(text[begin:end] for begin, end in _runs(kept, starts, ends))
-    return Block(text, numbers[kept], _rejected(numbers, rules), encoding)
+    return Sorted(text, kept, rules)
+
+
+def decoded(block: bytes, encoding: str | None, limits: ZipLimits) -> tuple[bytes, str] | None:
+    """The text of a block of whole lines and what it came in; None when one of its lines cannot be read as text or is
+    too long, so that they must be looked at one by one (`read_lines`)."""
+    block, too_long = _without_long_lines(block, limits.max_line_bytes)
+    text, found, undecodable = decode_lines(_without_marks(block), encoding)
+    return None if len(too_long) or len(undecodable) else (text, found)
 
 
 def rejected_lines(block: bytes, first_line: int, rule: str) -> pl.DataFrame:
@@ -389,13 +419,6 @@ def rejected_lines(block: bytes, first_line: int, rule: str) -> pl.DataFrame:
     starts, ends, _ = _lines(_without_marks(block))
     numbers = (np.flatnonzero(ends > starts) + first_line).astype(np.int32)
     return pl.DataFrame({"source_line": numbers}).with_columns(pl.lit(rule).alias("rule"))
-
-
-def _rejected(numbers: npt.NDArray[np.int32], rules: npt.NDArray[np.uint8]) -> pl.DataFrame:
-    bad = np.flatnonzero(rules)
-    if not len(bad):
-        return _NONE_REJECTED
-    return pl.DataFrame({"source_line": numbers[bad], "rule": pl.Series(_RULES[rules[bad]], dtype=pl.String)})
 
 
 def _without_marks(block: bytes) -> bytes:
