@@ -10,7 +10,7 @@ from pathlib import Path
 import polars as pl
 
 from ruam.faults import point
-from ruam.files import alone, replacing, shared, sync_file, sync_folder
+from ruam.files import alone, replacing, shared
 
 _LOCK = ".receiving"
 _ARRIVALS = "arrivals"
@@ -20,7 +20,8 @@ def store(inbox: Path, pieces: Iterable[bytes]) -> tuple[str, Path]:
     """Write a delivery into the inbox; return its SHA-256 (hex) and where it lies.
 
     It is written while hashing, so that what is landed is what was hashed even if the sender is still writing. Nothing
-    is left when `pieces` raises.
+    is left when `pieces` raises. The caller makes what was stored durable (`ruam.files.sync_all`) before it counts
+    on it; what a power cut has shortened before that is written anew.
     """
     inbox.mkdir(parents=True, exist_ok=True)
     staging = inbox / f".incoming-{os.getpid()}"
@@ -33,14 +34,11 @@ def store(inbox: Path, pieces: Iterable[bytes]) -> tuple[str, Path]:
                     writer.write(piece)
             delivery_id = digest.hexdigest()
             final = stored(inbox, delivery_id)
-            if not final.exists():
+            if not (final.exists() and final.stat().st_size == staging.stat().st_size):
                 final.parent.mkdir(mode=0o700, exist_ok=True)
                 point("inbox.copied")
-                sync_file(staging)
-                point("inbox.synced")
                 staging.replace(final)
                 point("inbox.renamed")
-                sync_folder(final.parent)
             return delivery_id, final
         finally:
             staging.unlink(missing_ok=True)

@@ -44,7 +44,7 @@ from ingestion.places import ChangedError, Found, Look, NotTaken, PlaceError, lo
 from ingestion.reference import current_registry
 from ruam.errors import RuamError, SetupError
 from ruam.faults import point
-from ruam.files import storage_errors
+from ruam.files import storage_errors, sync_all
 from ruam.geography import region_of_province
 from ruam.home import DataHome
 from ruam.settings import Settings
@@ -226,7 +226,7 @@ def _sender(file_name: str, extra_feeds: Path | None) -> Sender:
 def _receive(settings: Settings, found: list[Found], follow: Follow) -> tuple[list[Delivery], list[NotTaken]]:
     """Bring each zip into the inbox, unless what lies there unchanged is known; and what could not be read."""
     step = _Step("receive", [one.size for one in found], follow)
-    deliveries, not_taken = [], []
+    deliveries, not_taken, written = [], [], []
     inbox = settings.data_home.inbox
     sweep(inbox)
     with Fetched(inbox) as fetched:
@@ -234,13 +234,17 @@ def _receive(settings: Settings, found: list[Found], follow: Follow) -> tuple[li
             try:
                 delivery_id = fetched.delivery_id(one)
                 if delivery_id is None:
-                    delivery_id, _ = store(inbox, one.pieces())
-                    fetched.add(one, delivery_id)
+                    delivery_id, path = store(inbox, one.pieces())
+                    written.append((one, path))
                 deliveries.append(delivery_in_inbox(settings, delivery_id, one.name))
             except PlaceError as error:
                 outcome = "changing" if isinstance(error, ChangedError) else "not_fetched"
                 not_taken.append(NotTaken(one.address, outcome, str(error)))
             step.add([one.size])
+        sync_all([path for _, path in written], inbox)
+        point("inbox.synced")
+        for one, path in written:
+            fetched.add(one, path.stem)
     return deliveries, not_taken
 
 
@@ -271,6 +275,9 @@ def _content(delivery: Delivery) -> tuple[str, str]:
     and must not keep the right sender's from landing."""
     return delivery.delivery_id, delivery.hospcode
 
+
+SHARED_FROM_BYTES = 16 << 20
+"""Zipped bytes of one region below which it is not worth the while to split them among workers."""
 
 Settled = tuple[str, Delivery, Outcome]
 """A region, and a delivery of it whose outcome needs no reading of its rows."""
@@ -352,12 +359,13 @@ _OPEN = dict.fromkeys(("outcome", "n_rows", "n_landed", "n_rejected", "n_flagged
 
 def _batches(deliveries: list[Delivery], most: int, most_bytes: int) -> Iterator[list[Delivery]]:
     batch: list[Delivery] = []
+    n_bytes = 0
     for delivery in deliveries:
-        full = len(batch) >= most or sum(one.n_bytes for one in batch) + delivery.n_bytes > most_bytes
-        if batch and full:
+        if batch and (len(batch) >= most or n_bytes + delivery.n_bytes > most_bytes):
             yield batch
-            batch = []
+            batch, n_bytes = [], 0
         batch.append(delivery)
+        n_bytes += delivery.n_bytes
     if batch:
         yield batch
 
@@ -377,10 +385,13 @@ def _land(
     `held` are the descriptors of the regions' locks.
     """
     landing = settings.data_home.landing
+    # One region alone would keep one worker busy and the others idle.
+    share = sum(one.n_bytes for ones in new.values() for one in ones) // settings.workers
+    most_bytes = min(settings.batch_bytes, max(share, SHARED_FROM_BYTES))
     jobs = [
         (region, batch_id(utc_now()), batch)
         for region, deliveries in sorted(new.items())
-        for batch in _batches(deliveries, settings.batch_zips, settings.batch_bytes)
+        for batch in _batches(deliveries, settings.batch_zips, most_bytes)
     ]
     batches = {name: batch for _, name, batch in jobs}
     for _, name, batch in jobs:

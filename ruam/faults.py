@@ -24,8 +24,8 @@ POINTS: Final = (
     "replace.renamed",
     # A run of ingestion, and each delivery on its way into the inbox.
     "inbox.copied",
-    "inbox.synced",
     "inbox.renamed",
+    "inbox.synced",
     "ingest.received",
     "region.locked",
     "region.swept",
