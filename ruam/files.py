@@ -40,7 +40,7 @@ def sync_file(path: Path) -> None:
 
 
 FEW = 64
-"""So many files are each made durable by a call of its own; of more, one call for their whole file system costs less."""
+"""So many files are each made durable by a call of its own; for more, one call for the file system costs less."""
 
 
 def sync_all(paths: Sequence[Path], root: Path) -> None:
