@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import os
 from collections.abc import Iterable
+from io import BytesIO
 from pathlib import Path
 
 import polars as pl
@@ -49,7 +50,7 @@ def sweep(inbox: Path) -> None:
     inbox.mkdir(parents=True, exist_ok=True)
     with alone(inbox / _LOCK) as free:
         if free:
-            for left in inbox.glob(".incoming-*"):
+            for left in [*inbox.glob(".incoming-*"), *inbox.glob(f"{_ARRIVALS}/.*.tmp")]:
                 left.unlink()
 
 
@@ -65,8 +66,11 @@ def announce(inbox: Path, batch: str, receipts: pl.DataFrame) -> None:
     """
     folder = inbox / _ARRIVALS
     folder.mkdir(mode=0o700, exist_ok=True)
-    with replacing(folder / f"{batch}.parquet") as temporary:
-        receipts.write_parquet(temporary)
+    content = BytesIO()
+    receipts.write_parquet(content)
+    with shared(inbox / _LOCK), replacing(folder / f"{batch}.parquet") as temporary:
+        # Not by the data frame itself: what it raises when a disk is full is no error of a disk.
+        temporary.write_bytes(content.getvalue())
 
 
 def withdraw(inbox: Path, batch: str) -> None:

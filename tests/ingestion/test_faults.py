@@ -35,7 +35,7 @@ from tests.ingestion.reading import assert_balanced, batches, landed, records, t
 
 OF_REFERENCE = ("replace.written", "replace.synced", "replace.renamed")
 OF_COMPACTION = ("compact.hidden", "compact.removed")
-OF_INGEST = tuple(name for name in faults.POINTS if name not in OF_REFERENCE + OF_COMPACTION)
+OF_INGEST = tuple(name for name in faults.POINTS if name not in OF_COMPACTION)
 
 
 def some_days(folder: Path) -> Path:
@@ -82,6 +82,7 @@ def disarm() -> None:
 def assert_nothing_is_half_done(settings: Settings) -> None:
     home = settings.data_home
     assert [*home.landing.glob("*/.incoming*"), *home.landing.glob("*/.retired*"), *home.inbox.glob(".inc*")] == []
+    assert list(home.inbox.glob("arrivals/.*")) == []
     assert_balanced(settings)
 
 
