@@ -91,6 +91,7 @@ class _PeakMemory:
         self._pid = pid
         self._done = threading.Event()
         self._thread = threading.Thread(target=self._watch, daemon=True)
+        self._failure: Exception | None = None
         self.bytes = 0
 
     def __enter__(self) -> _PeakMemory:
@@ -100,18 +101,27 @@ class _PeakMemory:
     def __exit__(self, *_: object) -> None:
         self._done.set()
         self._thread.join()
+        if self._failure:
+            raise RuntimeError("The memory was not sampled to the end.") from self._failure
 
     def _watch(self) -> None:
-        while not self._done.wait(_SAMPLE_SECONDS):
-            self.bytes = max(self.bytes, sum(map(_resident, _tree(self._pid))))
+        try:
+            while not self._done.wait(_SAMPLE_SECONDS):
+                self.bytes = max(self.bytes, sum(map(_resident, _tree(self._pid))))
+        except Exception as error:  # noqa: BLE001 - raised where the run ends: a peak of half a run is no figure
+            self._failure = error
 
 
 def _tree(pid: int) -> Iterator[int]:
     """A process and its descendants, as far as they still live."""
     yield pid
-    for children in Path(f"/proc/{pid}/task").glob("*/children"):
+    try:
+        tasks = list(Path(f"/proc/{pid}/task").iterdir())
+    except OSError:  # It ended since it was named.
+        return
+    for task in tasks:
         try:
-            pids = children.read_text().split()
+            pids = (task / "children").read_text().split()
         except OSError:
             continue
         for child in pids:
