@@ -15,6 +15,7 @@ from itertools import pairwise
 from pathlib import Path, PurePosixPath
 
 from ingestion.feed import Feed, feed_of_token, load_feeds
+from ingestion.gzipped import gunzipped
 from ruam.settings import ZipLimits
 
 BLOCK_BYTES = 16 << 20
@@ -176,10 +177,11 @@ class DeliveryZip:
                 self._held[member.name] = b"".join(pieces)
 
     def _inflate(self, member: Member) -> Iterator[bytes]:
+        """The member's bytes; those of a gzip file inside it when it is one."""
         try:
             with self._zip.open(member.info) as handle:
-                while piece := handle.read(BLOCK_BYTES):
-                    yield piece
+                pieces = iter(lambda: handle.read(BLOCK_BYTES), b"")
+                yield from gunzipped(pieces, BLOCK_BYTES) if member.name.lower().endswith(".gz") else pieces
         except _DAMAGE as error:
             raise DeliveryRejectedError("corrupt_member", f"{member.name} is damaged: {error}") from error
 
@@ -198,11 +200,14 @@ class DeliveryZip:
                 "ratio_too_high", f"{member.name} grows more than {limits.max_ratio} times when inflated"
             )
 
+    def pieces(self, member: Member) -> Iterator[bytes]:
+        """The member's bytes as they are, cut anywhere."""
+        return iter([self._held[member.name]]) if member.name in self._held else self._inflate(member)
+
     def blocks(self, member: Member) -> Iterator[bytes]:
         """The member's bytes in blocks of whole lines, newlines as LF."""
         rest = b""
-        pieces = iter([self._held[member.name]]) if member.name in self._held else self._inflate(member)
-        for piece in pieces:
+        for piece in self.pieces(member):
             text = rest + piece
             cut = text.rfind(b"\n") + 1
             rest = text[cut:]
