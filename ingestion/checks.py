@@ -37,6 +37,9 @@ LOCAL_NUMBERS = frozenset({"PID", "MPID", "PID_IN", "PROVIDER"})
 
 CID_DIGITS = 13
 
+FLAG = "flag:"
+"""Begins the name of a column that says which rows break a warning rule of a feed's own: `flag:<column>:<rule>`."""
+
 SLOT, SENDER, NOT_AFTER = "_slot", "_sender", "_not_after"
 """Columns that the caller adds to the raw rows: where a row is counted, its sender's HOSPCODE, the last believable
 date."""
@@ -132,7 +135,7 @@ class Checker:
         sent = [column for column in self.contract.columns if column.name in raw.columns]
         raw, identities = self._pseudonymised(raw, sent)
         values = raw.lazy().with_columns(_parsed(column).alias(f"={column.name}") for column in sent)
-        findings = [*self._row_findings(sent), *self._value_findings(sent), *identities]
+        findings = [*self._row_findings(sent), *self._value_findings(sent), *identities, *_flagged(raw)]
         frame = values.with_columns(finding.mask.fill_null(value=False).alias(finding.alias) for finding in findings)
         return self._settled(frame.collect(), findings)
 
@@ -255,6 +258,14 @@ class Checker:
                 if (source in frame.columns and frame.schema[source] != dtype) or source not in frame.columns:
                     value = value.cast(dtype)
                 yield value.alias(name)
+
+
+def _flagged(raw: pl.DataFrame) -> Iterator[_Finding]:
+    """What a feed's mapping found (`FLAG`)."""
+    for name in raw.columns:
+        if name.startswith(FLAG):
+            column, rule = name.removeprefix(FLAG).split(":")
+            yield _Finding(column, rule, pl.col(name))
 
 
 _DTYPES: dict[ColumnType, pl.DataType] = {

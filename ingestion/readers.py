@@ -1,10 +1,9 @@
-"""Members of a feed's delivery to rows of text columns, whatever they are written in."""
+"""Delimited text to rows of text columns, and what every reader gives."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass, field
-from pathlib import PurePosixPath
 
 import polars as pl
 
@@ -91,14 +90,3 @@ def rejected_frame(block: Block) -> pl.DataFrame:
         {"source_line": [one.line for one in block.rejected], "rule": [one.rule for one in block.rejected]},
         schema=REJECTED,
     )
-
-
-def read_member(blocks: Iterator[bytes], name: str, table: Table, description: Description) -> Iterator[Rows]:
-    """Rows of the member `name`, by the reader that its suffix asks for."""
-    return READERS[PurePosixPath(name.lower().removesuffix(".gz")).suffix](blocks, table, description)
-
-
-Reader = Callable[[Iterator[bytes], Table, Description], Iterator[Rows]]
-
-READERS: dict[str, Reader] = {".txt": delimited, ".csv": delimited}
-"""Reader by a member's suffix (lower case, without `.gz`)."""
