@@ -15,6 +15,7 @@ import polars as pl
 from identity.keys import Keys, load_keys
 from ingestion.batch import Delivery, Outcome, Registry, Rejection, land_batch, receipt, rejection
 from ingestion.delivery import DeliveryRejectedError, sender_of
+from ingestion.folders import as_zip, is_delivery
 from ingestion.inbox import store
 from ingestion.landing import (
     NO_REGION,
@@ -49,14 +50,18 @@ class Report:
 
 
 def find_zips(paths: Iterable[Path]) -> list[Path]:
-    """The deliveries in files and folders, in order of name.
+    """The deliveries in files and folders, in order of name; a folder may be one itself.
 
     Raises `UsageError` when a path does not exist.
     """
     found: set[Path] = set()
     for path in paths:
-        if path.is_dir():
-            found.update(file for file in path.rglob("*") if file.is_file() and file.suffix.lower() == ".zip")
+        if is_delivery(path):
+            found.add(path)
+        elif path.is_dir():
+            found.update(
+                one for one in path.rglob("*") if (one.is_file() and one.suffix.lower() == ".zip") or is_delivery(one)
+            )
         elif path.exists():
             found.add(path)
         else:
@@ -103,7 +108,8 @@ def _receive(inbox: Path, zips: list[Path], progress: Progress) -> list[Delivery
             hospcode, sent_at, feed = sender.hospcode, sender.sent_at, sender.feed
         except DeliveryRejectedError:
             hospcode, sent_at, feed = "", None, None
-        delivery_id, stored = store(inbox, path)
+        with as_zip(path, inbox) as source:
+            delivery_id, stored = store(inbox, source)
         size = stored.stat().st_size
         deliveries.append(Delivery(delivery_id, stored, path.name, hospcode, sent_at, utc_now(), size, feed))
         progress("receive", done, len(zips))
