@@ -7,7 +7,7 @@ import re
 from collections import defaultdict
 from dataclasses import dataclass, field
 from datetime import date, datetime, timedelta
-from functools import lru_cache
+from functools import cached_property, lru_cache
 from pathlib import Path, PurePosixPath
 
 import numpy as np
@@ -22,7 +22,7 @@ from ingestion.delivery import DeliveryRejectedError, DeliveryZip, Member
 from ingestion.feed import STANDARD, Feed, load_feeds
 from ingestion.landing import RECEIPT_FILES, RECEIPT_RULES, RECEIPTS, BatchWriter
 from ingestion.mapping import Lookups, Routed, routed, with_columns
-from ingestion.ndjson import described
+from ingestion.ndjson import Engine, described
 from ingestion.parts import Bundled, Part, Parts
 from ingestion.readers import Description, Rows, delimited_blocks, rejected_frame
 from ingestion.text import Block, Header, split_cells
@@ -157,6 +157,10 @@ class _Batch:
         self.rules: dict[tuple[int, str, str, str], int] = defaultdict(int)
         """Rows by slot, rule, column and level."""
 
+    @cached_property
+    def _engine(self) -> Engine:
+        return Engine()
+
     def take(self, index: int, opened: DeliveryZip) -> None:
         if opened.feed.feed == STANDARD:
             for member in opened.members:
@@ -180,7 +184,7 @@ class _Batch:
 
     def _take_mapped(self, index: int, opened: DeliveryZip) -> None:
         """A delivery of another feed: table after table, so that each finds those it looks up."""
-        feed, lookups, parts = opened.feed, Lookups(), Parts(opened)
+        feed, lookups, parts = opened.feed, Lookups(), Parts(opened, self._engine)
         first_slot = len(self.counts)
         for bundled in parts.bundled:
             self._count_bundled(index, feed, bundled)

@@ -24,9 +24,9 @@ BLOCK_BYTES = 16 << 20
 MAX_LINE_BYTES = 16 << 20
 """A resource that is longer is set aside: the tables that are read hold no attachments."""
 MAX_BUNDLE_BYTES = 64 << 20
-MAX_UNKNOWN_FIELDS = 100
-"""Names of unknown fields that one member may add to its receipt."""
-OTHER_FIELDS = "(others)"
+MAX_NAMES = 100
+"""Names of unknown fields, or of resource types, that one member may add to its receipt."""
+OTHER_NAMES = "(others)"
 LAYOUT, ENCODING = "fhir-r4", "utf-8"
 
 _ENGINE: dict[str, str | bool | int | float | list[str]] = {
@@ -37,7 +37,8 @@ _ENGINE: dict[str, str | bool | int | float | list[str]] = {
 }
 """Nothing of a resource may reach a disk: names and addresses are in there."""
 
-_FHIR_NAME = re.compile(r"_?[A-Za-z][A-Za-z]{0,63}")
+FIELD_NAME = re.compile(r"_?[a-z][A-Za-z]{0,63}")
+TYPE_NAME = re.compile(r"[A-Z][A-Za-z]{2,63}")
 _BLANKS = "chr(32) || chr(9) || chr(10) || chr(13)"
 _COMMON = {"resourceType", "id", "meta", "implicitRules", "language", "text", "contained", "extension"}
 _LINES = pa.schema([("source_line", pa.int32()), ("full_id", pa.string()), ("line", pa.large_string())])
@@ -53,10 +54,8 @@ class _Lines:
 
 def _blocks(pieces: Iterator[bytes], limit: int) -> Iterator[_Lines]:
     """Whole lines in blocks; what a line has beyond `limit` bytes is left out, so that memory is bounded."""
-    rest, number, is_skipping, begun = b"", 1, False, False
+    rest, number, is_skipping = b"", 1, False
     for piece in _bounded(pieces):
-        if not begun:
-            piece, begun = piece.removeprefix(UTF8_BOM), True
         if is_skipping:
             end = piece.find(b"\n")
             if end < 0:
@@ -65,13 +64,17 @@ def _blocks(pieces: Iterator[bytes], limit: int) -> Iterator[_Lines]:
         text = rest + piece
         end = text.rfind(b"\n") + 1
         if end:
-            yield _Lines(text[:end], number)
+            yield _lines(text[:end], number)
             number += text.count(b"\n")
         rest = text[end:]
         if len(rest) > limit:
             rest, is_skipping = rest[: limit + 1], True
     if rest:
-        yield _Lines(rest + b"\n", number)
+        yield _lines(rest + b"\n", number)
+
+
+def _lines(text: bytes, number: int) -> _Lines:
+    return _Lines(text.removeprefix(UTF8_BOM) if number == 1 else text, number)
 
 
 def _bounded(pieces: Iterator[bytes]) -> Iterator[bytes]:
@@ -148,18 +151,12 @@ def _is_utf8(line: bytes) -> bool:
     return True
 
 
-class _Engine:
-    """DuckDB in memory, for one member."""
+class Engine:
+    """DuckDB in memory; one serves any number of members, one after another."""
 
     def __init__(self) -> None:
         self._connection = duckdb.connect(":memory:", config=_ENGINE)
         self._connection.execute("set enable_external_access = false")
-
-    def __enter__(self) -> _Engine:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._connection.close()
 
     def frame(self, sql: str, **tables: pa.Table) -> pl.DataFrame:
         return self._run(sql, tables).pl()
@@ -204,7 +201,7 @@ class _Reading:
     known: frozenset[str]
     counts_fields: bool
 
-    def rows(self, engine: _Engine, lines: pa.Table, description: Description, faults: _Faults) -> Rows:
+    def rows(self, engine: Engine, lines: pa.Table, description: Description, faults: _Faults) -> Rows:
         frame = engine.frame(self.sql, lines=lines)
         bad = frame["_fault"].is_not_null()
         if bad.any():
@@ -214,7 +211,7 @@ class _Reading:
             self._count_fields(engine, lines, description)
         return Rows(frame.drop("_fault"), faults.frame())
 
-    def _count_fields(self, engine: _Engine, lines: pa.Table, description: Description) -> None:
+    def _count_fields(self, engine: Engine, lines: pa.Table, description: Description) -> None:
         known = ", ".join(literal(name) for name in sorted(self.known))
         found = engine.frame(
             f"""
@@ -230,15 +227,14 @@ class _Reading:
             """,
             lines=lines,
         )
-        for name, n in found.head(2 * MAX_UNKNOWN_FIELDS).iter_rows():
-            add_name(description.unknown_fields, name, n)
+        for name, n in found.head(2 * MAX_NAMES).iter_rows():
+            add_name(description.unknown_fields, name, n, FIELD_NAME)
 
 
-def add_name(counts: dict[str, int], name: str, n: int) -> None:
-    """Count a name that the sender chose: shown only where it looks like one of FHIR, and not without end."""
-    shown = (
-        name if _FHIR_NAME.fullmatch(name) and (name in counts or len(counts) < MAX_UNKNOWN_FIELDS) else OTHER_FIELDS
-    )
+def add_name(counts: dict[str, int], name: str, n: int, shape: re.Pattern[str]) -> None:
+    """Count a name that the sender chose: shown only where it has the shape of FHIR's own, and not without end."""
+    is_shown = shape.fullmatch(name) and (name in counts or len(counts) < MAX_NAMES)
+    shown = name if is_shown else OTHER_NAMES
     counts[shown] = counts.get(shown, 0) + n
 
 
@@ -303,16 +299,17 @@ def _cleaned(value: str) -> str:
     return f"nullif(trim({value}), '')"
 
 
-def resources(pieces: Iterator[bytes], feed: Feed, name: str, description: Description) -> Iterator[Rows]:
+def resources(
+    engine: Engine, pieces: Iterator[bytes], feed: Feed, name: str, description: Description
+) -> Iterator[Rows]:
     """NDJSON of the table `name`."""
     reading = _reading(feed, name)
     description.layout = LAYOUT
     description.encodings.add(ENCODING)
-    with _Engine() as engine:
-        for lines in _blocks(pieces, MAX_LINE_BYTES):
-            faults = _Faults()
-            table = engine.objects(_table_of_lines(lines, MAX_LINE_BYTES, faults), faults)
-            yield reading.rows(engine, table, description, faults)
+    for lines in _blocks(pieces, MAX_LINE_BYTES):
+        faults = _Faults()
+        table = engine.objects(_table_of_lines(lines, MAX_LINE_BYTES, faults), faults)
+        yield reading.rows(engine, table, description, faults)
 
 
 @dataclass(frozen=True)
@@ -324,7 +321,7 @@ class Entries:
 
 
 def bundles(
-    pieces: Iterator[bytes], feed: Feed, descriptions: dict[str, Description], others: dict[str, int]
+    engine: Engine, pieces: Iterator[bytes], feed: Feed, descriptions: dict[str, Description], others: dict[str, int]
 ) -> Iterator[Entries]:
     """Bundles, one a line; a line that is another resource is an entry of its own.
 
@@ -337,25 +334,24 @@ def bundles(
         if table.fields:
             readings.setdefault(table.of or name, {})[name] = _reading(feed, name)
     last = 0
-    with _Engine() as engine:
-        for lines in _blocks(pieces, MAX_BUNDLE_BYTES):
-            documents = _Faults()
-            whole = engine.objects(_table_of_lines(lines, MAX_BUNDLE_BYTES, documents), documents)
-            entries, last = _entries(engine, whole, documents, last)
-            rows = {}
-            for kind in entries["kind"].unique().to_pylist():
-                chosen = entries.filter(pc.equal(entries["kind"], kind)).select(_LINES.names)
-                for name, reading in readings.get(kind, {}).items():
-                    rows[name] = reading.rows(engine, chosen, descriptions[name], _Faults())
-                if kind not in readings:
-                    add_name(others, kind or OTHER_FIELDS, len(chosen))
-            yield Entries(rows, documents.frame())
+    for lines in _blocks(pieces, MAX_BUNDLE_BYTES):
+        documents = _Faults()
+        whole = engine.objects(_table_of_lines(lines, MAX_BUNDLE_BYTES, documents), documents)
+        entries, last = _entries(engine, whole, documents, last)
+        rows = {}
+        for kind in entries["kind"].unique().to_pylist():
+            chosen = entries.filter(pc.equal(entries["kind"], kind)).select(_LINES.names)
+            for name, reading in readings.get(kind, {}).items():
+                rows[name] = reading.rows(engine, chosen, descriptions[name], _Faults())
+            if kind not in readings:
+                add_name(others, kind, len(chosen), TYPE_NAME)
+        yield Entries(rows, documents.frame())
 
 
 _BUNDLE = literal(json.dumps({"resourceType": "VARCHAR", "entry": [{"fullUrl": "VARCHAR", "resource": "JSON"}]}))
 
 
-def _entries(engine: _Engine, lines: pa.Table, documents: _Faults, last: int) -> tuple[pa.Table, int]:
+def _entries(engine: Engine, lines: pa.Table, documents: _Faults, last: int) -> tuple[pa.Table, int]:
     """`kind, source_line, full_id, line` of every entry, numbered on from `last` in order, and the last number.
 
     Faults of whole lines get numbers of their own, before those of the block's entries.

@@ -10,8 +10,7 @@ from pathlib import PurePosixPath
 import polars as pl
 
 from ingestion.delivery import DeliveryZip, Member
-from ingestion.feed import Feed
-from ingestion.ndjson import bundles, described, one_line, resources
+from ingestion.ndjson import Engine, bundles, described, one_line, resources
 from ingestion.readers import REJECTED, Description, Rows, delimited
 
 
@@ -40,8 +39,9 @@ class Bundled:
 class Parts:
     """All parts of one delivery. Bundles are read at once and their columns held: each holds rows of every table."""
 
-    def __init__(self, opened: DeliveryZip) -> None:
+    def __init__(self, opened: DeliveryZip, engine: Engine) -> None:
         self._opened = opened
+        self._engine = engine
         self._held: dict[str, list[Part]] = defaultdict(list)
         self.bundled = [self._unpack(member) for member in self._members(lambda table: table.bundle)]
 
@@ -52,8 +52,15 @@ class Parts:
         for member in self._opened.members:
             if member.table == source and not its.bundle:
                 description = Description()
-                yield Part(member.name, description, _read(self._opened, member, table, description))
+                yield Part(member.name, description, self._read(member, table, description))
         yield from self._held.pop(table, [])
+
+    def _read(self, member: Member, table: str, description: Description) -> Iterator[Rows]:
+        """Rows of `table` in `member`, by the reader that its suffix asks for."""
+        suffix, feed = _suffix(member.name), self._opened.feed
+        if suffix == ".ndjson":
+            return resources(self._engine, self._opened.pieces(member), feed, table, description)
+        return READERS[suffix](self._opened.blocks(member), feed.tables[table], description)
 
     def _members(self, holds: Callable[..., bool]) -> Iterator[Member]:
         tables = self._opened.feed.tables
@@ -68,7 +75,7 @@ class Parts:
         pieces = self._opened.pieces(member)
         if _suffix(member.name) == ".json":
             pieces = one_line(pieces)
-        for entries in bundles(pieces, self._opened.feed, descriptions, bundled.others):
+        for entries in bundles(self._engine, pieces, self._opened.feed, descriptions, bundled.others):
             bundled.rejected = bundled.rejected.vstack(entries.rejected)
             for table, one in entries.rows.items():
                 rows[table].append(one)
@@ -81,24 +88,5 @@ def _suffix(name: str) -> str:
     return PurePosixPath(name.lower().removesuffix(".gz")).suffix
 
 
-def _read(opened: DeliveryZip, member: Member, table: str, description: Description) -> Iterator[Rows]:
-    """Rows of `table` in `member`, by the reader that its suffix asks for."""
-    return READERS[_suffix(member.name)](opened, member, opened.feed, table, description)
-
-
-def _read_delimited(
-    opened: DeliveryZip, member: Member, feed: Feed, table: str, description: Description
-) -> Iterator[Rows]:
-    return delimited(opened.blocks(member), feed.tables[table], description)
-
-
-def _read_ndjson(
-    opened: DeliveryZip, member: Member, feed: Feed, table: str, description: Description
-) -> Iterator[Rows]:
-    return resources(opened.pieces(member), feed, table, description)
-
-
-Reader = Callable[[DeliveryZip, Member, Feed, str, Description], Iterator[Rows]]
-
-READERS: dict[str, Reader] = {".txt": _read_delimited, ".csv": _read_delimited, ".ndjson": _read_ndjson}
-"""Reader by a member's suffix (lower case, without `.gz`)."""
+READERS = {".txt": delimited, ".csv": delimited}
+"""Readers of lines of cells by a member's suffix (lower case, without `.gz`)."""
