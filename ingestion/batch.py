@@ -32,6 +32,9 @@ from ruam.settings import ZipLimits
 FLUSH_ROWS = 100_000
 """Rows of one file that are checked together: many small members cost as little as one large one."""
 
+MAPPED_FLUSH_ROWS = 25_000
+"""The same for rows of a feed that is mapped, whose reader needs memory of its own."""
+
 WAITING_BYTES = 64 << 20
 """Text that may wait over all files, which bounds the memory of a batch whatever the size of its zips."""
 
@@ -309,7 +312,7 @@ class _Batch:
         key = (feed, file, tuple(frame.columns))
         rows = self._rows[key]
         rows.append(frame)
-        if sum(one.height for one in rows) >= FLUSH_ROWS:
+        if sum(one.height for one in rows) >= (FLUSH_ROWS if feed == STANDARD else MAPPED_FLUSH_ROWS):
             self._check(feed, file, pl.concat(self._rows.pop(key)))
 
     def _check(self, feed: str, file: str, raw: pl.DataFrame) -> None:

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from itertools import pairwise
+from typing import TypeVar
 
 import duckdb
 import numpy as np
@@ -20,10 +21,10 @@ from ingestion.paths import ROOT, Path, Shape, elements, first_value, literal, p
 from ingestion.readers import REJECTED, Description, Rows
 from ingestion.text import UTF8_BOM
 
-BLOCK_BYTES = 16 << 20
+BLOCK_BYTES = 4 << 20
 MAX_LINE_BYTES = 16 << 20
 """A resource that is longer is set aside: the tables that are read hold no attachments."""
-MAX_BUNDLE_BYTES = 64 << 20
+MAX_BUNDLE_BYTES = 24 << 20
 MAX_NAMES = 100
 """Names of unknown fields, or of resource types, that one member may add to its receipt."""
 OTHER_NAMES = "(others)"
@@ -38,6 +39,7 @@ _ENGINE: dict[str, str | bool | int | float | list[str]] = {
 """Nothing of a resource may reach a disk: names and addresses are in there."""
 
 FIELD_NAME = re.compile(r"_?[a-z][A-Za-z]{0,63}")
+_Made = TypeVar("_Made")
 TYPE_NAME = re.compile(r"[A-Z][A-Za-z]{2,63}")
 _BLANKS = "chr(32) || chr(9) || chr(10) || chr(13)"
 _COMMON = {"resourceType", "id", "meta", "implicitRules", "language", "text", "contained", "extension"}
@@ -105,11 +107,10 @@ class _Faults:
         rules = pl.Series("rule", [rule] * len(numbers), dtype=pl.String) if isinstance(rule, str) else rule
         self._frames.append(pl.DataFrame({"source_line": numbers, "rule": rules}, schema=REJECTED))
 
-    def renumber(self, last: int) -> None:
-        """Number what was added from `last` on."""
-        frame = self.frame().sort("source_line")
+    def numbered(self, last: int) -> pl.DataFrame:
+        """`frame`, its rows numbered on from `last` in their order."""
         numbers = pl.int_range(last + 1, last + 1 + pl.len(), dtype=pl.Int32)
-        self._frames = [frame.with_columns(numbers.alias("source_line"))]
+        return self.frame().sort("source_line").with_columns(numbers.alias("source_line"))
 
     def frame(self) -> pl.DataFrame:
         return pl.concat(self._frames)
@@ -158,8 +159,26 @@ class Engine:
         self._connection = duckdb.connect(":memory:", config=_ENGINE)
         self._connection.execute("set enable_external_access = false")
 
+    def parts(self, lines: pa.Table, faults: _Faults, make: Callable[[pa.Table], _Made]) -> Iterator[_Made]:
+        """What `make` makes of `lines`, in as many parts as memory demands; a line too large by itself is set aside.
+
+        A line of few bytes may become very large: `[{},{},{},...`.
+        """
+        try:
+            made = make(lines)
+        except duckdb.OutOfMemoryException:
+            if len(lines) <= 1:
+                faults.add(pl.Series(lines["source_line"].to_pylist(), dtype=pl.Int32), "line_too_long")
+                return
+        else:
+            yield made
+            return
+        half = len(lines) // 2
+        yield from self.parts(lines.slice(0, half), faults, make)
+        yield from self.parts(lines.slice(half), faults, make)
+
     def frame(self, sql: str, **tables: pa.Table) -> pl.DataFrame:
-        return self._run(sql, tables).pl()
+        return _owned(self.arrow(sql, **tables))
 
     def arrow(self, sql: str, **tables: pa.Table) -> pa.Table:
         return self._run(sql, tables).to_arrow_table()
@@ -191,6 +210,14 @@ class Engine:
         named = checked.filter(bad & (checked["rule"] != "blank"))
         faults.add(named["source_line"], named["rule"])
         return lines.filter((~bad).to_arrow())
+
+
+def _owned(table: pa.Table) -> pl.DataFrame:
+    """A copy: as long as one column of a result is held, so is all that DuckDB needed to make it."""
+    sink = pa.BufferOutputStream()
+    with pa.ipc.new_stream(sink, table.schema) as writer:
+        writer.write_table(table)
+    return pl.DataFrame(pa.ipc.open_stream(sink.getvalue()).read_all())
 
 
 @dataclass(frozen=True)
@@ -306,10 +333,17 @@ def resources(
     reading = _reading(feed, name)
     description.layout = LAYOUT
     description.encodings.add(ENCODING)
-    for lines in _blocks(pieces, MAX_LINE_BYTES):
+
+    def read(lines: pa.Table) -> Rows:
         faults = _Faults()
-        table = engine.objects(_table_of_lines(lines, MAX_LINE_BYTES, faults), faults)
-        yield reading.rows(engine, table, description, faults)
+        return reading.rows(engine, engine.objects(lines, faults), description, faults)
+
+    for block in _blocks(pieces, MAX_LINE_BYTES):
+        faults = _Faults()
+        yield from engine.parts(_table_of_lines(block, MAX_LINE_BYTES, faults), faults, read)
+        rejected = faults.frame()
+        if not rejected.is_empty():
+            yield Rows(pl.DataFrame(schema={"source_line": pl.Int32()}), rejected)
 
 
 @dataclass(frozen=True)
@@ -333,32 +367,39 @@ def bundles(
     for name, table in feed.tables.items():
         if table.fields:
             readings.setdefault(table.of or name, {})[name] = _reading(feed, name)
-    last = 0
-    for lines in _blocks(pieces, MAX_BUNDLE_BYTES):
+
+    def read(lines: pa.Table) -> tuple[pa.Table, _Faults]:
         documents = _Faults()
-        whole = engine.objects(_table_of_lines(lines, MAX_BUNDLE_BYTES, documents), documents)
-        entries, last = _entries(engine, whole, documents, last)
-        rows = {}
-        for kind in entries["kind"].unique().to_pylist():
-            chosen = entries.filter(pc.equal(entries["kind"], kind)).select(_LINES.names)
-            for name, reading in readings.get(kind, {}).items():
-                rows[name] = reading.rows(engine, chosen, descriptions[name], _Faults())
-            if kind not in readings:
-                add_name(others, kind, len(chosen), TYPE_NAME)
-        yield Entries(rows, documents.frame())
+        return _entries(engine, engine.objects(lines, documents)), documents
+
+    last = 0
+    for block in _blocks(pieces, MAX_BUNDLE_BYTES):
+        documents = _Faults()
+        for entries, faults in engine.parts(_table_of_lines(block, MAX_BUNDLE_BYTES, documents), documents, read):
+            rejected = faults.numbered(last)
+            last += rejected.height
+            found: dict[str, Rows] = {}
+            numbers = pa.array(np.arange(last + 1, last + 1 + len(entries), dtype=np.int32))
+            entries = entries.append_column("source_line", numbers)
+            last += len(entries)
+            for kind in entries["kind"].unique().to_pylist():
+                chosen = entries.filter(pc.equal(entries["kind"], kind)).select(_LINES.names)
+                for name, reading in readings.get(kind, {}).items():
+                    found[name] = reading.rows(engine, chosen, descriptions[name], _Faults())
+                if kind not in readings:
+                    add_name(others, kind, len(chosen), TYPE_NAME)
+            yield Entries(found, rejected)
+        rejected = documents.numbered(last)
+        last += rejected.height
+        if not rejected.is_empty():
+            yield Entries({}, rejected)
 
 
 _BUNDLE = literal(json.dumps({"resourceType": "VARCHAR", "entry": [{"fullUrl": "VARCHAR", "resource": "JSON"}]}))
 
 
-def _entries(engine: Engine, lines: pa.Table, documents: _Faults, last: int) -> tuple[pa.Table, int]:
-    """`kind, source_line, full_id, line` of every entry, numbered on from `last` in order, and the last number.
-
-    Faults of whole lines get numbers of their own, before those of the block's entries.
-    """
-    faulty = documents.frame()
-    documents.renumber(last)
-    first = last + faulty.height
+def _entries(engine: Engine, lines: pa.Table) -> pa.Table:
+    """`kind, full_id, line` of every entry, in order."""
     entries = engine.arrow(
         f"""
         with parsed as (select source_line, line, json_transform(line, {_BUNDLE}) as r from lines),
@@ -375,14 +416,14 @@ def _entries(engine: Engine, lines: pa.Table, documents: _Faults, last: int) -> 
 
         select
             coalesce(json_extract_string(entry.resource, '$.resourceType'), '') as kind,
-            ({first} + row_number() over (order by source_line, position))::integer as source_line,
             case
                 when starts_with(entry."fullUrl", 'urn:') then regexp_replace(entry."fullUrl", '^.*:', '')
             end as full_id,
             coalesce(entry.resource, '{{}}')::varchar as line
         from entries
+        order by source_line, position
         """,
         lines=lines,
     )
-    columns = ["kind", *_LINES.names]
-    return entries.select(columns).cast(pa.schema([("kind", pa.string()), *_LINES])), first + len(entries)
+    schema = pa.schema([("kind", pa.string()), ("full_id", pa.string()), ("line", pa.large_string())])
+    return entries.cast(schema)

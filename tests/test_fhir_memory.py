@@ -48,7 +48,7 @@ def big_zip(path: Path, n_visits: int) -> Path:
 def test_resources_of_any_number_are_taken_in_half_a_gigabyte_of_memory(settings: Settings, tmp_path: Path) -> None:
     n_visits = (MEGABYTES << 20) // 2200
     path = big_zip(tmp_path / f"{fhir_name()}.zip", n_visits)
-    child = subprocess.run(
+    child = subprocess.run(  # noqa: S603 - this interpreter
         [sys.executable, "-c", CHILD, str(settings.home), str(path)], capture_output=True, text=True, check=True
     )
     outcome, resident = child.stdout.split()

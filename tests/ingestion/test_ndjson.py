@@ -34,7 +34,9 @@ def read(
     blocks = list(
         resources(ENGINE, (data[at : at + step] for at in range(0, len(data), step)), FHIR, table, description)
     )
-    frame = pl.concat([block.frame for block in blocks]) if blocks else pl.DataFrame({"source_line": []})
+    frame = (
+        pl.concat([block.frame for block in blocks], how="diagonal") if blocks else pl.DataFrame({"source_line": []})
+    )
     rejected = pl.concat([block.rejected for block in blocks]) if blocks else pl.DataFrame()
     return frame, dict(rejected.iter_rows()), description
 
@@ -156,6 +158,20 @@ def test_deep_nesting_in_a_field_that_is_not_taken_does_no_harm() -> None:
     deep = line()[:-1] + ', "extension": ' + "[" * 500_000 + "]" * 500_000 + "}"
     frame, rejected, _ = read(f"{deep}\n{line('2')}")
     assert (frame["ID"].to_list(), rejected) == (["1", "2"], {})
+
+
+def test_a_line_that_grows_beyond_memory_is_set_aside_and_its_neighbours_are_read() -> None:
+    grows = line()[:-1] + ', "code": {"coding": [' + "{}," * (5 << 20) + "{}]}}"
+    frame, rejected, _ = read("\n".join([line("before"), grows, line("after")]))
+    assert frame["ID"].to_list() == ["before", "after"]
+    assert rejected == {2: "line_too_long"}
+
+
+def test_a_bundle_that_grows_beyond_memory_costs_only_itself() -> None:
+    grows = b'{"resourceType": "Bundle", "entry": [' + b"{}," * (7 << 20) + b"{}]}"
+    whole = json.dumps(patient("p", 1)).encode()
+    rows, rules, _ = unpacked([b"\n".join([whole, grows, whole])])
+    assert (rows["Patient"].height, rules) == (2, ["line_too_long"])
 
 
 json_values = st.recursive(
