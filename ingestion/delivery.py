@@ -149,7 +149,7 @@ class DeliveryZip:
         hold = sum(member.entry.declared_size for member in self.members) <= HELD_BYTES
         for member in self.members:
             probe = EncodingProbe()
-            pieces = []
+            pieces: list[bytes] = []
             for piece in self._inflated(member):
                 total += len(piece)
                 if total > self.limits.max_total_bytes:

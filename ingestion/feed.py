@@ -109,7 +109,7 @@ class ColumnSource(_Strict):
     def _one_origin(self) -> ColumnSource:
         origins = (bool(self.first), bool(self.join), bool(self.cases), self.value is not None)
         if sum(origins) + (self.sender and not self.first) != 1:
-            raise ValueError("a column comes from exactly one of first, join, cases, value, sender (it may follow first)")
+            raise ValueError("exactly one of first, join, cases, value, sender (sender may follow first)")
         if any(case.form is Form.LOCAL_NUMBER for case in self.cases):
             raise ValueError("local_number stands for the whole column")
         if len(self.join) != len(self.widths):
@@ -358,9 +358,9 @@ class Feed(_Strict):
         contract = load_contracts()[file]
         if self.feed == STANDARD:
             return contract
-        return contract.model_copy(
-            update={"columns": [column.model_copy(update={"width": None}) for column in contract.columns]}
-        )
+        columns = [column.model_copy(update={"width": None}) for column in contract.columns]
+        # Made anew: a copy would keep what the contract has worked out from its columns.
+        return Contract.model_validate(contract.model_dump(by_alias=True) | {"columns": columns})
 
     @cached_property
     def _patterns(self) -> list[tuple[str, re.Pattern[str]]]:
