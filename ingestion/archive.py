@@ -116,7 +116,12 @@ class Archive:
         size = checksum = 0
         for piece in self._pieces(entry, most):
             size += len(piece)
-            self._check_size(entry, size)
+            self.check_size(entry, size)
+            if size > entry.declared_size:
+                raise DeliveryRejectedError(
+                    "wrong_declared_size",
+                    f"{entry.name} holds more than the {entry.declared_size:,} bytes it declares",
+                )
             checksum = isal_zlib.crc32(piece, checksum)
             yield piece
         if checksum != entry.info.CRC:
@@ -175,7 +180,8 @@ class Archive:
         except (lzma.LZMAError, ValueError) as error:
             raise _damaged(entry, str(error)) from error
 
-    def _check_size(self, entry: Entry, size: int) -> None:
+    def check_size(self, entry: Entry, size: int) -> None:
+        """Whether so many bytes may come of a member, once all that packs them is inflated."""
         limits = self._limits
         if size > limits.max_member_bytes:
             raise DeliveryRejectedError(
@@ -184,10 +190,6 @@ class Archive:
         if size > limits.ratio_applies_from_bytes and size > limits.max_ratio * max(entry.info.compress_size, 1):
             raise DeliveryRejectedError(
                 "ratio_too_high", f"{entry.name} grows more than {limits.max_ratio} times when inflated"
-            )
-        if size > entry.declared_size:
-            raise DeliveryRejectedError(
-                "wrong_declared_size", f"{entry.name} holds more than the {entry.declared_size:,} bytes it declares"
             )
 
     def _placed(self, infos: list[zipfile.ZipInfo], directory: _Directory) -> list[Entry]:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import re
 from collections import defaultdict
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from datetime import date, datetime, timedelta
-from functools import lru_cache
-from pathlib import Path
+from functools import cached_property, lru_cache
+from pathlib import Path, PurePosixPath
 from typing import Protocol
 
 import numpy as np
@@ -23,7 +24,9 @@ from ingestion.delivery import DeliveryRejectedError, DeliveryZip, Member
 from ingestion.feed import STANDARD, Feed, load_feeds
 from ingestion.landing import RECEIPT_FILES, RECEIPT_RULES, RECEIPTS, BatchWriter
 from ingestion.mapping import Lookups, Routed, routed
-from ingestion.readers import Description, Rows, lines_of, read_block, read_member
+from ingestion.ndjson import Engine, described
+from ingestion.parts import Bundled, Part, Parts
+from ingestion.readers import Description, Rows, lines_of, read_block
 from ingestion.text import Header, decoded, sort_lines, split_cells
 from ruam.settings import ZipLimits
 
@@ -32,6 +35,11 @@ FLUSH_ROWS = 100_000
 
 WAITING_BYTES = 64 << 20
 """Text that may wait over all files, which bounds the memory of a batch whatever the size of its zips."""
+
+MAPPED_FLUSH_ROWS = 25_000
+"""The same for rows of a feed that is mapped, whose reader needs memory of its own."""
+
+_RESOURCE_MEMBER = re.compile(r"[A-Z][A-Za-z]{2,63}([._-]?[0-9]+)*\.ndjson(\.gz)?")
 
 GRACE = timedelta(days=1)
 """A delivery made just after midnight by a clock that runs behind."""
@@ -195,6 +203,10 @@ class _Batch:
         self.rules: dict[tuple[int, str, str, str], int] = defaultdict(int)
         """Rows by slot, rule, column and level."""
 
+    @cached_property
+    def _engine(self) -> Engine:
+        return Engine()
+
     def take(self, index: int, opened: DeliveryZip) -> None:
         if opened.feed.feed == STANDARD:
             for member in opened.members:
@@ -228,40 +240,65 @@ class _Batch:
 
     def _take_mapped(self, index: int, opened: DeliveryZip) -> None:
         """A delivery of another feed: table after table, so that each finds those it looks up."""
-        feed, lookups = opened.feed, Lookups()
+        feed, lookups, parts = opened.feed, Lookups(), Parts(opened, self._engine)
+        first_slot = len(self.counts)
+        for bundled in parts.bundled:
+            self._count_bundled(index, feed, bundled)
         for table in feed.order():
-            wanted, kept = feed.looked_up(table), []
+            wanted, kept, ids = feed.looked_up(table), [], []
             names = {name for key, columns in wanted.items() for name in [*key, *columns]}
             first_line = 0
-            for member in (one for one in opened.members if one.table == table):
+            for part in parts.of(table):
+                slots = self._open_slots(index, feed, table, part, first_line)
                 last_line = 0
-                for rows in self._take_table(index, opened, member, lookups, first_line):
+                for rows in part.rows:
+                    if slots:
+                        self._route(feed, table, rows, lookups, slots)
                     last_line = max(last_line, _last(rows.frame), _last(rows.rejected))
                     if wanted:
                         kept.append(rows.frame.select(names.intersection(rows.frame.columns)))
+                    if slots and feed.tables[table].fields and "ID" in rows.frame.columns:
+                        ids.append(rows.frame["ID"].hash())
                 first_line += last_line
+                for name, n in part.description.unknown_fields.items() if slots else ():
+                    self._note(min(slots.values()), "unknown_field", name, n)
             lookups.add(table, wanted, kept)
+            if n_repeated := sum(len(one) for one in ids) - (pl.concat(ids).n_unique() if ids else 0):
+                self._note(min(slots.values()), "duplicate_id", "id", n_repeated)
+        for name in opened.ignored:
+            self._note(first_slot, "ignored_member", _shown_name(feed, name), 1)
         self.finish()
 
-    def _take_table(
-        self, index: int, opened: DeliveryZip, member: Member, lookups: Lookups, first_line: int
-    ) -> Iterator[Rows]:
-        """Collect what one member's rows become, and yield the rows themselves."""
-        feed, sender, description = opened.feed, self._deliveries[index].hospcode, Description()
-        slots = {
-            file: self._open_slot(FileCount(index, file, member.name, feed.feed, description, first_line))
-            for file in feed.files_of(member.table)
+    def _open_slots(self, index: int, feed: Feed, table: str, part: Part, first_line: int) -> dict[str, int]:
+        """Slot by file, for what the part's rows become; none for a table that was read for look-ups alone."""
+        if feed.tables[table].of:
+            return {}
+        return {
+            file: self._open_slot(FileCount(index, file, part.member, feed.feed, part.description, first_line))
+            for file in feed.files_of(table)
         }
-        main = next(iter(slots.values()))
-        for rows in read_member(opened, member, description):
-            self._set_aside(main, rows.rejected)
-            results, n_left = routed(feed, member.table, rows.frame, lookups, sender, self._pseudonymiser)
-            self.counts[main].n_out_of_scope += n_left + rows.n_deleted
-            for result in results:
-                self._collect_mapped(feed, slots[result.file], result)
-            yield rows
-        for name, n in description.unknown_fields.items():
-            self.rules[main, "unknown_field", name, Level.NOTE] += n
+
+    def _route(self, feed: Feed, table: str, rows: Rows, lookups: Lookups, slots: dict[str, int]) -> None:
+        """Collect what rows of a table become; the first of its files bears what becomes nothing."""
+        main = min(slots.values())
+        sender = self._deliveries[self.counts[main].delivery].hospcode
+        mapped = routed(feed, table, rows.frame, lookups, sender, self._pseudonymiser)
+        self._set_aside(main, rows.rejected)
+        self._set_aside(main, mapped.rejected)
+        self.counts[main].n_out_of_scope += mapped.n_left + rows.n_deleted
+        for result in mapped.files:
+            self._collect_mapped(feed, slots[result.file], result)
+
+    def _count_bundled(self, index: int, feed: Feed, bundled: Bundled) -> None:
+        slot = self._open_slot(FileCount(index, bundled.table, bundled.member, feed.feed, described()))
+        self._set_aside(slot, bundled.rejected)
+        for name, n in bundled.others.items():
+            self.counts[slot].n_out_of_scope += n
+            self._note(slot, "ignored_resource", name, n)
+
+    def _note(self, slot: int, rule: str, name: str, n: int) -> None:
+        """Count what is no fault of a row, but should be known."""
+        self.rules[slot, rule, name, Level.NOTE] += n
 
     def _collect_mapped(self, feed: Feed, slot: int, result: Routed) -> None:
         count = self.counts[slot]
@@ -337,7 +374,7 @@ class _Batch:
         key = (feed, file, tuple(frame.columns))
         rows = self._rows[key]
         rows.append(frame)
-        if sum(one.height for one in rows) >= FLUSH_ROWS:
+        if sum(one.height for one in rows) >= (FLUSH_ROWS if feed == STANDARD else MAPPED_FLUSH_ROWS):
             self._check(feed, file, pl.concat(self._rows.pop(key)))
 
     def _check(self, feed: str, file: str, raw: pl.DataFrame) -> None:
@@ -419,6 +456,15 @@ def _tally(slots: npt.NDArray[np.int32], n_slots: int) -> Iterator[tuple[int, in
     counts = np.bincount(slots, minlength=n_slots)
     for slot in np.flatnonzero(counts):
         yield int(slot), int(counts[slot])
+
+
+def _shown_name(feed: Feed, member: str) -> str:
+    """A member's name where it says what the member is; the shape alone of another, which may be a patient's."""
+    name = PurePosixPath(member.replace("\\", "/")).name
+    stem = name.lower().removesuffix(".gz").rsplit(".", 1)[0]
+    if stem.upper() in feed.ignored or _RESOURCE_MEMBER.fullmatch(name):
+        return name
+    return str(pl.select(checks.masked(pl.lit(name))).item())
 
 
 def _last(rows: pl.DataFrame) -> int:

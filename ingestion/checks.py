@@ -37,6 +37,9 @@ LOCAL_NUMBERS = frozenset({"PID", "MPID", "PID_IN", "PROVIDER"})
 
 CID_DIGITS = 13
 
+FLAG = "flag:"
+"""Begins the name of a column that says which rows break a warning rule of a feed's own: `flag:<column>:<rule>`."""
+
 SLOT, SENDER, NOT_AFTER = "_slot", "_sender", "_not_after"
 """Columns that the caller adds to the raw rows: where a row is counted, its sender's HOSPCODE, the last believable
 date."""
@@ -58,7 +61,7 @@ class Rule(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     code: Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]*$")]
-    level: Literal["delivery", "row", "warning", "both"]
+    level: Literal["delivery", "row", "warning", "note", "both"]
     th: str
     en: str
     fix: str
@@ -177,7 +180,7 @@ class Checker:
             self._plans[sent] = self._plan([self.contract.by_name[name] for name in sent])
         plan = self._plans[sent]
         frame = _parsed(raw, plan.values)
-        return _settled(frame, _broken(frame, [*plan.findings, *identities]), plan.landing)
+        return _settled(frame, _broken(frame, [*plan.findings, *identities, *_flagged(raw)]), plan.landing)
 
     def _absent(self, raw: pl.DataFrame) -> list[str]:
         """Columns without which a row cannot be told apart or placed in time, and that were not sent."""
@@ -352,6 +355,14 @@ def _settled(frame: pl.DataFrame, findings: list[_Finding], landing: list[pl.Exp
         rejected=_rejected_rows(rejected) if rejected.height else _NO_REJECTS,
         findings=[*_rejections(rejected), *_warnings(frame, flagging)],
     )
+
+
+def _flagged(raw: pl.DataFrame) -> Iterator[_Finding]:
+    """What a feed's mapping found (`FLAG`)."""
+    for name in raw.columns:
+        if name.startswith(FLAG):
+            column, rule = name.removeprefix(FLAG).split(":")
+            yield _Finding(column, rule, pl.col(name).any(), pl.col(name))
 
 
 _DTYPES: dict[ColumnType, pl.DataType] = {

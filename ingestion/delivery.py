@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import re
+import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime
@@ -12,6 +13,7 @@ from pathlib import Path, PurePosixPath
 
 from ingestion.archive import Archive, DeliveryRejectedError, Entry
 from ingestion.feed import Feed, load_feeds, words
+from ingestion.gzipped import gunzipped
 from ingestion.text import EncodingProbe, line_blocks, utf_16_to_utf_8
 from ruam.settings import ZipLimits
 
@@ -140,14 +142,15 @@ class DeliveryZip:
     def _verify(self) -> None:
         """Inflate every member once: a checksum is only known at a member's end, and nothing may be landed before.
 
-        Members of a small delivery are held, so that the usual zip is inflated once.
+        Members of a small delivery are held, so that the usual zip is inflated once. What a gzip among them becomes is
+        known at its end only.
         """
         total = 0
         hold = sum(member.entry.declared_size for member in self.members) <= HELD_BYTES
         for member in self.members:
             probe = EncodingProbe()
-            pieces = []
-            for piece in self._archive.read(member.entry, BLOCK_BYTES):
+            pieces: list[bytes] = []
+            for piece in self._inflated(member):
                 total += len(piece)
                 if total > self.limits.max_total_bytes:
                     raise DeliveryRejectedError(
@@ -155,6 +158,10 @@ class DeliveryZip:
                         f"the members hold more than {self.limits.max_total_bytes:,} bytes together",
                     )
                 probe.add(piece)
+                if hold and total > HELD_BYTES:
+                    hold = False
+                    pieces.clear()
+                    self._held.clear()
                 if hold:
                     pieces.append(piece)
             if probe.head.startswith(_ARCHIVES):
@@ -165,6 +172,21 @@ class DeliveryZip:
             if hold:
                 self._held[member.name] = pieces
 
+    def _inflated(self, member: Member) -> Iterator[bytes]:
+        """The member's bytes; those of a gzip file inside it when its name says that it is one."""
+        packed = self._archive.read(member.entry, BLOCK_BYTES)
+        return self._gunzipped(member, packed) if member.name.lower().endswith(".gz") else packed
+
+    def _gunzipped(self, member: Member, packed: Iterator[bytes]) -> Iterator[bytes]:
+        size = 0
+        try:
+            for piece in gunzipped(packed, BLOCK_BYTES):
+                size += len(piece)
+                self._archive.check_size(member.entry, size)
+                yield piece
+        except (zlib.error, EOFError) as error:
+            raise DeliveryRejectedError("corrupt_member", f"{member.name} is damaged: {error}") from error
+
     def encoding(self, member: Member) -> str | None:
         """What the whole member is written in: `ascii`, `utf-8` or `utf-16`; None when its lines must tell, each."""
         encoding = self._encodings[member.name]
@@ -172,7 +194,7 @@ class DeliveryZip:
 
     def pieces(self, member: Member) -> Iterator[bytes]:
         """The member's bytes as they are, in pieces of at most `BLOCK_BYTES`."""
-        return iter(self._held.get(member.name) or self._archive.read(member.entry, BLOCK_BYTES))
+        return iter(self._held.get(member.name) or self._inflated(member))
 
     def blocks(self, member: Member) -> Iterator[bytes]:
         """The member's bytes in blocks of whole lines, newlines as LF, UTF-16 as UTF-8.

@@ -17,6 +17,7 @@ from typing import Annotated, Any, Literal
 import yaml
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
 
+from ingestion import paths
 from ingestion.contract import Contract, load_contracts, standard_contracts
 
 FEEDS = Path(__file__).with_name("feeds")
@@ -48,45 +49,17 @@ class Form(StrEnum):
     """The same to YYYYMMDDHHMMSS."""
     TIME = "time"
     """The time of day of the same, HHMMSS; empty when it bears none."""
-    REFERENCE = "reference"
-    """The id in a FHIR reference: `Patient/1`, `urn:uuid:1`, `https://host/Patient/1`, `Patient?identifier=s|1`."""
 
 
-class ColumnSource(_Strict):
-    """Where a column of the standard comes from; a bare name in the YAML means `{first: [name]}`.
-
-    Source columns are the table's own, or `TABLE.COLUMN` of a table that the route looks up.
-    """
-
-    first: list[str] = []
-    """The first of these that is not empty."""
-    join: list[str] = []
-    """These put together, each left-padded with zeros to its width; empty when the first is."""
-    widths: list[int] = []
-    value: str | None = None
-    """The same for every row."""
-    sender: bool = False
-    """The delivery's HOSPCODE; beside `first`, where all of those are empty."""
-    map: str | None = None
-    """Value map by which the value is translated; what it does not hold is kept as sent, and the rules flag it."""
-    form: Form | None = None
-
-    @model_validator(mode="after")
-    def _one_origin(self) -> ColumnSource:
-        if sum((bool(self.first), bool(self.join), self.value is not None)) + (self.sender and not self.first) != 1:
-            raise ValueError("a column comes from exactly one of first, join, value, sender (sender may follow first)")
-        if len(self.join) != len(self.widths):
-            raise ValueError("join needs a width for each of its columns")
-        return self
-
-    @property
-    def sources(self) -> list[str]:
-        return [*self.first, *self.join]
+def _one_or_more(value: Any) -> Any:
+    return [value] if isinstance(value, str) else value
 
 
 def _bare_name(value: Any) -> Any:
     if value == "sender":
         return {"sender": True}
+    if isinstance(value, list):
+        return {"cases": value}
     return {"first": [value]} if isinstance(value, str) else value
 
 
@@ -106,21 +79,99 @@ class Condition(_Strict):
         return self
 
 
+class ColumnSource(_Strict):
+    """Where a column of the standard comes from; a bare name in the YAML means `{first: [name]}`, a list `cases`.
+
+    Source columns are the table's own, or `TABLE.COLUMN` of a table that the route looks up.
+    """
+
+    cases: list[Annotated[ColumnSource, BeforeValidator(_bare_name)]] = []
+    """The first of these that holds and is not empty."""
+    where: list[Condition] = []
+    """Within `cases`: what must hold of the row."""
+    flag: str | None = None
+    """Within `cases`: the warning rule that a row breaks whose value comes from here."""
+
+    first: list[str] = []
+    """The first of these that is not empty."""
+    join: list[str] = []
+    """These put together, each left-padded with zeros to its width; empty when the first is."""
+    widths: list[int] = []
+    value: str | None = None
+    """The same for every row."""
+    sender: bool = False
+    """The delivery's HOSPCODE; beside `first`, where all of those are empty."""
+    map: str | None = None
+    """Value map by which the value is translated; what it does not hold is kept as sent, and the rules flag it."""
+    form: Form | None = None
+
+    @model_validator(mode="after")
+    def _one_origin(self) -> ColumnSource:
+        origins = (bool(self.first), bool(self.join), bool(self.cases), self.value is not None)
+        if sum(origins) + (self.sender and not self.first) != 1:
+            raise ValueError("exactly one of first, join, cases, value, sender (sender may follow first)")
+        if any(case.form is Form.LOCAL_NUMBER for case in self.cases):
+            raise ValueError("local_number stands for the whole column")
+        if len(self.join) != len(self.widths):
+            raise ValueError("join needs a width for each of its columns")
+        return self
+
+    @property
+    def sources(self) -> list[str]:
+        """Every source column that is read."""
+        return [
+            *self.first,
+            *self.join,
+            *(condition.column for condition in self.where),
+            *(name for case in self.cases for name in case.sources),
+        ]
+
+    @property
+    def maps(self) -> list[str]:
+        return [*([self.map] if self.map else []), *(name for case in self.cases for name in case.maps)]
+
+
 class Route(_Strict):
-    """How rows of one source table become rows of one file of the standard.
+    """How rows of one source table become rows of one file of the standard, or by which rule they are set aside.
 
     Of a table's routes a row takes the first whose conditions hold; a route that is `also` takes its rows besides.
-    `lookups` maps another table of the delivery to the columns by which it is joined (`its column: own column`; the
-    own one may be of a table looked up before). Of several rows with the same key, what they do not agree on is empty:
-    a value of the wrong row is never taken.
+    `lookups` maps another table of the delivery to the columns by which it is joined (`its column: own column`, or own
+    columns of which the first counts that is not empty; they may be of a table looked up before). Of several rows with
+    the same key, what they do not agree on is empty: a value of the wrong row is never taken.
     """
 
     table: str
-    file: str
+    file: str = ""
+    reject: str | None = None
+    """The rule by which these rows are set aside, in the place of `file`."""
     where: list[Condition] = []
     also: bool = False
-    lookups: dict[str, dict[str, str]] = {}
-    columns: dict[str, Annotated[ColumnSource, BeforeValidator(_bare_name)]]
+    lookups: dict[str, dict[str, Annotated[list[str], BeforeValidator(_one_or_more)]]] = {}
+    columns: dict[str, Annotated[ColumnSource, BeforeValidator(_bare_name)]] = {}
+
+    @model_validator(mode="after")
+    def _file_or_rule(self) -> Route:
+        if bool(self.file) == bool(self.reject):
+            raise ValueError(f"{self.table}: a route has either file or reject")
+        return self
+
+
+class JsonField(_Strict):
+    """Where a column's value stands in a JSON resource (`ingestion/paths.py`), the first path that is not empty.
+
+    In the YAML a bare path, a list of paths, or `{reference: path}` for the id in a reference: `Patient/1`,
+    `urn:uuid:1`, `https://host/Patient/1/_history/2`, `Patient?identifier=system|1`.
+    """
+
+    paths: list[str]
+    is_reference: bool = False
+
+
+def _json_field(value: Any) -> Any:
+    if isinstance(value, dict) and set(value) == {"reference"}:
+        names = _one_or_more(value["reference"])
+        return {"paths": ["reference" if name == "." else f"{name}.reference" for name in names], "is_reference": True}
+    return {"paths": _one_or_more(value)} if isinstance(value, (str, list)) else value
 
 
 class Table(_Strict):
@@ -128,19 +179,25 @@ class Table(_Strict):
 
     `members` are the names its members bear (default: the table's own). `layouts` are the column orders known, by
     name, newest last; they serve members without a header and say which edition came. `aliases` maps other spellings
-    to a column's name. `fields` are the columns of a table of JSON lines: column name to where its value stands in
-    the resource (`ingestion/readers.py` has the forms).
+    to a column's name. `fields` are the columns of a table of JSON resources, which must have one named `ID`.
     """
 
     members: list[str] = []
     several: bool = False
     """A delivery may hold the table in several members."""
+    suffix: str | None = None
+    """Every member that ends with this holds the table, whatever its name."""
     layouts: dict[str, list[str]] = {}
     aliases: dict[str, str] = {}
-    fields: dict[str, dict[str, Any] | str] = {}
+    fields: dict[str, Annotated[JsonField, BeforeValidator(_json_field)]] = {}
     known_fields: list[str] = []
     """Top-level fields of a JSON resource that are known and not taken; all others are counted as unknown."""
-    resource: str | None = None
+    of: str | None = None
+    """Another table of JSON resources, from whose members this one is read again; it serves look-ups alone."""
+    each: str | None = None
+    """With `of`: the path of an array, each element of which is a row; `%resource.` leads back from it."""
+    bundle: bool = False
+    """Members are Bundles, whose entries are rows of the tables that are named like their resource type."""
 
     @cached_property
     def columns(self) -> list[str]:
@@ -165,8 +222,12 @@ class Feed(_Strict):
     """Words, one of which stands in a delivery's name before the sender's code: `F16_<HOSPCODE>_<time>.zip`."""
     rows_of: Literal["sender", "region"] = "sender"
     """Whose rows a delivery may hold: the sender's own, or those of every facility of its health region."""
-    suffixes: list[Literal[".txt", ".csv", ".dbf"]] = [".txt"]
-    """How members' names end; `ingestion/readers.py` has a reader for each."""
+    suffixes: list[Literal[".txt", ".csv", ".dbf", ".ndjson", ".json"]] = [".txt"]
+    """How members' names end, before a `.gz` that may follow; `ingestion/parts.py` has a reader for each."""
+    ignored: list[str] = []
+    """Names (without suffix) of members that come along and hold no table."""
+    patterns: dict[str, str] = {}
+    """Regular expressions by name, for the tests in the paths of JSON fields."""
     tables: dict[str, Table] = {}
     routes: list[Route] = []
     maps: dict[str, dict[str, str | None]] = {}
@@ -175,14 +236,18 @@ class Feed(_Strict):
     def faults(self) -> Iterator[Fault]:
         """Names that do not exist, or that say two things."""
         for name, table in self.tables.items():
-            if not table.columns:
-                yield ("tables", name), "has neither layouts nor fields"
+            yield from ((("tables", name, *where), what) for where, what in self._table_faults(name, table))
             for layout, columns in table.layouts.items():
                 if twice := sorted({column for column in columns if columns.count(column) > 1}):
                     yield ("tables", name, "layouts", layout), f"{', '.join(twice)} stands twice"
             for alias, column in table.aliases.items():
                 if column not in table.columns:
                     yield ("tables", name, "aliases", alias), f"{name} has no column {column}"
+        for name, pattern in self.patterns.items():
+            try:
+                re.compile(pattern)
+            except re.error as error:
+                yield ("patterns", name), f"is no regular expression: {error}"
         for name, values in self.maps.items():
             if len({value.upper() for value in values}) < len(values):
                 yield ("maps", name), "two values differ in case alone"
@@ -192,6 +257,37 @@ class Feed(_Strict):
             self.order()
         except ValueError as error:
             yield ("routes",), str(error)
+
+    def _table_faults(self, name: str, table: Table) -> Iterator[Fault]:
+        kinds = bool(table.layouts) + bool(table.fields) + table.bundle
+        if kinds != 1:
+            yield (), "has neither layouts nor fields" if not kinds else "has more than one of layouts, fields, bundle"
+        elif bool(table.layouts) == bool({".ndjson", ".json"}.intersection(self.suffixes)):
+            yield (), f"is none that members ending in {', '.join(self.suffixes)} can hold"
+        if table.suffix and table.suffix not in self.suffixes:
+            yield ("suffix",), f"{table.suffix} is none of the feed's suffixes"
+        if table.of is None:
+            if table.each:
+                yield ("each",), "stands beside `of` only"
+            if table.fields and "ID" not in table.fields:
+                yield ("fields",), "a table of JSON resources has a column ID"
+        elif table.of not in self.tables or not self.tables[table.of].fields or self.tables[table.of].of:
+            yield ("of",), f"there is no table {table.of} of JSON resources"
+        for column, field in table.fields.items():
+            for text in field.paths:
+                yield from self._path_faults(("fields", column), text.removeprefix(paths.ROOT))
+        if table.each:
+            yield from self._path_faults(("each",), table.each)
+
+    def _path_faults(self, where: tuple[str, ...], text: str) -> Iterator[Fault]:
+        try:
+            tests = [test for step in paths.parse(text) for test in step.tests]
+        except ValueError as error:
+            yield where, str(error)
+            return
+        for test in tests:
+            if test.is_pattern and test.operand not in self.patterns:
+                yield where, f"there is no pattern {test.operand}"
 
     def _route_faults(self, route: Route) -> Iterator[Fault]:
         if route.table not in self.tables:
@@ -205,11 +301,13 @@ class Feed(_Strict):
             if not keys:
                 yield ("lookups", table), "names no columns to join by"
             theirs = self.tables[table].columns
-            for key, own in keys.items():
+            for key, names in keys.items():
                 if key not in theirs:
                     yield ("lookups", table, key), f"{table} has no column {key}"
-                if own not in known:
+                for own in (own for own in names if own not in known):
                     yield ("lookups", table, key), f"{own} is no column of {route.table} or of a table looked up before"
+                if not names:
+                    yield ("lookups", table, key), "names no column to join by"
             known |= {f"{table}.{column}" for column in theirs}
         for number, condition in enumerate(route.where):
             if condition.column not in known:
@@ -218,9 +316,12 @@ class Feed(_Strict):
             for column in source.sources:
                 if column not in known:
                     yield ("columns", name), f"{column} is no column of {route.table} or of a table it looks up"
-            if source.map and source.map not in self.maps:
-                yield ("columns", name, "map"), f"there is no map {source.map}"
-        yield from _target_faults(route)
+            for missing in (one for one in source.maps if one not in self.maps):
+                yield ("columns", name, "map"), f"there is no map {missing}"
+        if route.file:
+            yield from _target_faults(route)
+        elif route.columns:
+            yield ("columns",), "rows that are set aside have none"
 
     def order(self) -> list[str]:
         """All tables, each after those that its routes look up.
@@ -237,7 +338,8 @@ class Feed(_Strict):
 
     def files_of(self, table: str) -> list[str]:
         """Files of the standard that rows of `table` become; its own name when it serves look-ups alone."""
-        return list(dict.fromkeys(route.file for route in self.routes if route.table == table)) or [table]
+        files = [route.file for route in self.routes if route.table == table and route.file]
+        return list(dict.fromkeys(files)) or [table]
 
     def looked_up(self, table: str) -> dict[tuple[str, ...], list[str]]:
         """By which key columns other routes join `table`, and what they take from it."""
@@ -246,7 +348,7 @@ class Feed(_Strict):
             if table in route.lookups:
                 taken = [name for source in route.columns.values() for name in source.sources]
                 taken += [condition.column for condition in route.where]
-                taken += [own for keys in route.lookups.values() for own in keys.values()]
+                taken += [own for keys in route.lookups.values() for names in keys.values() for own in names]
                 columns = wanted.setdefault(tuple(route.lookups[table]), [])
                 columns += [name.removeprefix(f"{table}.") for name in taken if name.startswith(f"{table}.")]
         return {key: list(dict.fromkeys(columns)) for key, columns in wanted.items()}
@@ -256,13 +358,14 @@ class Feed(_Strict):
         contract = load_contracts()[file]
         if self.feed == STANDARD:
             return contract
-        return contract.model_copy(
-            update={"columns": [column.model_copy(update={"width": None}) for column in contract.columns]}
-        )
+        columns = [column.model_copy(update={"width": None}) for column in contract.columns]
+        # Made anew: a copy would keep what the contract has worked out from its columns.
+        return Contract.model_validate(contract.model_dump(by_alias=True) | {"columns": columns})
 
     @cached_property
     def _patterns(self) -> list[tuple[str, re.Pattern[str]]]:
-        names = [(name, member.upper()) for name, table in self.tables.items() for member in (table.members or [name])]
+        named = {name: table for name, table in self.tables.items() if not table.of}
+        names = [(name, member.upper()) for name, table in named.items() for member in (table.members or [name])]
         names.sort(key=lambda pair: len(pair[1]), reverse=True)
         return [(name, re.compile(rf"(?:^|[^A-Z]){re.escape(member)}(?:[^A-Z]|$)")) for name, member in names]
 
@@ -274,7 +377,10 @@ class Feed(_Strict):
         if suffix is None:
             return None
         stem = lower.removesuffix(suffix).strip().upper()
-        return next((name for name, pattern in self._patterns if pattern.search(stem)), None)
+        if stem in self.ignored:
+            return None
+        by_suffix = next((name for name, table in self.tables.items() if table.suffix == suffix), None)
+        return by_suffix or next((name for name, pattern in self._patterns if pattern.search(stem)), None)
 
 
 def _target_faults(route: Route) -> Iterator[Fault]:

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 import polars as pl
 
 from identity.pseudonym import Pseudonymiser
+from ingestion.checks import FLAG
 from ingestion.feed import ColumnSource, Condition, Feed, Form, Route
+from ingestion.readers import REJECTED
 
 LINE = "source_line"
 THAI_TIME = "Asia/Bangkok"
@@ -41,7 +44,7 @@ class Lookups:
             other = self._frames[table, tuple(keys)]
             rows = rows.join(
                 other,
-                left_on=list(keys.values()),
+                left_on=[pl.coalesce(names) for names in keys.values()],
                 right_on=[f"{table}.{key}" for key in keys],
                 how="left",
                 coalesce=False,
@@ -73,16 +76,26 @@ class Routed:
     frame: pl.DataFrame
 
 
+@dataclass(frozen=True)
+class Mapped:
+    """What rows of a table became: `rejected` holds `source_line, rule`, `n_left` counts what no route takes."""
+
+    files: list[Routed]
+    rejected: pl.DataFrame
+    n_left: int
+
+
 def routed(
     feed: Feed, table: str, rows: pl.DataFrame, lookups: Lookups, sender: str, pseudonymiser: Pseudonymiser
-) -> tuple[list[Routed], int]:
-    """What rows of `table` (its columns as text, and `source_line`) become, and how many no route takes.
+) -> Mapped:
+    """Send rows of `table` (its columns as text, and `source_line`) along its routes.
 
     A column of the standard that nothing in the delivery can fill is not among the results' columns.
     """
     sent = {*rows.columns, *lookups.sent}
     rows = with_columns(rows, feed.tables[table].columns).hstack([rows[LINE]])
-    results = []
+    files = []
+    rejected = [pl.DataFrame(schema=REJECTED)]
     remaining = rows
     for route in feed.routes:
         if route.table == table:
@@ -91,9 +104,11 @@ def routed(
             taken = joined.filter(holds)
             if not route.also:
                 remaining = joined.filter(~holds).select(rows.columns)
-            if not taken.is_empty():
-                results.append(Routed(route.file, _mapped(feed, route, taken, sent, sender, pseudonymiser)))
-    return results, remaining.height
+            if route.reject:
+                rejected.append(taken.select(pl.col(LINE).cast(pl.Int32), pl.lit(route.reject).alias("rule")))
+            elif not taken.is_empty():
+                files.append(Routed(route.file, _mapped(feed, route, taken, sent, sender, pseudonymiser)))
+    return Mapped(files, pl.concat(rejected), remaining.height)
 
 
 def _holds(conditions: list[Condition]) -> pl.Expr:
@@ -117,7 +132,13 @@ def _mapped(
         for name, source in route.columns.items()
         if source.sender or source.value is not None or not sent.isdisjoint(source.sources)
     }
-    frame = rows.select(*(_value(source, feed, sender).alias(name) for name, source in columns.items()), pl.col(LINE))
+    flags = (
+        flag.alias(f"{FLAG}{name}:{rule}")
+        for name, source in columns.items()
+        for rule, flag in _flags(source, feed, sender)
+    )
+    values = (_value(source, feed, sender).alias(name) for name, source in columns.items())
+    frame = rows.select(*values, *flags, pl.col(LINE))
     for name, source in columns.items():
         if source.form is Form.LOCAL_NUMBER:
             frame = frame.with_columns(pseudonymiser.stand_ins(frame[name]).alias(name))
@@ -126,7 +147,9 @@ def _mapped(
 
 def _value(source: ColumnSource, feed: Feed, sender: str) -> pl.Expr:
     value: pl.Expr
-    if source.join:
+    if source.cases:
+        value = pl.coalesce(_case(case, feed, sender) for case in source.cases)
+    elif source.join:
         pairs = zip(source.join, source.widths, strict=True)
         joined = pl.concat_str(*(pl.col(name).str.zfill(width).fill_null("") for name, width in pairs))
         value = pl.when(pl.col(source.join[0]).is_not_null()).then(joined)
@@ -138,6 +161,19 @@ def _value(source: ColumnSource, feed: Feed, sender: str) -> pl.Expr:
     if source.form:
         value = _formed(value, source.form)
     return _mapped_value(value, feed.maps[source.map]) if source.map else value
+
+
+def _case(case: ColumnSource, feed: Feed, sender: str) -> pl.Expr:
+    value = _value(case, feed, sender)
+    return pl.when(_holds(case.where)).then(value) if case.where else value
+
+
+def _flags(source: ColumnSource, feed: Feed, sender: str) -> Iterator[tuple[str, pl.Expr]]:
+    """For each case that flags: its rule, and whether a row's value comes from it."""
+    for place, case in enumerate(source.cases):
+        if case.flag:
+            earlier = [_case(one, feed, sender).is_null() for one in source.cases[:place]]
+            yield case.flag, pl.all_horizontal(_case(case, feed, sender).is_not_null(), *earlier)
 
 
 def _mapped_value(value: pl.Expr, values: dict[str, str | None]) -> pl.Expr:
@@ -155,8 +191,6 @@ def _formed(text: pl.Expr, form: Form) -> pl.Expr:
         case Form.TIME:
             clock = _thai_time(text).str.slice(8)
             return pl.when(clock.str.len_bytes() > 0).then(clock)
-        case Form.REFERENCE:
-            return text.str.replace(r"^.*[/|:]", "")
         case Form.LOCAL_NUMBER:
             return text
 

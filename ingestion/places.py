@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 from urllib.parse import urlsplit
 
+from ingestion import folders
 from ruam.errors import UsageError
 from ruam.settings import NetworkLimits, Settings
 
@@ -53,6 +54,8 @@ class Found:
     """Differs when the content does: times and inode of a file, an object's ETag."""
     modified: float | None
     """Seconds of the epoch by the clock of the place, where the version rests on a clock."""
+    is_folder: bool = False
+    """A folder that is a delivery as a whole, and packed as it is read; `size` is that of its files."""
 
     @property
     def name(self) -> str:
@@ -124,6 +127,9 @@ class Place:
         Raises `PlaceError` when it cannot be read and `ChangedError` when it is not the file that was listed; the last
         check comes after the last piece, so a file is whole only when the iterator has ended.
         """
+        if found.is_folder:
+            yield from self._packed(found)
+            return
         at = 0
         while at < found.size and (piece := self._piece(found.path, at, min(at + PIECE_BYTES, found.size))):
             at += len(piece)
@@ -162,10 +168,32 @@ class Place:
         version, modified = self._version(info)
         return Found(self, info["name"], self._address(info["name"]), info["size"], version, modified)
 
+    def _folder(self, path: str) -> Found | None:
+        """The delivery that a folder is as a whole, if it is one; only those of this machine can be packed."""
+        try:
+            if not folders.is_delivery(Path(path)):
+                return None
+            state = folders.state(Path(path))
+        except OSError as error:
+            raise PlaceError(self._words(error)) from error
+        return Found(self, path, self._address(path), state.size, state.version, state.modified, is_folder=True)
+
+    def _packed(self, found: Found) -> Iterator[bytes]:
+        try:
+            yield from folders.packed(Path(found.path))
+        except FileNotFoundError as error:
+            raise ChangedError("it changed while it was read") from error
+        except OSError as error:
+            raise PlaceError(self._words(error)) from error
+        if self._folder(found.path) != found:
+            raise ChangedError("it changed while it was read")
+
     def _search(self, look: Look) -> None:
         root = self._info(self.root)
         if root["type"] == "file":
             look.found.append(self._found(root))
+        elif folder := self._folder(self.root):
+            look.found.append(folder)
         else:
             self._look_into(self.root, look)
 
@@ -174,7 +202,10 @@ class Place:
             path = listed["name"]
             try:
                 if listed["type"] == "directory":
-                    self._look_into(path, look)
+                    if folder_found := self._folder(path):
+                        look.found.append(folder_found)
+                    else:
+                        self._look_into(path, look)
                 elif _is_delivery(path):
                     is_link = listed["type"] == "link" or listed.get("islink")
                     info = self._info(path) if is_link else listed
@@ -252,6 +283,9 @@ class SftpPlace(Place):
             sftp_client_kwargs={"path_errors": "surrogateescape"},
             **options,
         )
+
+    def _folder(self, path: str) -> Found | None:
+        return None
 
     def _stat(self, files: AbstractFileSystem, path: str) -> _Info:
         info: _Info = files.info(path, timeout=self.network.timeout_seconds)

@@ -1,10 +1,9 @@
-"""Members of a feed's delivery to rows of text columns, whatever they are written in."""
+"""Members of a feed's delivery to rows of text columns: delimited text and dBase, and what every reader gives."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
-from pathlib import PurePosixPath
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -16,6 +15,10 @@ from ingestion.text import UTF8_BOM, Block, Header, Layouts, read_header, read_l
 
 if TYPE_CHECKING:
     from ingestion.delivery import DeliveryZip, Member
+
+
+REJECTED = {"source_line": pl.Int32(), "rule": pl.String()}
+"""Of rows that were set aside before they had columns."""
 
 
 @dataclass
@@ -132,12 +135,6 @@ def _all_set_aside(n_rows: int, rule: str, step: int = 100_000) -> Iterator[Rows
     for first in range(2, n_rows + 2, step):
         lines = np.arange(first, min(first + step, n_rows + 2), dtype=np.int32)
         yield Rows(pl.DataFrame(schema={"source_line": pl.Int32}), dbf.rejected_lines(lines, rule))
-
-
-def read_member(opened: DeliveryZip, member: Member, description: Description) -> Iterator[Rows]:
-    """Rows of a member, by the reader that its suffix asks for."""
-    suffix = PurePosixPath(member.name.lower().removesuffix(".gz")).suffix
-    return READERS[suffix](opened, member, opened.feed.tables[member.table], description)
 
 
 READERS: dict[str, Callable[[DeliveryZip, Member, Table, Description], Iterator[Rows]]] = {

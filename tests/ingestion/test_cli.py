@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import json
+import re
 import shutil
 import subprocess
 import sys
@@ -17,6 +18,7 @@ from identity.keys import Keys
 from identity.pseudonym import Pseudonymiser
 from ingestion.checks import Checker, load_rules
 from ingestion.contract import load_contracts
+from ingestion.feed import load_feeds
 from ruam import cli
 from ruam.errors import RuamError
 from ruam.files import locked
@@ -264,8 +266,16 @@ def test_every_rule_that_ingestion_names_is_in_the_catalogue() -> None:
     for path in (PROJECT / "ingestion").glob("*.py"):
         for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
             if isinstance(node, ast.Constant) and isinstance(node.value, str):
-                named.add(node.value)
-    unused = {rule for rule in load_rules() if rule not in named}
+                named |= {node.value, *re.findall("'([a-z0-9_]+)'", node.value)}
+    by_feeds = {
+        rule
+        for feed in load_feeds().values()
+        for route in feed.routes
+        for rule in (route.reject, *(case.flag for source in route.columns.values() for case in source.cases))
+        if rule
+    }
+    assert by_feeds <= set(load_rules())
+    unused = {rule for rule in load_rules() if rule not in named | by_feeds}
     assert not unused, "a rule that nothing checks"
     emitted = {*checker_rules(), "undecodable", "wrong_columns", "nul_byte", "unknown_layout", "unknown_sender"}
     assert emitted <= set(load_rules())

@@ -26,7 +26,11 @@ select
     visits.typeout,
     visits.treatment_province_code,
     visits.principal_diagnosis,
-    substr(visits.principal_diagnosis, 1, 3) as condition_code,
+    -- A code that is not of ICD-10's shape is no condition (resources may bear SNOMED CT alone).
+    case
+        when {{ matches_pattern('visits.principal_diagnosis', "'^[A-Z][0-9]'") }}
+            then substr(visits.principal_diagnosis, 1, 3)
+    end as condition_code,
     visits.n_services,
     visits.visit_class in ('OP', 'TELE')
     and coalesce(visits.typein, '') in ('1', '5')
