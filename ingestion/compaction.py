@@ -1,6 +1,6 @@
 """Compaction: many small batches of a region become few large ones, and a reader sees each row once throughout.
 
-Why it is done as it is: docs/decisions/0005-compaction.md.
+Why it is done as it is: docs/decisions/0008-compaction.md.
 """
 
 from __future__ import annotations

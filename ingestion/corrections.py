@@ -1,6 +1,6 @@
 """Requests to withdraw rows that were sent before (the file DATA_CORRECT), read down to the keys they name.
 
-The standard does not say what the JSON of a request holds; ADR 0005 says what Ruam reads: one object, or a list of
+The standard does not say what the JSON of a request holds; ADR 9 says what Ruam reads: one object, or a list of
 objects, each naming a row of TABLENAME by that file's key columns and nothing else. A request is taken whole or set
 aside whole. Requests are rare and short, so that reading each line's JSON in Python costs nothing that counts.
 """

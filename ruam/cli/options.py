@@ -9,9 +9,8 @@ from typing import Annotated
 import typer
 
 from ruam.errors import UsageError
-from ruam.settings import REGIONS
 
-REGION_CODES = ("00", *REGIONS)
+REGION_CODES = ("00", *(f"{number:02d}" for number in range(1, 14)))
 
 
 def _region(given: str | None) -> str | None:
@@ -25,7 +24,7 @@ def _region(given: str | None) -> str | None:
 
 
 def _own_region(given: str | None) -> str | None:
-    if given is not None and given not in REGIONS:
+    if given is not None and given not in REGION_CODES[1:]:
         raise UsageError(f"{given!r} is no health region; name one of 01 to 13.")
     return given
 

@@ -11,7 +11,7 @@ import pytest
 
 from ingestion.checks import load_rules
 from ingestion.corrections import correctable, withdrawals_schema
-from ruam.landing import committed_batches
+from ruam.landing import BATCH, committed_batches
 from ruam.settings import Settings
 from tests.ingestion.odd_zips import SENDER, cid, make_zip, row, text, zip_name
 from tests.ingestion.reading import assert_balanced, flags, landed, records, take_in
@@ -35,7 +35,7 @@ def send(settings: Settings, tmp_path: Path, *requests: dict[str, str], **member
 
 def withdrawals(settings: Settings) -> pl.DataFrame:
     found = [batch / "withdrawals.parquet" for batch in committed_batches(settings.data_home.landing)]
-    frames = [pl.read_parquet(path, hive_partitioning=False) for path in found if path.exists()]
+    frames = [pl.read_parquet(path, hive_partitioning=False).drop(BATCH) for path in found if path.exists()]
     assert all(dict(frame.schema) == withdrawals_schema() for frame in frames)
     return pl.concat(frames)
 
