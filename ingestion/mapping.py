@@ -52,7 +52,8 @@ class Lookups:
 
 def with_columns(rows: pl.DataFrame, names: list[str]) -> pl.DataFrame:
     """Exactly these columns; one that was not sent is empty."""
-    return rows.select(pl.col(name) if name in rows.columns else pl.lit(None, pl.String).alias(name) for name in names)
+    missing = [name for name in names if name not in rows.columns]
+    return rows.with_columns(pl.lit(None, pl.String).alias(name) for name in missing).select(names)
 
 
 @dataclass(frozen=True)
