@@ -35,7 +35,8 @@ def read(
     def pieces() -> Iterator[bytes]:
         return (content[at : at + piece] for at in range(0, len(content), piece))
 
-    opened = create_autospec(DeliveryZip, instance=True, limits=ZipLimits(), pieces=lambda _: pieces())
+    opened = create_autospec(DeliveryZip, instance=True, limits=ZipLimits())
+    opened.pieces.side_effect = lambda _: pieces()
     member = create_autospec(Member, instance=True)
     rows = list(dbase(opened, member, Table(layouts={"all": columns}), description))
     frames = [one.frame.select(*sorted(one.frame.columns)) for one in rows if one.frame.height]
