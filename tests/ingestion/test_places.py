@@ -16,7 +16,8 @@ from pathlib import Path
 import polars as pl
 import pytest
 
-from ingestion.inbox import Fetched, store, sweep
+from ingestion.fetched import Fetched
+from ingestion.inbox import store, sweep
 from ingestion.job import Report, ingest, take_in
 from ingestion.places import ChangedError, Found, look, place_of
 from ruam.errors import UsageError
