@@ -12,8 +12,8 @@ from identity.keys import Keys
 
 PSEUDONYM_BYTES = 16
 _BLOCK = 64
-_REMEMBERED = 500_000
-"""Pseudonyms kept in memory by their number: some 100 MB at most."""
+_REMEMBERED = 150_000
+"""Pseudonyms kept in memory by their number: some 30 MB at most."""
 
 
 def _hmac_sha256(key: bytes) -> Callable[[bytes], bytes]:

@@ -30,16 +30,19 @@ from ingestion.readers import Description, Rows, lines_of, read_block
 from ingestion.text import Header, decoded, sort_lines, split_cells
 from ruam.settings import ZipLimits
 
-FLUSH_ROWS = 100_000
+FLUSH_ROWS = 50_000
 """Rows of one file that are checked together: many small members cost as little as one large one."""
 
-WAITING_BYTES = 64 << 20
+WAITING_BYTES = 32 << 20
 """Text that may wait over all files, which bounds the memory of a batch whatever the size of its zips."""
 
 MAPPED_FLUSH_ROWS = 25_000
 """The same for rows of a feed that is mapped, whose reader needs memory of its own."""
 
 _RESOURCE_MEMBER = re.compile(r"[A-Z][A-Za-z]{2,63}([._-]?[0-9]+)*\.ndjson(\.gz)?")
+
+SORTED_BYTES = 2 << 20
+"""Text whose lines are sorted together; the work takes several times its size in memory."""
 
 GRACE = timedelta(days=1)
 """A delivery made just after midnight by a clock that runs behind."""
@@ -113,20 +116,39 @@ _Shape = tuple[str, tuple[tuple[str, int], ...], int]
 """A file, where its columns stand, and how many cells a line has: members of one shape are split together."""
 
 
+_Numbers = npt.NDArray[np.int32]
+
+
 @dataclass
 class _Waiting:
-    """Text of one shape that waits for its turn: pieces of whole lines, the slot of each, and its lines' numbers."""
+    """Text of one shape that waits for its turn: pieces of whole lines, and of each line its slot and number."""
 
     texts: list[bytes] = field(default_factory=list)
-    slots: list[int] = field(default_factory=list)
-    numbers: list[npt.NDArray[np.int32]] = field(default_factory=list)
+    slots: list[_Numbers] = field(default_factory=list)
+    numbers: list[_Numbers] = field(default_factory=list)
     n_lines: int = 0
 
-    def add(self, text: bytes, slot: int, numbers: npt.NDArray[np.int32]) -> None:
+    def add(self, text: bytes, slots: _Numbers, numbers: _Numbers) -> None:
         self.texts.append(text)
-        self.slots.append(slot)
+        self.slots.append(slots)
         self.numbers.append(numbers)
         self.n_lines += len(numbers)
+
+    def groups(self) -> Iterator[tuple[bytes, _Numbers, _Numbers]]:
+        """The pieces put together to some `SORTED_BYTES`; they are let go."""
+        at = 0
+        while at < len(self.texts):
+            past, size = at + 1, len(self.texts[at])
+            while past < len(self.texts) and size + len(self.texts[past]) <= SORTED_BYTES:
+                size += len(self.texts[past])
+                past += 1
+            yield (
+                b"".join(self.texts[at:past]),
+                np.concatenate(self.slots[at:past]),
+                np.concatenate(self.numbers[at:past]),
+            )
+            self.texts[at:past] = [b""] * (past - at)
+            at = past
 
 
 @lru_cache(maxsize=1)
@@ -336,7 +358,7 @@ class _Batch:
     def _wait(self, slot: int, file: str, header: Header, text: bytes, numbers: npt.NDArray[np.int32]) -> None:
         key = (file, tuple(header.positions.items()), header.n_cells)
         waiting = self._waiting[key]
-        waiting.add(text, slot, numbers)
+        waiting.add(text, np.full(len(numbers), slot, np.int32), numbers)
         self._waiting_bytes += len(text)
         if self._waiting_bytes >= WAITING_BYTES:
             self.finish()
@@ -346,27 +368,27 @@ class _Batch:
     def _split(self, shape: _Shape) -> None:
         """Split the waiting lines of one shape into columns; rows with the same columns are checked together."""
         file, positions, n_cells = shape
-        waiting = self._waiting.pop(shape)
-        lines = sort_lines(b"".join(waiting.texts), n_cells)
-        numbers = np.concatenate(waiting.numbers)
-        slots = np.repeat(np.array(waiting.slots, np.int32), [len(one) for one in waiting.numbers])
-        bad = np.flatnonzero(lines.rules)
-        if len(bad):
-            rejected = lines.rejected(numbers).with_columns(pl.Series(checks.SLOT, slots[bad]))
-            for (slot,), its in rejected.group_by(checks.SLOT, maintain_order=True):
-                self._set_aside(int(slot), its.drop(checks.SLOT))
-        kept = slots[lines.kept]
-        if not len(kept):
+        sound = _Waiting()
+        for text, slots, numbers in self._waiting.pop(shape).groups():
+            lines = sort_lines(text, n_cells)
+            bad = np.flatnonzero(lines.rules)
+            if len(bad):
+                rejected = lines.rejected(numbers).with_columns(pl.Series(checks.SLOT, slots[bad]))
+                for (slot,), its in rejected.group_by(checks.SLOT, maintain_order=True):
+                    self._set_aside(int(slot), its.drop(checks.SLOT))
+            sound.add(lines.text, slots[lines.kept], numbers[lines.kept])
+        if not sound.n_lines:
             return
-        for slot, n in _tally(kept, len(self.counts)):
+        slots, numbers = np.concatenate(sound.slots), np.concatenate(sound.numbers)
+        for slot, n in _tally(slots, len(self.counts)):
             self.counts[slot].n_rows += n
-        frame = split_cells(lines.text, dict(positions), n_cells)
-        if frame.height != len(kept):
-            raise RuntimeError(f"{file}: {len(kept)} lines came, {frame.height} rows were read")
+        frame = split_cells(b"".join(sound.texts), dict(positions), n_cells)
+        if frame.height != sound.n_lines:
+            raise RuntimeError(f"{file}: {sound.n_lines} lines came, {frame.height} rows were read")
         frame = frame.select(
             *sorted(frame.columns),
-            pl.Series("source_line", numbers[lines.kept]),
-            pl.Series(checks.SLOT, kept),
+            pl.Series("source_line", numbers),
+            pl.Series(checks.SLOT, slots),
         )
         self._collect(STANDARD, file, frame)
 

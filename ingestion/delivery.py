@@ -32,7 +32,7 @@ __all__ = [
 
 BLOCK_BYTES = 1 << 20
 """Text that is looked at together. What a hostile text can make of a block (a row of each byte) is a hundredfold."""
-HELD_BYTES = 64 << 20
+HELD_BYTES = 32 << 20
 """Members of a delivery up to this size are inflated once and held."""
 BUDDHIST_ERA_FROM = 2400
 """A year from here on is Buddhist Era (C.E. + 543): no living person's record is dated C.E. 2400."""

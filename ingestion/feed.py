@@ -24,6 +24,9 @@ FEEDS = Path(__file__).with_name("feeds")
 STANDARD = "f43"
 """The feed whose tables are the files of the standard themselves."""
 
+JSON = frozenset({".ndjson", ".json"})
+"""How members of JSON resources end; `ingestion/parts.py` reads them, `ingestion/readers.py` all others."""
+
 _LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 
 Fault = tuple[tuple[str | int, ...], str]
@@ -223,7 +226,7 @@ class Feed(_Strict):
     rows_of: Literal["sender", "region"] = "sender"
     """Whose rows a delivery may hold: the sender's own, or those of every facility of its health region."""
     suffixes: list[Literal[".txt", ".csv", ".dbf", ".ndjson", ".json"]] = [".txt"]
-    """How members' names end, before a `.gz` that may follow; `ingestion/parts.py` has a reader for each."""
+    """How members' names end, before a `.gz` that may follow."""
     ignored: list[str] = []
     """Names (without suffix) of members that come along and hold no table."""
     patterns: dict[str, str] = {}
@@ -262,7 +265,7 @@ class Feed(_Strict):
         kinds = bool(table.layouts) + bool(table.fields) + table.bundle
         if kinds != 1:
             yield (), "has neither layouts nor fields" if not kinds else "has more than one of layouts, fields, bundle"
-        elif bool(table.layouts) == bool({".ndjson", ".json"}.intersection(self.suffixes)):
+        elif bool(table.layouts) == bool(JSON.intersection(self.suffixes)):
             yield (), f"is none that members ending in {', '.join(self.suffixes)} can hold"
         if table.suffix and table.suffix not in self.suffixes:
             yield ("suffix",), f"{table.suffix} is none of the feed's suffixes"

@@ -47,8 +47,10 @@ def _told(feed: Feed) -> str:
     if not feed.routes:
         lines.append(f"  {len(feed.tables)} tables, each a file of the standard")
     for table in feed.tables if feed.routes else ():
-        files = dict.fromkeys(route.file for route in feed.routes if route.table == table)
-        if files:
+        files = dict.fromkeys(route.file for route in feed.routes if route.table == table and route.file)
+        if feed.tables[table].bundle:
+            became = "its entries are rows of the other tables"
+        elif files:
             became = ", ".join(files)
         else:
             became = "looked up by others" if feed.looked_up(table) else "counted as out of scope"

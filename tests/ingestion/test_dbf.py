@@ -6,6 +6,7 @@ import struct
 from collections.abc import Iterator
 from datetime import date, datetime
 from pathlib import Path
+from unittest.mock import create_autospec
 
 import dbf as reference
 import polars as pl
@@ -14,9 +15,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ingestion import dbf
+from ingestion.delivery import DeliveryZip, Member
 from ingestion.feed import Table
 from ingestion.readers import Description, dbase
-from ruam.settings import Settings
+from ruam.settings import Settings, ZipLimits
 from tests.ingestion.f16_zips import f16_dbf, f16_name, f16_row, write_dbf
 from tests.ingestion.odd_zips import make_zip
 from tests.ingestion.reading import assert_balanced, landed, records, take_in
@@ -33,7 +35,10 @@ def read(
     def pieces() -> Iterator[bytes]:
         return (content[at : at + piece] for at in range(0, len(content), piece))
 
-    rows = list(dbase(pieces, Table(layouts={"all": columns}), description))
+    opened = create_autospec(DeliveryZip, instance=True, limits=ZipLimits())
+    opened.pieces.side_effect = lambda _: pieces()
+    member = create_autospec(Member, instance=True)
+    rows = list(dbase(opened, member, Table(layouts={"all": columns}), description))
     frames = [one.frame.select(*sorted(one.frame.columns)) for one in rows if one.frame.height]
     frame = pl.concat(frames) if frames else pl.DataFrame(schema={"source_line": pl.Int32})
     rejected = pl.concat([one.rejected for one in rows]) if rows else pl.DataFrame()

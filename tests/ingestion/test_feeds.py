@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from datetime import date
 from pathlib import Path
@@ -11,7 +12,7 @@ import polars as pl
 import pytest
 
 from ingestion.contract import load_contracts
-from ingestion.feed import Feed, FeedError, load_feeds, read_feed
+from ingestion.feed import JSON, Feed, FeedError, load_feeds, read_feed
 from ingestion.mapping import Lookups
 from ingestion.readers import READERS
 from ruam.errors import SetupError
@@ -225,15 +226,45 @@ def test_the_commands_list_the_feeds_and_check_a_new_one(
 
 def test_every_suffix_that_a_feed_may_name_has_its_reader() -> None:
     (suffix,) = get_args(Feed.model_fields["suffixes"].annotation)
-    assert set(get_args(suffix)) == READERS.keys()
+    assert set(get_args(suffix)) == READERS.keys() | JSON
 
 
 def test_every_built_in_feed_fills_files_that_exist_and_no_column_that_is_dropped() -> None:
     for feed in load_feeds().values():
-        for route in feed.routes:
+        for route in (one for one in feed.routes if one.file):
             contract = load_contracts()[route.file]
             dropped = {name for name in route.columns if contract.by_name[name].landing == "drop"}
             assert not dropped, f"{feed.feed}: {route.table} maps {dropped}, which never lands"
+
+
+FHIR = (PROJECT / "ingestion" / "feeds" / "fhir.yml").read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "told"),
+    [
+        ('"code.coding[].code"', '"code.coding[.code"', "no step of a path"),
+        ("value~five_digits", "value~six_digits", "no pattern six_digits"),
+        ("five_digits: '^[0-9]{5}$'", "five_digits: '^[0-9'", "no regular expression"),
+        ("of: MedicationRequest", "of: Bundle", "no table Bundle of JSON resources"),
+        ("    of: Encounter\n", "", "beside `of` only"),
+        ("suffix: .json", "suffix: .txt", "none of the feed's suffixes"),
+        ("suffixes: [.ndjson, .json]", "suffixes: [.txt]", "can hold"),
+        ("    bundle: true\n", "", "neither layouts nor fields"),
+        ("      ID: id\n      CID", "      CID", "has a column ID"),
+        ("reject: unknown_encounter_class", "file: SERVICE\n    reject: x", "either file or reject"),
+        ("[ENCOUNTER, EncounterDiagnosis.ENCOUNTER]", "[ENCOUNTER, EncounterDiagnosis.ENCOUNTERS]", "no column of"),
+        ("[ENCOUNTER, EncounterDiagnosis.ENCOUNTER]", "[]", "no column to join by"),
+        ("{first: [DISPOSITION], map: typeout}", "{first: [DISPOSITION], map: typeouts}", "no map typeouts"),
+        ("{first: [CODE], flag: not_icd10}", "{first: [CODES], flag: not_icd10}", "CODES is no column"),
+    ],
+)
+def test_what_is_wrong_in_a_yaml_of_resources_is_told(tmp_path: Path, old: str, new: str, told: str) -> None:
+    assert old in FHIR
+    path = tmp_path / "fhir.yml"
+    path.write_text(FHIR.replace(old, new, 1), encoding="utf-8")
+    with pytest.raises(FeedError, match=re.escape(told)):
+        read_feed(path)
 
 
 def test_a_look_up_gives_only_what_all_rows_of_the_key_agree_on() -> None:

@@ -18,6 +18,8 @@ from identity.pseudonym import Pseudonymiser
 from ingestion.batch import Outcome
 from ingestion.fetched import Fetched
 from ingestion.places import ChangedError, look, place_of
+from ingestion.quarantine import list_members, senders_inside
+from ingestion.receipts import check, repair
 from ruam.settings import Settings, ZipLimits
 from tests.ingestion.fhir_sets import (
     ACT,
@@ -526,6 +528,37 @@ def test_of_resources_with_one_id_the_newest_stands_and_both_are_counted(setting
     send(settings, tmp_path, *(patient("p", n, gender=sex) for n, sex in ((1, "male"), (2, "female"))))
     assert landed(settings, "PERSON").height == 2
     assert rules(settings) == {"duplicate_id": 1}
+
+
+def test_receipts_of_resources_and_bundles_are_made_anew_as_they_were(settings: Settings, tmp_path: Path) -> None:
+    odd = [
+        patient("q", 2, novelField=1),
+        patient("", 3),
+        resource("Claim", "c"),
+        condition("c", "p", "x", (ICD10, "1")),
+    ]
+    zipped = members([*thai_set(), encounter("e", "p", "XX")]) | {
+        "a.json": bundle(odd),
+        "b.json": "{",
+        "log.ndjson": "",
+    }
+    take_in(settings, make_zip(tmp_path / f"{fhir_name()}.zip", zipped))
+    assert_balanced(settings)
+    assert check(settings, sent=True) == []
+    tables = ("receipts", "receipt_files", "receipt_rules")
+    before = [sorted(records(settings, name).rows(), key=repr) for name in tables]
+    for name in tables:
+        for path in (settings.data_home.landing / "region=01").rglob(f"{name}.parquet"):
+            path.unlink()
+    _, left = repair(settings)
+    assert left == []
+    assert [sorted(records(settings, name).rows(), key=repr) for name in tables] == before
+
+
+def test_a_rejected_delivery_of_resources_is_listed_and_proposes_no_other_sender(tmp_path: Path) -> None:
+    path = make_zip(tmp_path / "extract.zip", members(thai_set()))
+    assert {one.file for one in list_members(path)} == {one["resourceType"] for one in thai_set()}
+    assert not senders_inside(path, ZipLimits())
 
 
 # ── limits ──────────────────────────────────────────────────────────────────────────────────────────────────────────

@@ -9,11 +9,15 @@ from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
 
+import duckdb
 import pytest
+
+from ingestion.ndjson import Engine
 
 ROOT = Path(__file__).parents[2]
 PACKAGES = ("dashboards", "identity", "ingestion", "ruam")
 OURS = ("identity", "ingestion", "dashboards")
+IN_MEMORY = "ingestion/ndjson.py"
 
 TEXT = {
     ".py",
@@ -172,8 +176,15 @@ def test_sql_is_known_when_it_is_seen() -> None:
 def test_nothing_opens_the_warehouse_but_the_build_and_publish() -> None:
     users = {path for package in PACKAGES for path, tree in modules(package).items() if "duckdb" in imported(tree)}
     outside = {path for path in users if not path.startswith(("dashboards/queries/", "ingestion/synthetic/"))}
-    assert outside <= {"ruam/build.py", "ruam/publish.py", "ingestion/ndjson.py"}
-    assert 'duckdb.connect(":memory:"' in (ROOT / "ingestion" / "ndjson.py").read_text(encoding="utf-8")
+    assert outside <= {"ruam/build.py", "ruam/publish.py", IN_MEMORY}
+
+
+def test_the_reader_of_resources_has_a_database_of_its_own_that_reaches_no_file() -> None:
+    calls = [node for node in ast.walk(modules("ingestion")[IN_MEMORY]) if isinstance(node, ast.Call)]
+    connects = [call for call in calls if isinstance(call.func, ast.Attribute) and call.func.attr == "connect"]
+    assert [ast.unparse(call.args[0]) for call in connects] == ["':memory:'"]
+    with pytest.raises(duckdb.PermissionException):
+        Engine().arrow("select * from read_text('/etc/hostname')")
 
 
 @cache
