@@ -157,9 +157,9 @@ def take_in(settings: Settings, seen: Look, follow: Follow = lambda _: None) -> 
     found, not_taken = _of_region(settings, seen.found, region_of)
     with storage_errors("Taking deliveries in", home.root):
         received, not_received = _receive(settings, found, follow)
+        point("ingest.received")
     for one in (*seen.not_taken, *not_received):
         log.warning("not taken", extra={"address": one.address, "outcome": one.outcome, "detail": one.detail})
-    point("ingest.received")
     report = land_received(settings, received, follow)
     report.not_taken = [*seen.not_taken, *not_taken, *not_received]
     report.seconds = time.monotonic() - begun

@@ -296,6 +296,20 @@ def read_records(
     )
 
 
+def first_rejects(landing: Path, only: Collection[str]) -> pl.DataFrame:
+    """Of the rows that batches (by id) set aside, the first for each rule (`REJECTS`); of millions no more are read."""
+    found = [pl.DataFrame(schema=REJECTS)]
+    with reading(landing) as folders:
+        for folder in folders:
+            path = folder / "rejects.parquet"
+            if path.exists() and not holds(folder).isdisjoint(only):
+                rows = pl.scan_parquet(path, hive_partitioning=False, row_index_name="place")
+                mine = rows.filter(pl.col(BATCH).is_in(pl.Series(list(only), dtype=pl.String).implode()))
+                places = mine.group_by("rule").agg(pl.col("place").min()).collect(engine="streaming")["place"].sort()
+                found += [rows.slice(place, 1).select(*REJECTS).collect() for place in places]
+    return pl.concat(found).unique("rule", keep="first", maintain_order=True)
+
+
 def _read_each(folders: list[Path], table: str, columns: list[str]) -> Iterator[pl.DataFrame]:
     for folder in folders:
         path = folder / f"{table}.parquet"

@@ -113,12 +113,11 @@ def _show_rules(home: DataHome, batches: list[str]) -> None:
 
 
 def _show_examples(home: DataHome, batches: list[str]) -> None:
-    from ingestion.landing import read_records
+    from ingestion.landing import first_rejects, read_records
 
-    rejects = read_records(home.landing, "rejects", batches)
-    names = read_records(home.landing, "receipts", batches).select("delivery_id", "file_name").unique("delivery_id")
     # One of each rule says more than five of the first.
-    first = rejects.unique("rule", keep="first", maintain_order=True).head(SHOWN_NAMES)
+    first = first_rejects(home.landing, batches).head(SHOWN_NAMES)
+    names = read_records(home.landing, "receipts", batches).select("delivery_id", "file_name").unique("delivery_id")
     for name, member, line, column, rule, value in (
         first.join(names, on="delivery_id", maintain_order="left")
         .select("file_name", "member", "source_line", "column_name", "rule", "masked_value")

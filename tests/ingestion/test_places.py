@@ -117,7 +117,8 @@ def big_zip(path: Path, n_bytes: int = 4 * MEBIBYTE) -> bytes:
 
 def inbox_files(home: DataHome) -> list[str]:
     """Names below the inbox, without the index."""
-    return sorted(path.name for path in home.inbox.rglob("*") if path.is_file() and "fetched" not in path.name)
+    others = (".receiving", "fetched.sqlite")
+    return sorted(path.name for path in home.inbox.rglob("*") if path.is_file() and not path.name.startswith(others))
 
 
 def line_of(sender: Sender) -> Line:

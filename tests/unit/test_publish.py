@@ -23,7 +23,7 @@ LEDGER = """
 create schema ruam;
 create table ruam.builds (
     build_id varchar primary key, started_at timestamp, finished_at timestamp, status varchar,
-    is_full_refresh boolean, n_batches integer, input_digest varchar, project_digest varchar
+    is_full_refresh boolean, n_batches integer, input_digest varchar, project_digest varchar, number integer
 );
 """
 
@@ -74,8 +74,8 @@ def home(tmp_path: Path) -> DataHome:
 def build(home: DataHome, build_id: str, status: str, day: int) -> None:
     with duckdb.connect(str(home.warehouse)) as connection:
         connection.execute(
-            "insert into ruam.builds (build_id, started_at, status) values (?, ?, ?)",
-            [build_id, datetime.fromisoformat(f"2024-10-0{day}"), status],
+            "insert into ruam.builds (build_id, started_at, status, number) values (?, ?, ?, ?)",
+            [build_id, datetime.fromisoformat(f"2024-10-0{day}"), status, day],
         )
 
 
