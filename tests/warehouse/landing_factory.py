@@ -75,7 +75,8 @@ def write_batch(
                 raise ValueError(f"{table} has no column {', '.join(sorted(unknown))}")
             writer.append(table, pl.DataFrame(numbered, schema=schema))
             landed = Counter(str(row["delivery_id"]) for row in numbered)
-            files += [_file(id_, deliveries[id_][0], contracts[table].file, n) for id_, n in landed.items()]
+            if table != WITHDRAWALS:
+                files += [_file(id_, deliveries[id_][0], contracts[table].file, n) for id_, n in landed.items()]
         receipts = [_receipt(id_, *sender, counts[id_]) for id_, sender in deliveries.items()]
         writer.append("receipts", pl.DataFrame(receipts, schema=RECORDS["receipts"]))
         writer.append("receipt_files", pl.DataFrame(files, schema=RECORDS["receipt_files"]))
