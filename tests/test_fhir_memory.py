@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import subprocess
 import sys
 import zipfile
 from pathlib import Path
@@ -14,6 +13,7 @@ import polars as pl
 from ruam.settings import Settings
 from tests.ingestion.fhir_sets import ICD10, SNOMED, condition, encounter, fhir_name
 from tests.ingestion.reading import landed
+from tests.measured import measured
 
 MEGABYTES = 300 if os.environ.get("RUAM_TEST_COUNTRY") == "demo" else 24
 MAX_RESIDENT = 512 << 20
@@ -21,12 +21,12 @@ PADDING = 700
 """Bytes of display text in each resource, as real exports have."""
 
 CHILD = """
-import resource, sys
+import sys
 from pathlib import Path
 from ingestion.job import ingest
 from ruam.settings import Settings
 report = ingest(Settings(home=Path(sys.argv[1]), workers=1), [Path(sys.argv[2])])
-print(report.outcomes[0].outcome, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024)
+print(report.outcomes[0].outcome)
 """
 
 
@@ -48,11 +48,8 @@ def big_zip(path: Path, n_visits: int) -> Path:
 def test_resources_of_any_number_are_taken_in_half_a_gigabyte_of_memory(settings: Settings, tmp_path: Path) -> None:
     n_visits = (MEGABYTES << 20) // 2200
     path = big_zip(tmp_path / f"{fhir_name()}.zip", n_visits)
-    child = subprocess.run(  # noqa: S603 - this interpreter
-        [sys.executable, "-c", CHILD, str(settings.home), str(path)], capture_output=True, text=True, check=True
-    )
-    outcome, resident = child.stdout.split()
-    assert outcome == "accepted"
-    assert int(resident) <= MAX_RESIDENT, f"{int(resident) >> 20} MiB"
+    done, peak = measured([sys.executable, "-c", CHILD, settings.home, path])
+    assert (done.returncode, done.stdout) == (0, "accepted"), done.stderr
+    assert peak <= MAX_RESIDENT, f"{peak >> 20} MiB"
     found = landed(settings, "DIAGNOSIS_OPD")
     assert (found.height, found.select(pl.col("seq").n_unique()).item()) == (n_visits, n_visits)

@@ -88,7 +88,9 @@ class Node:
 
     def end(self) -> int:
         """Wait for the process; its exit code, negative for a signal."""
-        assert self.is_over(PATIENCE), f"it hangs: {self.said()}"
+        if not self.is_over(PATIENCE):
+            os.killpg(self.pid, signal.SIGKILL)  # What is left running would be waited for when the tests end.
+            raise AssertionError(f"it hangs: {self.said()}")
         assert self.process.exitcode is not None
         return self.process.exitcode
 

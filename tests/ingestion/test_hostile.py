@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import os
 import shutil
-import subprocess
 import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -18,16 +16,9 @@ from ruam.settings import Settings
 from tests.ingestion.hostile import CATALOGUE, FRAMES, MEMBERS, NAMES, Fixture
 from tests.ingestion.odd_zips import zip_name
 from tests.ingestion.reading import assert_balanced, landed, records
+from tests.measured import measured
 
 MOST_MEMORY = 512 << 20
-
-MEASURED = """
-import resource, subprocess, sys
-code = subprocess.run(sys.argv[1:]).returncode
-print(resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss * 1024)
-sys.exit(code)
-"""
-"""Runs a command from a small process of its own: what the test runner itself holds would count otherwise."""
 
 
 @dataclass(frozen=True)
@@ -56,19 +47,11 @@ def ingested(ready_home: Path, tmp_path_factory: pytest.TempPathFactory) -> Inge
     for fixture in CATALOGUE:
         fixture.make(inbox / name_of(fixture))
     ruam = Path(sys.executable).with_name("ruam")
-    done = subprocess.run(  # noqa: S603
-        [sys.executable, "-c", MEASURED, str(ruam), "ingest", str(inbox)],
-        env={**os.environ, "RUAM_HOME": str(settings.home), "RUAM_WORKERS": "1"},
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    peak = done.stdout.strip().rpartition("\n")[2]
-    assert peak.isdigit(), done.stderr
+    done, peak = measured([ruam, "ingest", inbox], {"RUAM_HOME": str(settings.home), "RUAM_WORKERS": "1"})
     receipts = {one["file_name"]: one for one in records(settings, "receipts").iter_rows(named=True)}
     rules = records(settings, "receipt_rules").filter(level="row")
     shutil.rmtree(inbox)
-    return Ingested(settings, done.returncode, int(peak), receipts, rules)
+    return Ingested(settings, done.returncode, peak, receipts, rules)
 
 
 @pytest.mark.parametrize("fixture", CATALOGUE, ids=lambda fixture: fixture.name)

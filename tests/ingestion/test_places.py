@@ -9,7 +9,7 @@ import subprocess
 import sys
 import time
 import tracemalloc
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -116,9 +116,8 @@ def big_zip(path: Path, n_bytes: int = 4 * MEBIBYTE) -> bytes:
 
 
 def inbox_files(home: DataHome) -> list[str]:
-    """Names below the inbox, without the index."""
-    others = (".receiving", "fetched.sqlite")
-    return sorted(path.name for path in home.inbox.rglob("*") if path.is_file() and not path.name.startswith(others))
+    """Names of the deliveries in the inbox, whole or half copied."""
+    return sorted(path.name for name in ("*/*.zip", ".incoming-*") for path in home.inbox.glob(name))
 
 
 def line_of(sender: Sender) -> Line:
@@ -570,13 +569,20 @@ def test_memory_does_not_grow_with_a_delivery(sender: Sender, tmp_path: Path) ->
     assert peak < 12 * MEBIBYTE
 
 
-def test_what_a_killed_run_left_in_the_inbox_is_swept(tmp_path: Path) -> None:
-    ended = subprocess.run([sys.executable, "-c", "import os; print(os.getpid())"], capture_output=True, check=True)
-    names = [f".{int(ended.stdout)}.incoming", f".{os.getppid()}.incoming"]
-    for name in names:
-        (tmp_path / name).touch()
+def test_what_killed_runs_left_in_the_inbox_is_swept_while_nobody_copies(tmp_path: Path) -> None:
+    left = [tmp_path / ".incoming-4711", tmp_path / "arrivals" / ".x.parquet.tmp"]
+
+    def copying() -> Iterator[bytes]:
+        sweep(tmp_path)
+        yield b"PK"
+
+    (tmp_path / "arrivals").mkdir()
+    for path in left:
+        path.touch()
+    store(tmp_path, copying())
+    assert [path.exists() for path in left] == [True, True]
     sweep(tmp_path)
-    assert [path.name for path in tmp_path.iterdir()] == names[1:]
+    assert [path.exists() for path in left] == [False, False]
 
 
 def two_regions(folder: Path) -> None:
