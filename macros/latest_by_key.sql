@@ -1,13 +1,12 @@
 {#-
-  Which landed rows a staging model reads: those of the batches this build was given (`--vars batches`, a list of batch
-  ids, each bare or as "NN/id"), or all of them.
+  Which landed rows a staging model reads: those of the batches that this build was given, or in a full refresh all.
 -#}
 {% macro in_new_batches() -%}
-    {%- set batches = var('batches', none) -%}
-    {%- if batches is none or not is_incremental() -%}
-        true
+    {%- set new_batches = source('ruam', 'new_batches') -%}
+    {%- if is_incremental() -%}
+        batch in (select batch from {{ new_batches }})
     {%- else -%}
-        batch in ({% for batch in batches %}'{{ batch.split('/') | last }}'{% if not loop.last %}, {% endif %}{% else %}''{% endfor %})
+        true
     {%- endif -%}
 {%- endmacro %}
 

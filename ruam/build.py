@@ -77,7 +77,7 @@ def build(settings: Settings, *, full_refresh: bool = False, progress: Progress 
             home,
             threads=settings.workers,
             memory_limit=settings.memory_limit,
-            variables=None if inputs.is_full_refresh else {"batches": inputs.new},
+            batches=None if inputs.is_full_refresh else inputs.new,
             folders=inputs.folders,
             progress=progress,
         )

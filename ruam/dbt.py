@@ -5,14 +5,16 @@ from __future__ import annotations
 import json
 import os
 import shutil
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import polars as pl
+
 from ruam.errors import BuildError
 from ruam.home import DataHome
-from ruam.landing import reading
+from ruam.landing import holds, reading
 from ruam.settings import PROJECT
 
 Progress = Callable[[int, int], None]
@@ -25,14 +27,14 @@ def run_dbt(
     *,
     threads: int = 2,
     memory_limit: str = "4GB",
-    variables: dict[str, Any] | None = None,
-    folders: Iterable[Path] | None = None,
+    batches: Collection[str] | None = None,
+    folders: Collection[Path] | None = None,
     progress: Progress = lambda *_: None,
 ) -> None:
     """Run one dbt command of this project against a data home.
 
-    It reads the landing's `folders` (all committed batches by default); a caller who names them holds them meanwhile
-    (`ruam.landing.reading`). Raises `BuildError` naming each node that failed and why.
+    Staging reads `batches` of the landing's `folders`, by default all that are committed; a caller who names folders
+    holds them meanwhile (`ruam.landing.reading`). Raises `BuildError` naming each node that failed and why.
     """
     # dbt takes seconds to import; commands that do not build must not wait for it.
     from dbt.adapters.duckdb.connections import DuckDBConnectionManager
@@ -52,10 +54,9 @@ def run_dbt(
         *arguments,
         *("--project-dir", str(PROJECT), "--profiles-dir", str(PROJECT)),
         *("--target-path", str(home.dbt / "target"), "--log-path", str(home.dbt / "logs")),
-        *(("--vars", json.dumps(variables)) if variables else ()),
     ]
     with _environment(home, threads, memory_limit), reading(home.landing) as committed:
-        _link(home.landing_view, committed if folders is None else folders)
+        _show(home.landing_view, committed if folders is None else folders, batches)
         try:
             result = dbtRunner(callbacks=[follow]).invoke(command)
         finally:
@@ -67,10 +68,14 @@ def run_dbt(
         raise BuildError(f"The build failed (log: {home.dbt / 'logs' / 'dbt.log'}):\n{detail}")
 
 
-def _link(view: Path, folders: Iterable[Path]) -> None:
-    """Make `view` hold one link to each folder, so that a plain glob finds what counts and nothing else."""
+def _show(view: Path, folders: Collection[Path], batches: Collection[str] | None) -> None:
+    """Make `view` hold one link to each folder, so that a plain glob finds what counts and nothing else, and beside
+    them a table of the batches that are to be read. As a variable, dbt would parse the whole project anew for them."""
     shutil.rmtree(view, ignore_errors=True)
-    view.mkdir(parents=True)
+    wanted = frozenset[str]().union(*map(holds, folders)) if batches is None else batches
+    build = view / "this-build"
+    build.mkdir(parents=True)
+    pl.DataFrame({"batch": sorted(wanted)}, schema={"batch": pl.String}).write_parquet(build / "new_batches.parquet")
     for folder in folders:
         (view / folder.name).symlink_to(folder)
 

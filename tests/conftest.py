@@ -16,7 +16,9 @@ from identity.keys import create_keys
 from ingestion.landing import ensure_schema_batch
 from ingestion.reference import ensure_schemas, load
 from ruam import cli
+from ruam.dbt import run_dbt
 from ruam.geography import PROVINCES
+from ruam.home import DataHome
 from ruam.settings import Settings
 
 REGISTRY_HEADER = (
@@ -51,6 +53,23 @@ def ready_home(tmp_path_factory: pytest.TempPathFactory) -> Path:
     registry.write_text(registry_csv(), encoding="utf-8")
     load(home, "registry", registry, date(2024, 10, 1))
     return home.root
+
+
+@pytest.fixture(scope="session")
+def parsed_project(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """Parse dbt's project once for all homes: it takes longer than a build of so little data.
+
+    The parse depends on the project alone; dbt would make it anew for each home since the connection names its files.
+    """
+    from dbt.adapters.duckdb.credentials import DuckDBCredentials
+
+    home = DataHome(tmp_path_factory.mktemp("parsed") / "home")
+    home.create()
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(DuckDBCredentials, "_connection_keys", lambda _: ("database", "schema"))
+        run_dbt(["parse"], home)
+        patched.setenv("DBT_PARTIAL_PARSE_FILE_PATH", str(home.dbt / "target" / "partial_parse.msgpack"))
+        yield
 
 
 @pytest.fixture

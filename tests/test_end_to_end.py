@@ -64,7 +64,7 @@ def prepared_home(home: Path, country: Path) -> Path:
 
 
 @pytest.fixture(scope="session")
-def country(tmp_path_factory: pytest.TempPathFactory) -> Country:
+def country(parsed_project: None, tmp_path_factory: pytest.TempPathFactory) -> Country:
     root = tmp_path_factory.mktemp("end_to_end")
     folder, home = root / "country", root / "home"
     ruam(home, "synth", folder, *COUNTRIES[os.environ.get("RUAM_TEST_COUNTRY", "small")])

@@ -10,21 +10,23 @@ import typer
 
 from ruam.errors import UsageError
 
-REGION_CODES = ("00", *(f"{number:02d}" for number in range(1, 14)))
-
 
 def _region(given: str | None) -> str | None:
     """`8` and `08` are region 08; `00` and `unknown` are what belongs to no region."""
+    from ruam.settings import REGIONS
+
     if given is None:
         return None
     code = "00" if given.lower() == "unknown" else given.zfill(2)
-    if code not in REGION_CODES:
+    if code not in ("00", *REGIONS):
         raise UsageError(f"{given} is no health region; give 01 to 13, or unknown.")
     return code
 
 
 def _own_region(given: str | None) -> str | None:
-    if given is not None and given not in REGION_CODES[1:]:
+    from ruam.settings import REGIONS
+
+    if given is not None and given not in REGIONS:
         raise UsageError(f"{given!r} is no health region; name one of 01 to 13.")
     return given
 

@@ -10,29 +10,13 @@ from time import monotonic
 
 import pytest
 
+from ruam.faults import POINTS
 from ruam.landing import committed_batches
 from ruam.settings import Settings
 from tests.ingestion.nodes import Ordeal, deliveries_of_the_country, run, state
 from tests.ingestion.reading import assert_balanced, batches, take_in
 
-POINTS_OF_AN_INGEST = (
-    "inbox.copied",
-    "inbox.synced",
-    "inbox.renamed",
-    "ingest.received",
-    "region.locked",
-    "region.swept",
-    "batch.begun",
-    "batch.rows_written",
-    "batch.record_written",
-    "batch.closed",
-    "batch.synced",
-    "batch.renamed",
-    "batch.committed",
-    "ingest.landed",
-    "compact.hidden",
-    "compact.removed",
-)
+POINTS_OF_AN_INGEST = tuple(name for name in POINTS if not name.startswith("replace."))
 PROOF = bool(os.environ.get("RUAM_TEST_KILLS"))
 """`make proof` sets it: the kills in all, over three seeds."""
 SEEDS = (1, 2, 3) if PROOF else (1,)

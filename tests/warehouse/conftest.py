@@ -8,6 +8,11 @@ from ruam.home import DataHome
 from tests.warehouse.country import BATCHES, land, make_country
 
 
+@pytest.fixture(scope="session", autouse=True)
+def builds_of_a_parsed_project(parsed_project: None) -> None:
+    """Every test here builds."""
+
+
 @pytest.fixture(scope="session")
 def built_home(tmp_path_factory: pytest.TempPathFactory) -> DataHome:
     """The country, landed at once and built with every data and unit test."""

@@ -90,7 +90,7 @@ def homes(ready_home: Path, zips: dict[str, Path], tmp_path_factory: pytest.Temp
         settings = Settings(home=Path(shutil.copytree(ready_home, tmp_path_factory.mktemp("zips") / "home")))
         for names in steps:
             report = take_in(settings, *(zips[name] for name in names))
-            run_dbt(_RUN, settings.data_home, variables={"batches": report.batches})
+            run_dbt(_RUN, settings.data_home, batches=report.batches)
         made.append(settings.data_home)
     return made
 

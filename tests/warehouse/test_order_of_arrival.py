@@ -18,7 +18,7 @@ Steps = tuple[tuple[str, ...], ...]
 
 
 def ids(batches: tuple[str, ...]) -> list[str]:
-    return [f"01/{batch}" for batch in batches] + ([REJECTED] if FIRST in batches else [])
+    return [*batches, *([REJECTED] if FIRST in batches else [])]
 
 
 def build_step_by_step(root: Path, steps: Steps) -> DataHome:
@@ -26,7 +26,7 @@ def build_step_by_step(root: Path, steps: Steps) -> DataHome:
     home = make_country(root)
     for batches in steps:
         land(home, *batches)
-        run_dbt(_RUN, home, variables={"batches": ids(batches)})
+        run_dbt(_RUN, home, batches=ids(batches))
     return home
 
 
@@ -51,5 +51,5 @@ def contents(home: DataHome) -> dict[str, list[tuple[object, ...]]]:
 def test_any_order_gives_what_a_full_build_gives(built_home: DataHome, tmp_path: Path, steps: Steps) -> None:
     home = build_step_by_step(tmp_path, steps)
     assert contents(home) == contents(built_home)
-    run_dbt(_RUN, home, variables={"batches": ids(steps[0])})
+    run_dbt(_RUN, home, batches=ids(steps[0]))
     assert contents(home) == contents(built_home), "building batches again changed something"

@@ -98,7 +98,7 @@ def homes(tmp_path_factory: pytest.TempPathFactory) -> list[DataHome]:
         new: list[str] = []
         for steps in order:
             new = [land_step(home, step) for step in steps] or new
-            run_dbt(_RUN, home, variables={"batches": new})
+            run_dbt(_RUN, home, batches=new)
         made.append(home)
     return made
 
