@@ -40,6 +40,9 @@ CID_DIGITS = 13
 FLAG = "flag:"
 """Begins the name of a column that says which rows break a warning rule of a feed's own: `flag:<column>:<rule>`."""
 
+STAMP = "D_UPDATE"
+"""When a row was last changed, which decides what stands."""
+
 SLOT, SENDER, NOT_AFTER = "_slot", "_sender", "_not_after"
 """Columns that the caller adds to the raw rows: where a row is counted, its sender's HOSPCODE, the last believable
 date."""
@@ -247,7 +250,7 @@ class Checker:
             if column.type in (ColumnType.DATE, ColumnType.DATETIME):
                 if name not in decisive:
                     yield from _date_faults(column)
-                if column.landing is Landing.MONTH:
+                if column.landing is Landing.MONTH or name == STAMP:
                     yield _future(column)
             elif column.type in (ColumnType.INTEGER, ColumnType.DECIMAL):
                 yield _Finding(name, "not_numeric", _any_unread(column), _unread(column))
@@ -282,6 +285,10 @@ class Checker:
                     value = pl.col(name)
                 elif column.landing is Landing.MONTH:
                     value = pl.col(f"={column.name}").cast(pl.Date).dt.month_start()
+                elif column.name == STAMP:
+                    # A time to come would outrank every correction for good.
+                    value = pl.col(f"={STAMP}")
+                    value = pl.when(value.dt.date() <= pl.col(NOT_AFTER)).then(value)
                 else:
                     value = pl.col(f"={column.name}")
                 yield value.alias(name)
@@ -400,18 +407,15 @@ def landing_schema(contract: Contract) -> dict[str, pl.DataType]:
 
 def _value_of(column: Column) -> _Value:
     """The typed value, null where the text is none of that type."""
-    name, text, value = column.name, pl.col(column.name), pl.col(f"={column.name}")
+    name, text = column.name, pl.col(column.name)
     match column.type:
         case ColumnType.DATE:
             quick = text.str.to_date("%Y%m%d", strict=False)
             thorough = _believable(_of_length(text, 8).str.to_date("%Y%m%d", strict=False))
-            return _Value(
-                name, quick, _not_all_of_length(text, 8) | _any_unread(column) | _any_unbelievable(value), thorough
-            )
+            return _Value(name, quick, _is_doubtful(column, 8), thorough)
         case ColumnType.DATETIME:
             full = _of_length(text, 8, 10, 12, 14).str.pad_end(14, "0")
-            doubt = _not_all_of_length(text, 14) | _any_unread(column) | _any_unbelievable(value)
-            return _Value(name, _moment(text), doubt, _believable(_moment(full)))
+            return _Value(name, _moment(text), _is_doubtful(column, 14), _believable(_moment(full)))
         case ColumnType.INTEGER:
             whole = text.cast(pl.Int64, strict=False)
             rounded = _number(text).cast(pl.Float64, strict=False).round().cast(pl.Int64, strict=False)
@@ -454,13 +458,15 @@ def _any_unread(column: Column) -> pl.Expr:
     return pl.col(f"={column.name}").null_count() > pl.col(column.name).null_count()
 
 
-def _not_all_of_length(text: pl.Expr, length: int) -> pl.Expr:
+def _is_doubtful(column: Column, length: int) -> pl.Expr:
+    """Whether the quick way may have read a date wrong: it takes a lone digit for a day or month, skips blanks, and
+    knows any year."""
+    text, value = pl.col(column.name), pl.col(f"={column.name}")
     n = text.str.len_bytes()
-    return ((n.min() != length) | (n.max() != length)).fill_null(value=False)
-
-
-def _any_unbelievable(value: pl.Expr) -> pl.Expr:
-    return ((value.min().dt.year() < _EARLIEST_YEAR) | (value.max().dt.year() >= BUDDHIST_ERA_FROM)).fill_null(
+    is_short_or_long = (n.min() != length) | (n.max() != length)
+    is_no_number = text.cast(pl.Int64, strict=False).null_count() > text.null_count()
+    is_unbelievable = (value.min().dt.year() < _EARLIEST_YEAR) | (value.max().dt.year() >= BUDDHIST_ERA_FROM)
+    return pl.any_horizontal(is_short_or_long, is_no_number, _any_unread(column), is_unbelievable).fill_null(
         value=False
     )
 
@@ -476,13 +482,14 @@ def _future(column: Column, *, rejects: bool = False) -> _Finding:
 
 
 def _of_length(text: pl.Expr, *lengths: int) -> pl.Expr:
-    """Null unless of such a length: the date parser takes a lone digit for a whole day or month."""
-    return pl.when(text.str.len_bytes().is_in(lengths)).then(text)
+    """Null unless digits of such a length."""
+    return pl.when(text.str.len_bytes().is_in(lengths) & text.str.contains("^[0-9]+$")).then(text)
 
 
 def _number(text: pl.Expr) -> pl.Expr:
-    """Some exporters put commas between thousands."""
-    return text.str.replace_all(",", "", literal=True)
+    """Some exporters put commas between thousands; where one stands elsewhere, nobody knows what it means."""
+    in_thousands = text.str.contains(r"^[+-]?[0-9]{1,3}(,[0-9]{3})+(\.[0-9]*)?$")
+    return pl.when(in_thousands).then(text.str.replace_all(",", "", literal=True)).otherwise(text)
 
 
 def _believable(value: pl.Expr) -> pl.Expr:
@@ -502,12 +509,12 @@ def _date_faults(column: Column, *, rejects: bool = False) -> Iterator[_Finding]
 
 
 def masked(value: pl.Expr) -> pl.Expr:
-    """The shape of a value, at most 40 characters: 9 for a digit, A for a Latin letter, ก for a Thai one."""
+    """The shape of a value, at most 40 characters: 9 for a digit, ก for a Thai letter, A for a letter of any other."""
     return (
         value.str.slice(0, 40)
-        .str.replace_all(r"[0-9๐-๙]", "9")
-        .str.replace_all(r"[A-Za-z]", "A")
+        .str.replace_all(r"\p{N}", "9")
         .str.replace_all(r"[ก-\u0e3aเ-\u0e4e]", "ก")
+        .str.replace_all(r"[\p{L}\p{M}&&[^ก]]", "A")
     )
 
 

@@ -16,14 +16,13 @@ from functools import cache
 import polars as pl
 
 from identity.pseudonym import Pseudonymiser
-from ingestion.checks import NOT_AFTER, SENDER, SLOT, Checked, Checker, Level, landing_columns, masked
+from ingestion.checks import NOT_AFTER, SENDER, SLOT, STAMP, Checked, Checker, Level, landing_columns, masked
 from ingestion.contract import Contract, FileClass, standard_contracts
 
 FILE = "DATA_CORRECT"
 TABLE = "withdrawals"
 """The landing table of what the requests name."""
 
-STAMP = "D_UPDATE"
 OWN_CODES = frozenset({"HOSPCODE", "HOSPCODE9", "HOSP9_DEATH", "HOSP9_SOURCE"})
 """The sender's own code, which a request need not repeat, and 9-character codes that are key columns on paper only."""
 

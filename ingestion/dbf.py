@@ -30,6 +30,8 @@ _BINARY_WIDTHS = {"B": 8, "I": 4, "T": 8, "Y": 8}
 _SEPARATOR = 0x1F
 _JULIAN_DAY_OF_1970 = 2_440_588
 _DAY_MS = 86_400_000
+_MOST_DAYS = 700_000
+"""Before or after 1970: what lies further off is no time, and the formatter of times cannot write all of it."""
 _NOT_CP874 = np.zeros(256, np.bool_)
 _NOT_CP874[[byte for byte in range(256) if not bytes([byte]).decode("cp874", errors="ignore")]] = True
 
@@ -224,7 +226,10 @@ def _binary(records: Bytes, column: DbfColumn) -> pl.Series:
             return (pl.Series(cells.view("<i8").ravel()) / 10_000).cast(pl.String)
         case _:
             parts = cells.view("<i4").astype(np.int64)
-            moments = (parts[:, 0] - _JULIAN_DAY_OF_1970) * _DAY_MS + parts[:, 1]
-            times = pl.Series(moments).cast(pl.Datetime("ms"))
-            written = times.dt.strftime("%Y%m%d%H%M%S")
+            days, clock = parts[:, 0] - _JULIAN_DAY_OF_1970, parts[:, 1]
+            is_time = (np.abs(days) < _MOST_DAYS) & (clock >= 0) & (clock < _DAY_MS)
+            times = pl.Series(np.where(is_time, days * _DAY_MS + clock, 0)).cast(pl.Datetime("ms"))
+            written = times.dt.strftime("%Y%m%d%H%M%S").zip_with(
+                pl.Series(is_time), "day " + pl.Series(parts[:, 0]).cast(pl.String)
+            )
             return written.zip_with(pl.Series(parts[:, 0] != 0), pl.Series([None], dtype=pl.String))

@@ -23,7 +23,7 @@ from typing import Any
 import polars as pl
 
 from identity.keys import Keys, load_keys
-from ingestion.batch import Delivery, Outcome, Registry, Rejection, land_batch, receipt, rejection
+from ingestion.batch import GRACE, Delivery, Outcome, Registry, Rejection, land_batch, receipt, rejection
 from ingestion.compaction import compact_region
 from ingestion.delivery import DeliveryRejectedError, Sender, sender_of
 from ingestion.feed import FeedError, load_feeds
@@ -249,10 +249,16 @@ def _receive(settings: Settings, found: list[Found], follow: Follow) -> tuple[li
 
 
 def delivery_in_inbox(settings: Settings, delivery_id: str, file_name: str) -> Delivery:
-    """A delivery that lies in the inbox, with what its name says; a name without a code leaves the sender empty."""
+    """A delivery that lies in the inbox, with what its name says; a name without a code leaves the sender empty.
+
+    A time to come in a name is not believed: it would let in care to come, and win over all that is sent until then.
+    """
     path, sender = stored(settings.data_home.inbox, delivery_id), _sender(file_name, settings.feeds)
-    size = path.stat().st_size
-    return Delivery(delivery_id, path, file_name, sender.hospcode, sender.sent_at, utc_now(), size, sender.feed)
+    size, now, sent_at = path.stat().st_size, utc_now(), sender.sent_at
+    if sent_at and sent_at > now + GRACE:
+        log.warning("the name's time lies in the future", extra={"delivery_id": delivery_id})
+        sent_at = None
+    return Delivery(delivery_id, path, file_name, sender.hospcode, sent_at, now, size, sender.feed)
 
 
 def _by_a_clock_that_never_goes_back(received: list[Delivery], receipts: pl.DataFrame) -> list[Delivery]:

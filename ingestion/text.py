@@ -283,8 +283,9 @@ class Header:
 def read_header(first_line: str, contract: Layouts, limits: ZipLimits = _DEFAULT_LIMITS) -> Header | None:
     """Map columns by header name; by position only when the first line is no header.
 
-    None when there is no header and no edition of the contract has that number of columns, or when the line is
-    longer than any may be.
+    None when there is no header and no edition of the contract has that number of columns, when nothing under the
+    header belongs to the contract, or when the line is longer than any may be. Of a name that stands twice, the first
+    column counts.
     """
     if len(first_line.encode()) > limits.max_line_bytes:
         return None
@@ -295,7 +296,7 @@ def read_header(first_line: str, contract: Layouts, limits: ZipLimits = _DEFAULT
     cells = [cell.strip().strip('"\ufeff').upper() for cell in first_line.split(DELIMITER)]
     cells = [contract.aliases.get(cell, cell) for cell in cells]
     known = set(contract.by_name).union(*contract.editions.values())
-    if "HOSPCODE" in cells or 2 * sum(cell in known for cell in cells) > len(cells):
+    if "HOSPCODE" in known.intersection(cells) or 2 * sum(cell in known for cell in cells) > len(cells):
         names = cells
     else:
         fitting = [columns for columns in contract.editions.values() if len(columns) == len(cells)]
@@ -303,16 +304,21 @@ def read_header(first_line: str, contract: Layouts, limits: ZipLimits = _DEFAULT
             return None
         names = list(next((columns for columns in reversed(fitting) if _has_stamp(cells, columns)), fitting[-1]))
     positions: dict[str, int] = {}
+    repeated = []
     for index, name in enumerate(names):
-        if name in contract.by_name:
-            positions.setdefault(name, index)
+        if name in positions:
+            repeated.append(f"{name} (again)")
+        elif name in contract.by_name:
+            positions[name] = index
+    if not positions:
+        return None
     return Header(
         positions=positions,
         n_cells=n_cells,
         is_header=names is cells,
         layout=_layout(set(names), contract.editions),
         missing=[name for name in contract.by_name if name not in positions],
-        unknown=[name[:MAX_NAME_LENGTH] for name in names if name and name not in known],
+        unknown=[name[:MAX_NAME_LENGTH] for name in names if name and name not in known] + repeated,
     )
 
 

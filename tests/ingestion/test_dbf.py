@@ -183,6 +183,20 @@ def test_any_bytes_give_rows_or_rejects_and_never_an_error(junk: bytes, at: int)
     assert frame.height + rejected.height + deleted >= 1 or int.from_bytes((GOOD[:at] + junk)[4:8], "little") == 0
 
 
+@given(st.lists(st.binary(min_size=8, max_size=8), min_size=1, max_size=5), st.sampled_from("TBY"))
+def test_any_bytes_in_a_binary_column_are_a_value_or_told_of(cells: list[bytes], kind: str) -> None:
+    good = write_dbf(f"HN C(2); AT {kind}", [("1", None)] * len(cells), "vfp")
+    start, width = (int.from_bytes(good[at : at + 2], "little") for at in (8, 10))
+    content = bytearray(good)
+    for number, cell in enumerate(cells):
+        content[start + number * width + 3 : start + number * width + 11] = cell
+    frame, rejected, *_ = read(bytes(content), ["HN", "AT"])
+    assert (frame.height, rejected.height) == (len(cells), 0)
+    if kind == "T":
+        times = [value for value in frame["AT"].drop_nulls() if not value.startswith("day ")]
+        assert all(len(value) == 14 and value.isdigit() for value in times)
+
+
 def test_a_damaged_member_does_not_hold_up_the_others(settings: Settings, tmp_path: Path) -> None:
     members = {"OPD.dbf": f16_dbf("OPD")[:-30], "PAT.dbf": f16_dbf("PAT"), "ODX.dbf": f16_dbf("ODX", f16_row("ODX"))}
     (outcome,) = take_in(settings, make_zip(tmp_path / f16_name(), members)).outcomes

@@ -202,3 +202,11 @@ def test_only_its_owner_may_enter_a_new_home(tmp_path: Path) -> None:
 def test_good_members_are_good(settings: Settings, tmp_path: Path) -> None:
     (outcome,) = take_in(settings, make_zip(tmp_path / zip_name(), good_members())).outcomes
     assert (outcome.outcome, outcome.n_rows, outcome.n_flagged) == ("accepted", 5, 0)
+
+
+def test_a_name_of_a_time_to_come_lets_no_care_to_come_in(settings: Settings, tmp_path: Path) -> None:
+    rows = [row("SERVICE", SEQ="S1"), row("SERVICE", SEQ="S2", DATE_SERV="23000101")]
+    take_in(settings, make_zip(tmp_path / zip_name(sent_at="23991231120000"), {"SERVICE.txt": text("SERVICE", *rows)}))
+    assert landed(settings, "SERVICE")["seq"].to_list() == ["S1"]
+    assert records(settings, "rejects")["rule"].to_list() == ["future_date"]
+    assert records(settings, "receipts")["sent_at"].to_list() == [None]

@@ -13,7 +13,8 @@ from hypothesis import strategies as st
 
 from ingestion import batch, delivery
 from ingestion.contract import Version, load_contracts
-from ingestion.text import UndecodableError, read_header, to_utf8
+from ingestion.feed import Table
+from ingestion.text import Header, UndecodableError, read_header, to_utf8
 from ruam.settings import Settings, ZipLimits
 from tests.fuzz.targets import line_reader, whole_text
 from tests.ingestion.odd_zips import cells, edition, make_zip, row, text, visits, zip_name
@@ -191,10 +192,11 @@ def test_missing_and_unknown_columns_are_recorded_and_reject_nothing(settings: S
     assert (file["n_rejected"], file["n_flagged"]) == (0, 0)
 
 
-def test_of_a_column_named_twice_the_first_counts(settings: Settings, tmp_path: Path) -> None:
+def test_of_a_column_named_twice_the_first_counts_and_the_other_is_told(settings: Settings, tmp_path: Path) -> None:
     order = [*edition("SERVICE"), "SEQ"]
     line = cells(row("SERVICE", SEQ="first"), edition("SERVICE")) + "|second"
     assert service(settings, tmp_path, f"{'|'.join(order)}\n{line}\n")["seq"].to_list() == ["first"]
+    assert records(settings, "receipt_files")["unknown_columns"].to_list() == ["SEQ (again)"]
 
 
 @pytest.mark.parametrize(("file", "version"), EDITIONS)
@@ -236,6 +238,14 @@ def test_headerless_with_an_unknown_count_is_set_aside_line_by_line(
     assert frame.is_empty()
     rejects = records(settings, "rejects")
     assert sorted(rejects.select("source_line", "rule").rows()) == [(n, "unknown_layout") for n in (1, 3, 4)]
+
+
+def test_a_header_that_names_none_of_a_tables_columns_is_none() -> None:
+    table = Table(layouts={"all": ["HN", "SEX"]})
+    assert read_header("HOSPCODE|X|Y", table) is None
+    assert read_header("HOSPCODE|HN|SEX", table) == Header(
+        {"HN": 1, "SEX": 2}, 3, True, "all", missing=[], unknown=["HOSPCODE"]
+    )
 
 
 def test_a_header_alone_is_no_row(settings: Settings, tmp_path: Path) -> None:
