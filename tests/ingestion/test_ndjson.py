@@ -274,6 +274,7 @@ def test_a_gzip_bomb_is_inflated_in_small_pieces_only() -> None:
 @pytest.mark.parametrize(
     "damaged",
     [b"", b"not gzip", gzip.compress(b"content")[:-5], gzip.compress(b"content") + b"junk", gzip.compress(b"x")[:4]],
+    ids=["empty", "no gzip", "cut", "junk behind", "a beginning"],
 )
 def test_damaged_gzip_is_an_error(damaged: bytes) -> None:
     with pytest.raises((zlib.error, EOFError)):
