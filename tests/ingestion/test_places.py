@@ -499,7 +499,7 @@ def test_a_full_disk_is_one_clear_error_and_leaves_nothing_half(settings: Settin
     no_room = f"import resource; resource.setrlimit(resource.RLIMIT_FSIZE, ({2 * MEBIBYTE}, {2 * MEBIBYTE}))"
     ended = run_ruam(settings, "ingest", tmp_path / "in", before=no_room)
     assert ended.returncode == 74
-    assert f"ruam: Taking deliveries in stopped: File too large ({settings.data_home.inbox}/" in ended.stderr
+    assert f"ruam: Taking deliveries in stopped: File too large ({settings.data_home.root}" in ended.stderr
     assert "Traceback" not in ended.stderr
     assert inbox_files(settings.data_home) == []
     assert run_ruam(settings, "ingest", tmp_path / "in").returncode == 0
