@@ -64,10 +64,10 @@ proof: setup ## Slow proofs: 210 kills over three seeds, the demo country agains
 	@RUAM_TEST_KILLS=210 $(BIN)/python -m pytest tests/ingestion/test_exactly_once.py
 	@RUAM_TEST_COUNTRY=demo $(BIN)/python -m pytest tests/test_end_to_end.py tests/test_fhir_memory.py
 
-fuzz: setup ## Fuzz the zip reader and the line reader, SECONDS in all (3600); what is found is kept for the tests.
-	@for target in zip_reader line_reader; do \
+fuzz: setup ## Fuzz the readers of zips, lines and dBase, SECONDS in all (3600); what is found is kept for the tests.
+	@for target in zip_reader line_reader dbf_reader; do \
 	  echo "▸ fuzzing $$target"; \
-	  $(BIN)/python -m tests.fuzz $$target --seconds $$(( $(SECONDS) / 2 )); \
+	  $(BIN)/python -m tests.fuzz $$target --seconds $$(( $(SECONDS) / 3 )); \
 	  $(BIN)/python -m tests.fuzz $$target --keep; \
 	done
 

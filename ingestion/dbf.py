@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from io import BytesIO
 
@@ -32,8 +33,6 @@ _JULIAN_DAY_OF_1970 = 2_440_588
 _DAY_MS = 86_400_000
 _MOST_DAYS = 700_000
 """Before or after 1970: what lies further off is no time, and the formatter of times cannot write all of it."""
-_NOT_CP874 = np.zeros(256, np.bool_)
-_NOT_CP874[[byte for byte in range(256) if not bytes([byte]).decode("cp874", errors="ignore")]] = True
 
 Bytes = npt.NDArray[np.uint8]
 
@@ -106,6 +105,7 @@ def _parsed(head: bytes) -> DbfHeader:
     n_bytes, record_bytes = _header_bytes(head), int.from_bytes(head[10:12], "little")
     if len(head) < max(n_bytes, _PROLOGUE) or head[0] not in _VERSIONS:
         raise DamagedDbfError("no header of a dBase or FoxPro table", 0)
+    head = head[: max(n_bytes, _PROLOGUE)]  # What follows is there or not by how the file was read.
     is_visual = head[0] in _VISUAL_FOXPRO
     columns: list[DbfColumn] = []
     at, offset = _PROLOGUE, 1
@@ -160,22 +160,32 @@ def _read(records: Bytes, first_line: int, wanted: dict[str, DbfColumn]) -> Reco
     rejected = [rejected_lines(lines[~(deleted | live)], DAMAGED)]
     records, lines = records[live], lines[live]
     texts = {name: column for name, column in wanted.items() if column.type in _TEXT_TYPES}
-    try:
-        text, encoding = to_utf8(_joined(records, texts.values()))
-    except UndecodableError:
-        bad = np.zeros(len(records), np.bool_)
-        for column in texts.values():
-            bad |= _NOT_CP874[_cells(records, column)].any(axis=1)
-        if not bad.any():
-            bad[:] = True
-        rejected.append(rejected_lines(lines[bad], "undecodable"))
-        records, lines = records[~bad], lines[~bad]
-        text, encoding = to_utf8(_joined(records, texts.values()))
+    text, encoding, is_readable = _decoded(records, texts.values())
+    rejected.append(rejected_lines(lines[~is_readable], "undecodable"))
+    records, lines = records[is_readable], lines[is_readable]
     frame = pl.DataFrame({"source_line": pl.Series(lines, dtype=pl.Int32)})
     if len(lines):
         frame = frame.hstack(_split(text, list(texts), len(lines)))
         frame = frame.hstack([_binary(records, wanted[name]).alias(name) for name in wanted.keys() - texts.keys()])
     return Records(frame, pl.concat(rejected), int(deleted.sum()), encoding)
+
+
+def _decoded(records: Bytes, columns: Collection[DbfColumn]) -> tuple[bytes, str, npt.NDArray[np.bool_]]:
+    """The text of those records that can be read, its encoding, and which they are. Only where they cannot be read
+    together is each judged alone."""
+    try:
+        return *to_utf8(_joined(records, columns)), np.ones(len(records), np.bool_)
+    except UndecodableError:
+        pass
+    texts, encodings, is_readable = [], set(), np.zeros(len(records), np.bool_)
+    for at in range(len(records)):
+        with suppress(UndecodableError):
+            text, encoding = to_utf8(_joined(records[at : at + 1], columns))
+            texts.append(text)
+            encodings.add(encoding)
+            is_readable[at] = True
+    one, *others = encodings - {"ascii"} or {"ascii"}
+    return b"".join(texts), "mixed" if others else one, is_readable
 
 
 def rejected_lines(lines: npt.NDArray[np.int32], rule: str) -> pl.DataFrame:

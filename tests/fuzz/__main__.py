@@ -16,7 +16,9 @@ import atheris
 
 os.environ.setdefault("POLARS_MAX_THREADS", "1")  # One line at a time gives no two something to do.
 
-with atheris.instrument_imports(include=["ingestion.archive", "ingestion.delivery", "ingestion.text", "zipfile"]):
+with atheris.instrument_imports(
+    include=["ingestion.archive", "ingestion.dbf", "ingestion.delivery", "ingestion.text", "zipfile"]
+):
     from tests.fuzz.targets import TARGETS
 
 CORPUS = Path(__file__).with_name("corpus")

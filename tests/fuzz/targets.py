@@ -1,4 +1,4 @@
-"""What must hold for any bytes, of the zip reader and of the line reader. Both are told twice and compared.
+"""What must hold for any bytes, of the readers of zips, lines and dBase tables. All is told twice and compared.
 
 A target takes any bytes, returns nothing, and raises when something does not hold.
 """
@@ -10,9 +10,10 @@ import re
 import tempfile
 import unicodedata
 import zipfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
+from ingestion import dbf
 from ingestion.checks import load_rules
 from ingestion.contract import load_contracts
 from ingestion.delivery import DeliveryRejectedError, DeliveryZip
@@ -197,4 +198,33 @@ def whole_text(content: bytes) -> None:
         assert text.startswith(UTF8_BOM)
 
 
-TARGETS: dict[str, Callable[[bytes], None]] = {"zip_reader": zip_reader, "line_reader": line_reader}
+def dbf_reader(content: bytes) -> None:
+    """A table is damaged, or each record is a row, rejected or deleted; the same wherever the file is cut."""
+    size, body = 1 + (content[0] if content else 0) % 48, content[1:]
+    told = _table(body, max(len(body), 1))
+    assert _table(body, size) == told
+
+
+def _table(body: bytes, size: int) -> list[object]:
+    def pieces() -> Iterator[bytes]:
+        return (body[at : at + size] for at in range(0, len(body), size))
+
+    try:
+        header = dbf.read_header(pieces)
+    except dbf.DamagedDbfError as error:
+        return [str(error)]
+    found: list[object] = []
+    n = 0
+    for records in dbf.read_records(pieces, header, {column.name: at for at, column in enumerate(header.columns)}):
+        assert records.frame.columns[0] == "source_line"
+        found += [records.frame.select(sorted(records.frame.columns)).rows(), records.rejected.rows()]
+        n += records.frame.height + records.rejected.height + records.n_deleted
+    assert n == header.n_records
+    return found
+
+
+TARGETS: dict[str, Callable[[bytes], None]] = {
+    "zip_reader": zip_reader,
+    "line_reader": line_reader,
+    "dbf_reader": dbf_reader,
+}
