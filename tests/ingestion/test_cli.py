@@ -154,7 +154,7 @@ def test_nothing_accepted_is_3_and_says_why(
         assert "bad_zip_name" in captured.out
         assert junk.name in captured.out
         assert "None of the 2 deliveries" in captured.err
-    assert len(list(settings.data_home.inbox.rglob("*.zip"))) == 2
+    assert len(list(settings.data_home.inbox.rglob("*.sealed"))) == 2
 
 
 def test_copies_of_a_bad_zip_are_3_too(command: Command, tmp_path: Path) -> None:
