@@ -420,10 +420,10 @@ def _attach(connection: duckdb.DuckDBPyConnection, path: Path, key: SealKey, nam
         if "lock" not in str(error).lower():
             raise
         raise BusyError(
-            f"{path} is open in another program. Close it there, then try again ({RUNBOOK}#vault-is-locked)."
+            f"{path} is open in another program. Close it there, then try again ({RUNBOOK}#vault_is_locked)."
         ) from None
     except (duckdb.InvalidInputException, duckdb.CatalogException) as error:
         raise SetupError(
             f"{path} does not open with the key `vault` in force ({key.key_id}). Bring back the key that it was made "
-            f"with ({RUNBOOK}#key-does-not-fit)."
+            f"with ({RUNBOOK}#key_does_not_fit)."
         ) from error
