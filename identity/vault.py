@@ -136,7 +136,7 @@ class Vault:
 
         Killed at any point, the next call does the rest: a batch is remembered by the transaction that took it in.
         """
-        before = self.counts()
+        before = self._sizes()
         batches = 0
         for region, batch in list(intake.waiting()):
             if batch not in committed:
@@ -146,23 +146,22 @@ class Vault:
                 batches += 1
             intake.sealed(region, batch).path.unlink()
             point("vault.removed")
-        after = self.counts()
-        return Taken(batches, after.records - before.records, after.numbers - before.numbers)
+        after = self._sizes()
+        return Taken(batches, after[0] - before[0], after[1] - before[1])
+
+    def _sizes(self) -> tuple[int, int]:
+        return self._one("select count(*) from records"), self._one("select count(*) from numbers")
 
     def _take_in(self, intake: Intake, region: str, batch: str, provinces: Mapping[str, str]) -> None:
         run = self.connection.execute
-        run(f"create or replace temp table incoming ({KIND} varchar, {_COLUMNS}, p1 blob, province_code varchar)")
+        run(f"create or replace temp table incoming ({KIND} varchar, {_COLUMNS}, p1 blob)")
         with intake.sealed(region, batch).open() as file:
             for rows in pq.ParquetFile(file).iter_batches(ROWS_READ):
                 self.connection.register("arriving", rows)
                 run("insert into incoming by name from arriving")
                 self.connection.unregister("arriving")
         known = pl.DataFrame({"hospcode": list(provinces), "province_code": list(provinces.values())})
-        self.connection.register("known", known.to_arrow())
-        run(
-            "update incoming as one set province_code = (select province_code from known where hospcode = one.hospcode)"
-        )
-        self.connection.unregister("known")
+        self.connection.register("provinces", known.to_arrow())
         run("begin")
         try:
             self._leave_out_the_forgotten()
@@ -175,6 +174,7 @@ class Vault:
         run("commit")
         point("vault.taken")
         run("drop table incoming")
+        self.connection.unregister("provinces")
 
     def _leave_out_the_forgotten(self) -> None:
         if not self._one("select count(*) from forgotten"):
@@ -199,12 +199,16 @@ class Vault:
 
     def _merge(self) -> None:
         run = self.connection.execute
+        codes = [row[0] for row in run("select distinct hospcode from incoming where hospcode is not null").fetchall()]
+        # Records of one facility lie together: named as constants, the codes keep the engine from reading all others.
+        near = f"hospcode in ({', '.join('?' * len(codes))})" if codes else "false"
         run(f"""
             insert into numbers
             select distinct p1 from incoming
             where {KIND} = '{NUMBER}' and p1 not in (select p1 from numbers semi join incoming using (p1))
         """)
-        run(f"""
+        run(
+            f"""
             create or replace temp table standing as
             select * exclude (recency) from (
                 select *, row_number() over (
@@ -212,27 +216,33 @@ class Vault:
                     order by d_update desc nulls last, sent_at desc nulls last, delivery_id desc, source_line desc
                 ) as recency
                 from (
-                    select * exclude ({KIND}, p1) from incoming where {KIND} = '{PERSON}'
+                    select * exclude ({KIND}, p1) from incoming left join provinces using (hospcode)
+                    where {KIND} = '{PERSON}'
                     union all by name
                     select * from records as one
-                    where exists (from incoming as other where {_SAME} and other.{KIND} = '{PERSON}')
+                    where {near} and exists (from incoming as other where {_SAME} and other.{KIND} = '{PERSON}')
                 )
             )
             where recency = 1
-        """)
-        run(f"delete from records as one where exists (from standing as other where {_SAME})")
+        """,
+            codes,
+        )
+        run(f"delete from records as one where {near} and exists (from standing as other where {_SAME})", codes)
         run("insert into records by name from standing")
         run(f"""
             insert into withdrawals
             select hospcode, pid, max(d_update) from incoming where {KIND} = '{WITHDRAWAL}' group by all
         """)
-        run(f"""
+        run(
+            f"""
             delete from records as one
-            where exists (
+            where {near} and exists (
                 from withdrawals as other
                 where {_SAME} and (one.d_update is null or one.d_update <= other.withdrawn_at)
             )
-        """)
+            """,
+            codes,
+        )
         run("drop table standing")
 
     def pairs_of_number(self, number: str) -> list[Pair]:

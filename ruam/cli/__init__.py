@@ -23,7 +23,8 @@ app = typer.Typer(
     "disclosure-controlled pages out.\n\n"
     "The order of work: [bold]init[/] → [bold]reference load[/] → [bold]ingest[/] → [bold]build[/] → "
     "[bold]publish[/] → [bold]serve[/]; [bold]run[/] does ingest, build and publish of what is new. "
-    "[bold]status[/], [bold]deliveries[/] and [bold]quarantine[/] say what came and what is wrong with it.\n\n"
+    "[bold]status[/], [bold]deliveries[/] and [bold]quarantine[/] say what came and what is wrong with it; "
+    "[bold]identity[/] looks after who is who.\n\n"
     "Settings come from RUAM_* variables, then ruam.toml; RUAM_HOME names the data home (default ./data).",
     epilog="Exit codes: 0 done, 2 wrong argument, 3 nothing could be accepted, 4 home, keys or reference not ready, "
     "5 build failed, 6 not published, 7 not all could be fetched, 74 disk full or failing, 75 busy (try again). "

@@ -32,7 +32,8 @@ Command = Callable[..., int]
 COMMANDS = [
     *("init", "synth", "reference load", "ingest", "build", "publish", "run", "serve"),
     *("status", "deliveries", "quarantine list", "quarantine show", "quarantine release"),
-    *("compact", "landing check", "landing repair", "feeds check"),
+    *("compact", "landing check", "landing repair", "feeds check", "inbox purge"),
+    *("identity take-in", "identity status", "identity forget", "identity audit"),
 ]
 
 
@@ -49,7 +50,7 @@ def test_these_are_the_commands() -> None:
     assert registered() == set(COMMANDS)
 
 
-@pytest.mark.parametrize("name", ["", *COMMANDS, "reference", "quarantine", "landing", "feeds"])
+@pytest.mark.parametrize("name", ["", *COMMANDS, "reference", "quarantine", "landing", "feeds", "inbox", "identity"])
 def test_help_teaches(command: Command, capfd: pytest.CaptureFixture[str], name: str) -> None:
     assert command(*name.split(), "--help") == 0
     shown = capfd.readouterr().out
