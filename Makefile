@@ -60,8 +60,9 @@ lint: setup ## ruff, mypy, sqlfluff.
 	@echo "▸ mypy"; $(BIN)/mypy
 	@echo "▸ sqlfluff"; $(BIN)/sqlfluff lint --disable-progress-bar --processes 2 models tests/dbt
 
-proof: setup ## Slow proofs: 210 kills over three seeds, the demo country against its truth, 300 MB of resources.
+proof: setup ## Slow proofs: 210 kills over three seeds, the demo country against its truth, canaries, 300 MB of resources.
 	@RUAM_TEST_KILLS=210 $(BIN)/python -m pytest tests/ingestion/test_exactly_once.py
+	@RUAM_TEST_CANARIES=1 $(BIN)/python -m pytest tests/security/test_canaries.py
 	@RUAM_TEST_COUNTRY=demo $(BIN)/python -m pytest tests/test_end_to_end.py tests/test_fhir_memory.py
 
 fuzz: setup ## Fuzz the readers of zips, lines and dBase, SECONDS in all (3600); what is found is kept for the tests.

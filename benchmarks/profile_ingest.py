@@ -22,6 +22,7 @@ from html import escape
 from pathlib import Path
 
 from benchmarks.country import country_arguments, make_country, new_home, zips_in
+from identity.intake import Intake
 from identity.keys import load_keys
 from ingestion.batch import Delivery, land_batch
 from ingestion.delivery import content_hash, sender_of
@@ -56,7 +57,7 @@ def land_all(deliveries: Path, home: Path) -> None:
         found.append(Delivery(content_hash(path), path, path.name, sender.hospcode, sender.sent_at, utc_now(), size))
     for at in range(0, len(found), settings.batch_zips):
         batch = found[at : at + settings.batch_zips]
-        land_batch(stores.landing, "01", batch_id(utc_now()), batch, registry, keys, settings.limits)
+        land_batch(stores.landing, Intake.of(stores), "01", batch_id(utc_now()), batch, registry, keys, settings.limits)
 
 
 def record(deliveries: Path, home: Path, out: Path) -> str:

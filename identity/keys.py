@@ -1,7 +1,7 @@
-"""The two keys that turn a citizen's number into a pseudonym.
+"""The keys: two that turn a citizen's number into a pseudonym, and two that seal what is kept of people.
 
 `linkage` (k1) belongs to the linkage zone, `analysis` (k2) to the warehouse; `HMAC(k2, HMAC(k1, cid))` can be
-re-keyed with a new k2 without the numbers themselves (security_ux.md §4).
+re-keyed with a new k2 without the numbers themselves (security_ux.md §4). `vault` and `inbox` encrypt what lies there.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from pathlib import Path
 from ruam.errors import SetupError
 
 KEY_BYTES = 32
-NAMES = ("linkage", "analysis")
+NAMES = ("linkage", "analysis", "vault", "inbox")
 
 
 @dataclass(frozen=True)
@@ -51,14 +51,16 @@ def create_keys(folder: Path) -> list[Path]:
 
 
 def load_keys(folder: Path) -> Keys:
-    """Read both keys.
+    """Read the keys of pseudonyms. Raises as `load_key` does."""
+    return Keys(load_key(folder, "linkage"), load_key(folder, "analysis"))
+
+
+def load_key(folder: Path, name: str) -> bytes:
+    """Read one of the keys `NAMES`.
 
     Raises `SetupError` naming the file when a key is missing, short, or readable by anyone but its owner.
     """
-    return Keys(*(_read_key(folder / f"{name}.key") for name in NAMES))
-
-
-def _read_key(path: Path) -> bytes:
+    path = folder / f"{name}.key"
     try:
         mode = path.stat().st_mode
         key = path.read_bytes()

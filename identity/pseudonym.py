@@ -11,9 +11,10 @@ from identity.cid import classify, normalise
 from identity.keys import Keys
 
 PSEUDONYM_BYTES = 16
+_HEX = 2 * PSEUDONYM_BYTES
 _BLOCK = 64
 _REMEMBERED = 150_000
-"""Pseudonyms kept in memory by their number: some 30 MB at most."""
+"""Pseudonyms kept in memory by their number: some 35 MB at most."""
 
 
 def _hmac_sha256(key: bytes) -> Callable[[bytes], bytes]:
@@ -41,7 +42,15 @@ class Pseudonymiser:
 
     def pseudonym(self, text: str) -> str:
         """`HMAC(k2, HMAC(k1, text))`, both cut to 128 bits, in hex."""
-        return self._second(self._first(text.encode())[:PSEUDONYM_BYTES])[:PSEUDONYM_BYTES].hex()
+        return self._both(text)[_HEX:]
+
+    def linkage_pseudonym(self, text: str) -> str:
+        """`HMAC(k1, text)`, cut to 128 bits, in hex: what the vault holds, and nothing outside it."""
+        return self._both(text)[:_HEX]
+
+    def _both(self, text: str) -> str:
+        first = self._first(text.encode())[:PSEUDONYM_BYTES]
+        return first.hex() + self._second(first)[:PSEUDONYM_BYTES].hex()
 
     def local_number(self, text: str) -> str:
         """What stands in a landing for a facility's own number that was a citizen number: 15 characters.
@@ -51,9 +60,14 @@ class Pseudonymiser:
         return "x" + self._first(b"local number " + text.encode()).hex()[:14]
 
     def columns(self, numbers: pl.Series, name: str) -> pl.DataFrame:
-        """Two text columns for the raw numbers: `<name>_pseudonym` (null unless valid) and `<name>_class`."""
-        return _by_number(numbers, self._cached(self.pseudonym, self._pseudonyms)).select(
-            pl.col("made").alias(f"{name}_pseudonym"), pl.col("class").alias(f"{name}_class")
+        """Three text columns for the raw numbers: `<name>_pseudonym`, `<name>_class`, and `<name>_p1`.
+
+        The last is the linkage pseudonym, which goes to the vault alone. It and the first are null unless valid.
+        """
+        return _by_number(numbers, self._cached(self._both, self._pseudonyms)).select(
+            pl.col("made").str.slice(_HEX).alias(f"{name}_pseudonym"),
+            pl.col("class").alias(f"{name}_class"),
+            pl.col("made").str.slice(0, _HEX).alias(f"{name}_p1"),
         )
 
     @staticmethod

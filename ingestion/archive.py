@@ -20,6 +20,7 @@ from typing import BinaryIO, Protocol
 
 from isal import igzip_lib, isal_zlib
 
+from identity.sealing import Sealed, Unsealer
 from ruam.settings import ZipLimits
 
 _LOCAL = struct.Struct("<4s5H3L2H")
@@ -89,9 +90,9 @@ class Archive:
     entries: list[Entry]
     """In the order of the directory, folders included."""
 
-    def __init__(self, path: Path, limits: ZipLimits) -> None:
+    def __init__(self, source: Path | Sealed, limits: ZipLimits) -> None:
         self._limits = limits
-        self._file = path.open("rb")
+        self._file: BinaryIO | Unsealer = source.open("rb")
         try:
             directory = _find_directory(self._file, limits)
             infos, self._names_in = _read_directory(self._file, directory)
@@ -236,7 +237,7 @@ class Archive:
         return info.orig_filename.encode("utf-8" if info.flag_bits & _NAME_IN_UTF_8 else self._names_in)
 
     def _bytes(self, at: int, n: int) -> bytes:
-        return os.pread(self._file.fileno(), n, at)
+        return _read(self._file, at, n)
 
 
 class _Decompressor(Protocol):
@@ -268,18 +269,23 @@ def _damaged(entry: Entry, how: str) -> DeliveryRejectedError:
     return DeliveryRejectedError("corrupt_member", f"{entry.name} is damaged: {how}")
 
 
-def _find_directory(file: BinaryIO, limits: ZipLimits) -> _Directory:
+def _read(file: BinaryIO | Unsealer, at: int, n: int) -> bytes:
+    file.seek(at)
+    return file.read(n)
+
+
+def _find_directory(file: BinaryIO | Unsealer, limits: ZipLimits) -> _Directory:
     """Where the directory lies, by the record at the file's end, which must fill the file to its last byte."""
-    size = os.fstat(file.fileno()).st_size
+    size = file.seek(0, os.SEEK_END)
     if size > limits.max_zip_bytes:
         raise DeliveryRejectedError("zip_too_large", f"{size:,} bytes; {limits.max_zip_bytes:,} are allowed")
-    head = os.pread(file.fileno(), len(_LOCAL_SIGNATURE), 0)
+    head = _read(file, 0, len(_LOCAL_SIGNATURE))
     if head in _SPANNED_SIGNATURES:
         raise DeliveryRejectedError("split_zip", "the file is a part of a zip that was split")
     if head != _LOCAL_SIGNATURE:
         raise DeliveryRejectedError("unreadable_zip", "the file is not a zip (it does not begin with PK)")
     begin = max(0, size - _END.size - _MOST_COMMENT_BYTES - _END_64_LOCATOR.size - _END_64.size)
-    tail = os.pread(file.fileno(), size - begin, begin)
+    tail = _read(file, begin, size - begin)
     at = tail.rfind(_END_SIGNATURE)
     if at < 0 or len(tail) - at < _END.size:
         raise DeliveryRejectedError("unreadable_zip", "the zip is cut off: its directory is missing")
@@ -320,7 +326,7 @@ def _end_64(tail: bytes, begin: int, at: int) -> tuple[int, list[int], int, int,
     return offset, [disk, n_disks > 1, *disks], here, entries, n_bytes, directory
 
 
-def _read_directory(file: BinaryIO, directory: _Directory) -> tuple[list[zipfile.ZipInfo], str]:
+def _read_directory(file: BinaryIO | Unsealer, directory: _Directory) -> tuple[list[zipfile.ZipInfo], str]:
     """The directory's entries, and the encoding of names that are not flagged as UTF-8.
 
     That is cp874; if one of them cannot be, the zip's own cp437, which has no gaps.

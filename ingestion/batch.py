@@ -15,10 +15,13 @@ import numpy as np
 import numpy.typing as npt
 import polars as pl
 
+from identity.intake import Intake
 from identity.keys import Keys
 from identity.pseudonym import Pseudonymiser
+from identity.sealing import Sealed
 from ingestion import checks, corrections
 from ingestion.checks import Checked, Checker, Level
+from ingestion.contract import Contract, Landing, load_contracts
 from ingestion.corrections import Corrections
 from ingestion.delivery import DeliveryRejectedError, DeliveryZip, Member
 from ingestion.feed import STANDARD, Feed, load_feeds
@@ -39,6 +42,9 @@ WAITING_BYTES = 32 << 20
 MAPPED_FLUSH_ROWS = 25_000
 """The same for rows of a feed that is mapped, whose reader needs memory of its own."""
 
+_IN_VAULT = {"name": "given", "lname": "surname", "birth": "birth_date", "mother": "mother_cid"}
+"""Columns of PERSON that have another name in the vault."""
+
 _RESOURCE_MEMBER = re.compile(r"[A-Z][A-Za-z]{2,63}([._-]?[0-9]+)*\.ndjson(\.gz)?")
 
 SORTED_BYTES = 2 << 20
@@ -53,7 +59,7 @@ class Delivery:
     """A delivery whose sender is known."""
 
     delivery_id: str
-    path: Path
+    source: Path | Sealed
     file_name: str
     hospcode: str
     sent_at: datetime | None
@@ -187,9 +193,21 @@ class Writer(Protocol):
         """Add rows to a table."""
 
 
+class People(Protocol):
+    """Where what is known of people goes (`identity.intake.IntakeWriter`)."""
+
+    def people(self, records: pl.DataFrame) -> None: ...
+    def numbers(self, p1: pl.Series) -> None: ...
+    def withdrawals(self, keys: pl.DataFrame) -> None: ...
+
+
 class _Nowhere:
-    def append(self, table: str, frame: pl.DataFrame) -> None:
-        """Forget the rows."""
+    """Forgets all."""
+
+    def append(self, table: str, frame: pl.DataFrame) -> None: ...
+    def people(self, records: pl.DataFrame) -> None: ...
+    def numbers(self, p1: pl.Series) -> None: ...
+    def withdrawals(self, keys: pl.DataFrame) -> None: ...
 
 
 class _Batch:
@@ -201,6 +219,7 @@ class _Batch:
     def __init__(
         self,
         writer: Writer,
+        people: People,
         region: str,
         deliveries: list[Delivery],
         registry: Registry,
@@ -208,6 +227,7 @@ class _Batch:
         feeds: dict[str, Feed],
     ) -> None:
         self._writer = writer
+        self._people = people
         self._feeds = feeds
         self._region = region
         self._checker_of = _checkers(registry, keys)
@@ -220,6 +240,7 @@ class _Batch:
         self._senders = pl.Series(checks.SENDER, [delivery.hospcode for delivery in deliveries])
         self._limits = pl.Series(checks.NOT_AFTER, [delivery.not_after for delivery in deliveries])
         self._ids = pl.Series("delivery_id", [delivery.delivery_id for delivery in deliveries])
+        self._times = pl.Series("sent_at", [delivery.sent_at for delivery in deliveries], pl.Datetime("us"))
         self._delivery_of_slot: list[int] = []
         self.counts: list[FileCount] = []
         self.rules: dict[tuple[int, str, str, str], int] = defaultdict(int)
@@ -415,11 +436,32 @@ class _Batch:
         self._count(checked)
         landed = checked.landed.with_columns(self._ids.gather(self._deliveries_of(checked.landed)))
         self._writer.append(checker.contract.table, landed.select(*checks.landing_schema(checker.contract)))
+        self._keep_people(checker.contract, landed)
         if not checked.rejected.is_empty():
             self._writer.append("rejects", self._reject_records(file, checked.rejected))
 
+    def _keep_people(self, contract: Contract, landed: pl.DataFrame) -> None:
+        """Hand over whom the landed rows are of: in the landing itself that cannot be told any more."""
+        numbers = [column.name.lower() for column in contract.columns if column.landing is Landing.PSEUDONYM]
+        for name in numbers:
+            self._people.numbers(landed[f"{checks.VAULT}{name}_p1"])
+        if contract.vault:
+            self._people.people(
+                landed.select(
+                    *(pl.col(f"{checks.VAULT}{name}").alias(_IN_VAULT.get(name, name)) for name in contract.vault),
+                    pl.col(f"{checks.VAULT}cid_p1").alias("linkage_pseudonym"),
+                    pl.col(f"{checks.VAULT}mother_p1").alias("mother_linkage_pseudonym"),
+                    "cid_class",
+                    "delivery_id",
+                    self._times.gather(self._deliveries_of(landed)),
+                    "source_line",
+                )
+            )
+
     def _append_withdrawals(self, withdrawn: pl.DataFrame) -> None:
         if not withdrawn.is_empty():
+            of_people = pl.col("file").is_in([name for name, contract in load_contracts().items() if contract.vault])
+            self._people.withdrawals(withdrawn.filter(of_people).select("hospcode", "pid", "d_update"))
             self._writer.append(corrections.TABLE, withdrawn.select(*corrections.withdrawals_schema()))
 
     def _deliveries_of(self, rows: pl.DataFrame) -> pl.Series:
@@ -496,6 +538,7 @@ def _last(rows: pl.DataFrame) -> int:
 
 def land_batch(
     landing: Path,
+    intake: Intake,
     region: str,
     batch: str,
     deliveries: list[Delivery],
@@ -507,16 +550,18 @@ def land_batch(
 ) -> list[Outcome]:
     """Land `deliveries` of one region as one batch, receipts inside, and say what became of each.
 
+    Whose rows they are goes to the `intake` of the vault, which is complete before the batch is committed.
+
     A delivery that cannot be read is recorded as rejected and does not hold up the others. `known_rejections` are
     not recorded again, and a batch of them alone is not committed. `extra_feeds` is the folder of the feeds that are
     not built in.
     """
-    with BatchWriter(landing, region, batch) as writer:
-        work = _Batch(writer, region, deliveries, registry, keys, load_feeds(extra_feeds))
+    with BatchWriter(landing, region, batch) as writer, intake.writer(region, batch) as people:
+        work = _Batch(writer, people, region, deliveries, registry, keys, load_feeds(extra_feeds))
         rejected: dict[int, DeliveryRejectedError] = {}
         for index, delivery in enumerate(deliveries):
             try:
-                with DeliveryZip(delivery.path, limits, delivery.feed, extra_feeds) as opened:
+                with DeliveryZip(delivery.source, limits, delivery.feed, extra_feeds) as opened:
                     work.take(index, opened)
             except DeliveryRejectedError as error:
                 rejected[index] = error
@@ -524,6 +569,7 @@ def land_batch(
         outcomes = [_outcome(work, index, delivery, rejected.get(index)) for index, delivery in enumerate(deliveries)]
         if not all(rejection(*pair) in known_rejections for pair in zip(deliveries, outcomes, strict=True)):
             _write_receipts(writer, work, deliveries, outcomes, keys, known_rejections)
+            people.seal()
             writer.commit()
     return outcomes
 
@@ -535,8 +581,8 @@ def read_again(
 
     Raises `DeliveryRejectedError`.
     """
-    work = _Batch(_Nowhere(), region, [delivery], registry, keys, load_feeds(extra_feeds))
-    with DeliveryZip(delivery.path, limits, delivery.feed, extra_feeds) as opened:
+    work = _Batch(_Nowhere(), _Nowhere(), region, [delivery], registry, keys, load_feeds(extra_feeds))
+    with DeliveryZip(delivery.source, limits, delivery.feed, extra_feeds) as opened:
         work.take(0, opened)
     work.finish()
     return _file_records(work, [delivery]), _rule_records(work, [delivery])

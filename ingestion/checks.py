@@ -18,6 +18,7 @@ import polars as pl
 import yaml
 from pydantic import BaseModel, ConfigDict, Field
 
+from identity.cid import normalise
 from identity.pseudonym import Pseudonymiser
 from ingestion.contract import Column, ColumnType, Contract, Landing
 from ingestion.delivery import BUDDHIST_ERA_FROM
@@ -42,6 +43,9 @@ FLAG = "flag:"
 
 STAMP = "D_UPDATE"
 """When a row was last changed, which decides what stands."""
+
+VAULT = "vault:"
+"""Begins the names of columns of landed rows that go to the vault and never to the landing."""
 
 SLOT, SENDER, NOT_AFTER = "_slot", "_sender", "_not_after"
 """Columns that the caller adds to the raw rows: where a row is counted, its sender's HOSPCODE, the last believable
@@ -100,7 +104,7 @@ Count = tuple[int, str, str, str, int]
 
 @dataclass(frozen=True)
 class Checked:
-    """`landed`: the contract's landing columns, `source_line`, `row_flags` and `_slot`.
+    """`landed`: the contract's landing columns, `source_line`, `row_flags`, `_slot`, and what the vault gets (`VAULT`).
 
     `rejected`: `_slot, source_line, column_name, rule, masked_value`.
     `findings`: how often each rule was broken; rejected rows count under their first reason.
@@ -194,7 +198,7 @@ class Checker:
         return _Plan(
             values=[_value_of(column) for column in sent],
             findings=[*self._row_findings(sent), *self._value_findings(sent)],
-            landing=list(self._landing_columns({column.name for column in sent})),
+            landing=[*self._landing_columns(names := {column.name for column in sent}), *self._vault_columns(names)],
         )
 
     def _pseudonymised(self, raw: pl.DataFrame, sent: tuple[str, ...]) -> tuple[pl.DataFrame, list[_Finding]]:
@@ -292,6 +296,22 @@ class Checker:
                 else:
                     value = pl.col(f"={column.name}")
                 yield value.alias(name)
+
+    def _vault_columns(self, sent: set[str]) -> Iterator[pl.Expr]:
+        """What the vault is to have of a row: `VAULT` columns, and the linkage pseudonym of each number."""
+        for column in self.contract.columns:
+            name = f"{VAULT}{column.name.lower()}"
+            if column.landing is Landing.PSEUDONYM:
+                made = pl.col(f"{column.name.lower()}_p1") if column.name in sent else pl.lit(None, pl.String)
+                yield made.alias(f"{name}_p1")
+            if not column.vault:
+                continue
+            if column.name not in sent:
+                yield pl.lit(None, _DTYPES[column.type]).alias(name)
+            elif column.landing is Landing.PSEUDONYM:
+                yield normalise(pl.col(column.name)).alias(name)
+            else:
+                yield pl.col(f"={column.name}").alias(name)
 
 
 @cache

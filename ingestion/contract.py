@@ -66,6 +66,8 @@ class Column(_Strict):
     codes: str | None = None
     """Id of a list in `seeds/terminology/code_values.csv`."""
     landing: Landing = Landing.KEEP
+    vault: bool = False
+    """Whether it goes to the vault too, as sent: what tells who a person is, and linkage needs (decision 11)."""
     why_dropped: str | None = None
     """For `landing: drop`: direct_identifier, contact, address or free_text."""
     label_th: str
@@ -130,6 +132,11 @@ class Contract(_Strict):
             if names and names not in editions.values():
                 editions[version] = names
         return editions
+
+    @cached_property
+    def vault(self) -> list[str]:
+        """Columns that go to the vault, in lower case; a file with any tells who people are."""
+        return [column.name.lower() for column in self.columns if column.vault]
 
     @property
     def table(self) -> str:

@@ -11,6 +11,7 @@ from datetime import datetime
 from itertools import pairwise
 from pathlib import Path, PurePosixPath
 
+from identity.sealing import Sealed
 from ingestion.archive import Archive, DeliveryRejectedError, Entry
 from ingestion.feed import Feed, load_feeds, words
 from ingestion.gzipped import gunzipped
@@ -83,9 +84,9 @@ def _time_in_name(token: str) -> datetime | None:
         return None
 
 
-def content_hash(path: Path) -> str:
-    """SHA-256 of a file, hex."""
-    with path.open("rb") as handle:
+def content_hash(source: Path | Sealed) -> str:
+    """SHA-256 of a file's plain bytes, hex."""
+    with source.open("rb") as handle:
         return hashlib.file_digest(handle, "sha256").hexdigest()
 
 
@@ -118,12 +119,12 @@ class DeliveryZip:
     """Names of members that hold no table of the feed."""
 
     def __init__(
-        self, path: Path, limits: ZipLimits, announced: str | None = None, extra_feeds: Path | None = None
+        self, source: Path | Sealed, limits: ZipLimits, announced: str | None = None, extra_feeds: Path | None = None
     ) -> None:
         self.limits = limits
         self._held: dict[str, list[bytes]] = {}
         self._encodings: dict[str, str | None] = {}
-        self._archive = Archive(path, limits)
+        self._archive = Archive(source, limits)
         try:
             self.feed = feed_of(announced, [entry.name for entry in self._archive.entries], extra_feeds)
             self.members, self.ignored = _select(self.feed, self._archive.entries)

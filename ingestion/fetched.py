@@ -7,7 +7,6 @@ import sqlite3
 import time
 from pathlib import Path
 
-from ingestion.inbox import stored
 from ingestion.places import Found
 from ruam.errors import StorageError
 
@@ -35,12 +34,12 @@ class Fetched:
         self._rows.close()
 
     def delivery_id(self, found: Found) -> str | None:
-        """The content of a file that has not changed since it was fetched, if that still lies in the inbox."""
+        """The content of a file that has not changed since it was fetched; it may have left the inbox since."""
         row = self._execute(
             "select delivery_id from fetched where (address, size, version) = (?, ?, ?)",
             (found.address, found.size, found.version),
         )
-        return row[0] if row and stored(self._inbox, row[0]).exists() else None
+        return row[0] if row else None
 
     def add(self, found: Found, delivery_id: str) -> None:
         if found.modified is None or found.modified < time.time() - UNSETTLED_SECONDS:

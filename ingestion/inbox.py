@@ -1,48 +1,69 @@
-"""The inbox store: every delivery exactly as sent, addressed by its content, and the names under which it came."""
+"""The inbox store: every delivery exactly as sent, sealed, addressed by its content, and the names it came under."""
 
 from __future__ import annotations
 
 import hashlib
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from io import BytesIO
 from pathlib import Path
 
 import polars as pl
 
+from identity.keys import load_key
+from identity.sealing import Sealed, Sealer, SealKey
 from ruam.faults import point
 from ruam.files import alone, replacing, shared
+from ruam.home import DataHome
 
 _LOCK = ".receiving"
 _ARRIVALS = "arrivals"
+_SUFFIX = ".sealed"
 
 
-def store(inbox: Path, pieces: Iterable[bytes]) -> tuple[str, Path]:
-    """Write a delivery into the inbox; return its SHA-256 (hex) and where it lies.
+def inbox_key(home: DataHome) -> SealKey:
+    """The key of the inbox. Raises `SetupError` when it is not there as it must be."""
+    return SealKey("inbox", load_key(home.keys, "inbox"))
 
-    It is written while hashing, so that what is landed is what was hashed even if the sender is still writing. Nothing
-    is left when `pieces` raises. The caller makes what was stored durable (`ruam.files.sync_all`) before it counts
-    on it; what a power cut has shortened before that is written anew.
+
+def store(inbox: Path, key: SealKey, pieces: Iterable[bytes]) -> tuple[str, Path]:
+    """Write a delivery into the inbox, sealed; return the SHA-256 (hex) of its plain bytes and where it lies.
+
+    It is sealed and written while hashing, so that what is landed is what was hashed even if the sender is still
+    writing, and no plain byte reaches the disk. Nothing is left when `pieces` raises. The caller makes what was stored
+    durable (`ruam.files.sync_all`) before it counts on it; what a power cut has shortened before that, or another key
+    has sealed, is written anew.
     """
     inbox.mkdir(parents=True, exist_ok=True)
     staging = inbox / f".incoming-{os.getpid()}"
     digest = hashlib.sha256()
     with shared(inbox / _LOCK):
         try:
-            with staging.open("wb") as writer:
+            with staging.open("wb") as out:
+                sealer = Sealer(out, key)
                 for piece in pieces:
                     digest.update(piece)
-                    writer.write(piece)
-            delivery_id = digest.hexdigest()
+                    sealer.write(piece)
+                delivery_id = digest.hexdigest()
+                sealer.finish(delivery_id.encode())
             final = stored(inbox, delivery_id)
-            if not (final.exists() and final.stat().st_size == staging.stat().st_size):
+            if not (_size(final) == _size(staging) and sealed(inbox, key, delivery_id).is_sealed_with_its_key()):
                 final.parent.mkdir(mode=0o700, exist_ok=True)
                 point("inbox.copied")
                 staging.replace(final)
                 point("inbox.renamed")
+            else:
+                final.touch()  # How long it stays counts from the last time it came.
             return delivery_id, final
         finally:
             staging.unlink(missing_ok=True)
+
+
+def _size(path: Path) -> int | None:
+    try:
+        return path.stat().st_size
+    except FileNotFoundError:
+        return None
 
 
 def sweep(inbox: Path) -> None:
@@ -55,8 +76,18 @@ def sweep(inbox: Path) -> None:
 
 
 def stored(inbox: Path, delivery_id: str) -> Path:
-    """Where a delivery lies."""
-    return inbox / delivery_id[:2] / f"{delivery_id}.zip"
+    """Where a delivery lies, sealed."""
+    return inbox / delivery_id[:2] / f"{delivery_id}{_SUFFIX}"
+
+
+def deliveries_in(inbox: Path) -> Iterator[Path]:
+    """Where every delivery lies that is there."""
+    return inbox.glob(f"[0-9a-f][0-9a-f]/*{_SUFFIX}")
+
+
+def sealed(inbox: Path, key: SealKey, delivery_id: str) -> Sealed:
+    """A delivery that lies there, to be opened."""
+    return Sealed(stored(inbox, delivery_id), key, delivery_id)
 
 
 def announce(inbox: Path, batch: str, receipts: pl.DataFrame) -> None:

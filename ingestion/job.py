@@ -22,13 +22,15 @@ from typing import Any
 
 import polars as pl
 
+from identity.intake import Intake
 from identity.keys import Keys, load_keys
+from identity.sealing import SealKey
 from ingestion.batch import GRACE, Delivery, Outcome, Registry, Rejection, land_batch, receipt, rejection
 from ingestion.compaction import compact_region
 from ingestion.delivery import DeliveryRejectedError, Sender, sender_of
 from ingestion.feed import FeedError, load_feeds
 from ingestion.fetched import Fetched
-from ingestion.inbox import announce, store, stored, sweep, withdraw
+from ingestion.inbox import announce, inbox_key, sealed, store, stored, sweep, withdraw
 from ingestion.landing import (
     NO_REGION,
     RECEIPTS,
@@ -42,11 +44,13 @@ from ingestion.landing import (
 )
 from ingestion.places import ChangedError, Found, Look, NotTaken, PlaceError, look, place_of
 from ingestion.reference import current_registry
+from ingestion.retention import landed_and_purged
 from ruam.errors import RuamError, SetupError
 from ruam.faults import point
 from ruam.files import storage_errors, sync_all
 from ruam.geography import region_of_province
 from ruam.home import DataHome
+from ruam.landing import committed_ids
 from ruam.settings import Settings
 
 log = logging.getLogger("ruam.ingest")
@@ -174,6 +178,7 @@ def land_received(settings: Settings, received: list[Delivery], follow: Follow =
     begun = time.monotonic()
     home = settings.data_home
     keys, region_of = ready(settings)
+    intake = Intake.of(home)
     report = Report()
     with storage_errors("Taking deliveries in", home.root), ExitStack() as locks:
         ensure_schema_batch(home.landing)
@@ -183,11 +188,12 @@ def land_received(settings: Settings, received: list[Delivery], follow: Follow =
             region: locks.enter_context(region_locked(home.landing, region, wait=region == NO_REGION))
             for region in regions
         }
+        _sweep_intake(home.landing, intake, regions)
         receipts = read_records(home.landing, "receipts")
         known = _rejections(receipts)
         received = _by_a_clock_that_never_goes_back(received, receipts)
         new, settled = _sort(received, region_of, receipts)
-        first = _land(settings, new, tuple(region_of.items()), keys, known, report, follow, list(held.values()))
+        first = _land(settings, intake, new, tuple(region_of.items()), keys, known, report, follow, list(held.values()))
         point("ingest.landed")
         settled = [(region, one, _like_first(outcome, first.get(_content(one)))) for region, one, outcome in settled]
         report.batches += _record(home, settled, keys, known, held)
@@ -196,6 +202,13 @@ def land_received(settings: Settings, received: list[Delivery], follow: Follow =
             compact_region(home.landing, region, settings.compact_bytes, more_than=settings.compact_batches)
     report.seconds = time.monotonic() - begun
     return report
+
+
+def _sweep_intake(landing: Path, intake: Intake, regions: list[str]) -> None:
+    """Remove what killed processes left for the vault of batches that came to nothing. The regions are held."""
+    for region in regions:
+        if not intake.is_empty(region):
+            intake.sweep(region, committed_ids(landing, region))
 
 
 def _of_region(settings: Settings, found: list[Found], region_of: dict[str, str]) -> tuple[list[Found], list[NotTaken]]:
@@ -227,16 +240,17 @@ def _receive(settings: Settings, found: list[Found], follow: Follow) -> tuple[li
     """Bring each zip into the inbox, unless what lies there unchanged is known; and what could not be read."""
     step = _Step("receive", [one.size for one in found], follow)
     deliveries, not_taken, written = [], [], []
-    inbox = settings.data_home.inbox
+    inbox, key = settings.data_home.inbox, inbox_key(settings.data_home)
     sweep(inbox)
     with Fetched(inbox) as fetched:
         for one in found:
             try:
-                delivery_id = fetched.delivery_id(one)
-                if delivery_id is None:
-                    delivery_id, path = store(inbox, one.pieces())
+                delivery = _known(settings, key, fetched.delivery_id(one), one.name)
+                if delivery is None:
+                    delivery_id, path = store(inbox, key, one.pieces())
                     written.append((one, path))
-                deliveries.append(delivery_in_inbox(settings, delivery_id, one.name))
+                    delivery = delivery_in_inbox(settings, key, delivery_id, one.name)
+                deliveries.append(delivery)
             except PlaceError as error:
                 outcome = "changing" if isinstance(error, ChangedError) else "not_fetched"
                 not_taken.append(NotTaken(one.address, outcome, str(error)))
@@ -248,17 +262,32 @@ def _receive(settings: Settings, found: list[Found], follow: Follow) -> tuple[li
     return deliveries, not_taken
 
 
-def delivery_in_inbox(settings: Settings, delivery_id: str, file_name: str) -> Delivery:
-    """A delivery that lies in the inbox, with what its name says; a name without a code leaves the sender empty.
+def _known(settings: Settings, key: SealKey, delivery_id: str | None, file_name: str) -> Delivery | None:
+    """A delivery that was fetched before, if it still lies in the inbox or left it after it was landed."""
+    inbox = settings.data_home.inbox
+    if delivery_id is None:
+        return None
+    if stored(inbox, delivery_id).exists():
+        return delivery_in_inbox(settings, key, delivery_id, file_name)
+    gone = landed_and_purged(inbox, delivery_id, _sender(file_name, settings.feeds).hospcode)
+    return delivery_in_inbox(settings, key, delivery_id, file_name, gone["n_bytes"]) if gone else None
 
-    A time to come in a name is not believed: it would let in care to come, and win over all that is sent until then.
+
+def delivery_in_inbox(
+    settings: Settings, key: SealKey, delivery_id: str, file_name: str, n_bytes: int | None = None
+) -> Delivery:
+    """A delivery that lies in the inbox (if it left, of `n_bytes`), with what its name says.
+
+    A name without a code leaves the sender empty. A time to come in a name is not believed: it would let in care to
+    come, and win over all that is sent until then.
     """
-    path, sender = stored(settings.data_home.inbox, delivery_id), _sender(file_name, settings.feeds)
-    size, now, sent_at = path.stat().st_size, utc_now(), sender.sent_at
+    held, sender = sealed(settings.data_home.inbox, key, delivery_id), _sender(file_name, settings.feeds)
+    size = held.size if n_bytes is None else n_bytes
+    now, sent_at = utc_now(), sender.sent_at
     if sent_at and sent_at > now + GRACE:
         log.warning("the name's time lies in the future", extra={"delivery_id": delivery_id})
         sent_at = None
-    return Delivery(delivery_id, path, file_name, sender.hospcode, sent_at, now, size, sender.feed)
+    return Delivery(delivery_id, held, file_name, sender.hospcode, sent_at, now, size, sender.feed)
 
 
 def _by_a_clock_that_never_goes_back(received: list[Delivery], receipts: pl.DataFrame) -> list[Delivery]:
@@ -378,6 +407,7 @@ def _batches(deliveries: list[Delivery], most: int, most_bytes: int) -> Iterator
 
 def _land(
     settings: Settings,
+    intake: Intake,
     new: dict[str, list[Delivery]],
     registry: Registry,
     keys: Keys,
@@ -407,18 +437,11 @@ def _land(
     landed: dict[tuple[str, str], Outcome] = {}
     if len(jobs) == 1:
         region, batch_name, batch = jobs[0]
-        results: Iterator[tuple[str, list[Outcome]]] = iter(
-            [
-                (
-                    batch_name,
-                    land_batch(
-                        landing, region, batch_name, batch, registry, keys, settings.limits, known, settings.feeds
-                    ),
-                )
-            ]
-        )
+        context = (registry, keys, settings.limits, known, settings.feeds)
+        outcomes = land_batch(landing, intake, region, batch_name, batch, *context)
+        results: Iterator[tuple[str, list[Outcome]]] = iter([(batch_name, outcomes)])
     else:
-        results = _side_by_side(settings, jobs, registry, keys, known, held)
+        results = _side_by_side(settings, intake, jobs, registry, keys, known, held)
     regions = {name: region for region, name, _ in jobs}
     for batch_name, outcomes in results:
         if not is_committed(landing, regions[batch_name], batch_name):
@@ -432,6 +455,7 @@ def _land(
 
 def _side_by_side(
     settings: Settings,
+    intake: Intake,
     jobs: list[tuple[str, str, list[Delivery]]],
     registry: Registry,
     keys: Keys,
@@ -446,7 +470,7 @@ def _side_by_side(
         try:
             with _signals_held_back():
                 for region, name, batch in jobs:
-                    place = (settings.data_home.landing, region, name)
+                    place = (settings.data_home.landing, intake, region, name)
                     args = (*place, batch, registry, keys, settings.limits, known, settings.feeds)
                     running[_submitted(pool, args)] = name
             for future in as_completed(running):

@@ -7,8 +7,6 @@ released by taking it in again from the inbox on the one way there is, so that w
 from __future__ import annotations
 
 import json
-import os
-import pwd
 import re
 import zipfile
 from collections import Counter
@@ -20,17 +18,18 @@ from pathlib import Path, PurePath
 
 import polars as pl
 
+from identity.sealing import BrokenSealError, Sealed, SealKey
 from ingestion import history
 from ingestion.batch import Outcome
 from ingestion.delivery import DeliveryRejectedError, DeliveryZip, Sender, content_hash, feed_of, sender_of
-from ingestion.inbox import stored
+from ingestion.inbox import inbox_key, sealed
 from ingestion.job import Follow, Report, delivery_in_inbox, land_received
 from ingestion.landing import utc_now
 from ingestion.reference import current_registry
 from ingestion.text import UTF8_BOM
 from ruam.errors import UsageError
-from ruam.files import sync_folder
 from ruam.home import DataHome
+from ruam.journal import account, append_line
 from ruam.settings import Settings, ZipLimits
 
 ROWS_LOOKED_AT = 1000
@@ -47,14 +46,14 @@ class Listed:
     file: str | None
 
 
-def list_members(path: Path) -> list[Listed]:
+def list_members(source: Path | Sealed) -> list[Listed]:
     """What the zip's directory names, in its order, folders left out. Nothing is inflated.
 
     Raises `zipfile.BadZipFile` when it cannot be read.
     """
     try:
-        infos = _directory(path)
-    except (ValueError, RuntimeError, OSError, EOFError) as error:
+        infos = _directory(source)
+    except (ValueError, RuntimeError, OSError, EOFError, BrokenSealError) as error:
         raise zipfile.BadZipFile(str(error)) from error
     feed = feed_of(None, [info.filename for info in infos])
     return [
@@ -64,27 +63,28 @@ def list_members(path: Path) -> list[Listed]:
     ]
 
 
-def _directory(path: Path) -> list[zipfile.ZipInfo]:
+def _directory(source: Path | Sealed) -> list[zipfile.ZipInfo]:
     """Names as Thai programs write them, or by the zip's own cp437 where they cannot be that."""
-    try:
-        with zipfile.ZipFile(path, metadata_encoding="cp874") as archive:
-            return archive.infolist()
-    except UnicodeDecodeError:
-        with zipfile.ZipFile(path) as archive:
-            return archive.infolist()
+    with source.open("rb") as file:
+        try:
+            with zipfile.ZipFile(file, metadata_encoding="cp874") as archive:
+                return archive.infolist()
+        except UnicodeDecodeError:
+            with zipfile.ZipFile(file) as archive:
+                return archive.infolist()
 
 
-def senders_inside(path: Path, limits: ZipLimits) -> Counter[str]:
+def senders_inside(source: Path | Sealed, limits: ZipLimits) -> Counter[str]:
     """How many of the first rows of each member bear which HOSPCODE; empty when the zip cannot be read.
 
     Codes that had lost their leading zeros have them again. What is no code is left out.
     """
     found: Counter[str] = Counter()
     try:
-        with DeliveryZip(path, limits) as opened:
+        with DeliveryZip(source, limits) as opened:
             for member in opened.members:
                 found.update(_codes(next(iter(opened.blocks(member)), b"")))
-    except DeliveryRejectedError:
+    except (DeliveryRejectedError, BrokenSealError):
         return Counter()
     return found
 
@@ -100,10 +100,10 @@ def _codes(block: bytes) -> Iterator[str]:
             yield code.decode().zfill(5)
 
 
-def proposed_name(path: Path, hospcode: str, otherwise: datetime) -> str:
+def proposed_name(source: Path | Sealed, hospcode: str, otherwise: datetime) -> str:
     """The name that the zip should have had; its time is that of its newest member, or `otherwise` if none has any."""
     times = [otherwise]
-    for info in _directory(path):
+    for info in _directory(source):
         with suppress(ValueError):  # Some programs write a month of 0.
             times.append(datetime(*info.date_time))  # noqa: DTZ001 - as senders write it
     return f"F43_{hospcode}_{max(times[1:] or times):%Y%m%d%H%M%S}.zip"
@@ -138,18 +138,18 @@ def release(
     chosen = {came["delivery_id"][0]: came for came in (history.find_delivery(home, one) for one in prefixes)}
     if as_name and len(chosen) > 1:
         raise UsageError("A name belongs to one delivery: release them one at a time with --as.")
-    waiting = []
+    waiting, key = [], inbox_key(home)
     for delivery_id, came in chosen.items():
-        path = _stored(home, delivery_id, came)
+        held = _held(home, key, delivery_id, came)
         if as_name:
-            _check_name(as_name, path, set(registry["hoscode"]), settings.limits)
-        waiting.append(delivery_in_inbox(settings, delivery_id, as_name or came["file_name"][0]))
-    who = _who()
+            _check_name(as_name, held, set(registry["hoscode"]), settings.limits)
+        waiting.append(delivery_in_inbox(settings, key, delivery_id, as_name or came["file_name"][0]))
+    who = account()
     names = {one.delivery_id: one.file_name for one in waiting}
 
     def note(delivery_id: str, state: str, rule: str | None = None) -> None:
         entry = {"delivery_id": delivery_id, "file_name": names[delivery_id], "state": state, "rule": rule}
-        _append(home.releases, {"at": f"{utc_now().isoformat()}Z", "by": who, "why": reason, **entry})
+        append_line(home.releases, {"at": f"{utc_now().isoformat()}Z", "by": who, "why": reason, **entry})
 
     for delivery_id in names:
         note(delivery_id, "begun")
@@ -164,20 +164,24 @@ def release(
     return tried, report
 
 
-def _stored(home: DataHome, delivery_id: str, came: pl.DataFrame) -> Path:
+def _held(home: DataHome, key: SealKey, delivery_id: str, came: pl.DataFrame) -> Sealed:
     """Where a delivery that may be released lies, its content as it came."""
     accepted = came.filter(pl.col("outcome").is_in(history.ACCEPTED))
     if accepted.height:
         raise UsageError(f"There is nothing to release: {delivery_id[:12]} was accepted as {accepted['file_name'][0]}.")
-    path = stored(home.inbox, delivery_id)
-    if not path.exists():
-        raise UsageError(f"{path} is gone from the inbox; ask the sender for it again.")
-    if content_hash(path) != delivery_id:
-        raise UsageError(f"{path} is no longer what was received (its SHA-256 differs); ask the sender for it again.")
-    return path
+    held = sealed(home.inbox, key, delivery_id)
+    if not held.path.exists():
+        raise UsageError(f"{held.path} is gone from the inbox; ask the sender for it again.")
+    try:
+        is_whole = content_hash(held) == delivery_id
+    except BrokenSealError:
+        is_whole = False
+    if not is_whole:
+        raise UsageError(f"{held.path} is no longer what was received; ask the sender for it again.")
+    return held
 
 
-def _check_name(name: str, path: Path, registered: set[str], limits: ZipLimits) -> None:
+def _check_name(name: str, source: Sealed, registered: set[str], limits: ZipLimits) -> None:
     """A wrong code would be taken for the sender's: all rows would be set aside, and the content count as received."""
     pattern = "F43_<HOSPCODE>_<YYYYMMDDHHMMSS>.zip"
     if PurePath(name).name != name or PurePath(name).suffix.lower() != ".zip":
@@ -190,7 +194,7 @@ def _check_name(name: str, path: Path, registered: set[str], limits: ZipLimits) 
         raise UsageError(f"{name} bears no time, which decides between two deliveries of a row; give {pattern}.")
     if sender.hospcode not in registered:
         raise UsageError(f"{name}: facility {sender.hospcode} is not in the registry in force.")
-    inside = senders_inside(path, limits)
+    inside = senders_inside(source, limits)
     if inside and sender.hospcode not in inside:
         raise UsageError(
             f"{name}: none of the rows looked at is of {sender.hospcode}; they are of {', '.join(sorted(inside)[:5])}."
@@ -213,28 +217,3 @@ def releases_of(home: DataHome, delivery_id: str) -> list[dict[str, str | None]]
         if entry.pop("delivery_id") == delivery_id:
             entries.append(entry)
     return entries
-
-
-def _append(path: Path, entry: dict[str, str | None]) -> None:
-    new = not path.exists()
-    descriptor = os.open(path, os.O_RDWR | os.O_APPEND | os.O_CREAT, 0o600)
-    try:
-        size = os.fstat(descriptor).st_size
-        torn = size > 0 and os.pread(descriptor, 1, size - 1) != b"\n"
-        os.write(descriptor, f"{chr(10) if torn else ''}{json.dumps(entry, ensure_ascii=False)}\n".encode())
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
-    if new:
-        sync_folder(path.parent)
-
-
-def _who() -> str:
-    """The account that runs this process; behind sudo, who called it."""
-    caller = os.environ.get("SUDO_USER")
-    if os.getuid() == 0 and caller:
-        return caller
-    try:
-        return pwd.getpwuid(os.getuid()).pw_name
-    except KeyError:
-        return str(os.getuid())

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,13 +9,14 @@ from typing import Any
 
 import polars as pl
 
+from identity.sealing import BrokenSealError, Sealed, plain_size
 from ingestion import corrections
 from ingestion.batch import read_again
 from ingestion.checks import Level
 from ingestion.contract import load_contracts
-from ingestion.delivery import DeliveryRejectedError, DeliveryZip
+from ingestion.delivery import DeliveryRejectedError, DeliveryZip, content_hash
 from ingestion.feed import STANDARD
-from ingestion.inbox import announced, stored
+from ingestion.inbox import announced, inbox_key, sealed, stored
 from ingestion.job import delivery_in_inbox, ready
 from ingestion.landing import (
     NO_REGION,
@@ -32,6 +32,7 @@ from ingestion.landing import (
     to_arrow,
     utc_now,
 )
+from ingestion.retention import purged
 from ingestion.text import UTF8_BOM, read_header, to_utf8
 from ruam.errors import RuamError
 from ruam.files import storage_errors
@@ -209,9 +210,12 @@ def _counted(folder: Path) -> tuple[pl.DataFrame, pl.DataFrame]:
 
 def _missing(home: DataHome, receipts: pl.DataFrame) -> Iterator[str]:
     """Deliveries that do not lie in the inbox as their receipt says."""
+    gone = set(purged(home.inbox, "receipts")["delivery_id"])
     for delivery_id, n_bytes in receipts.select("delivery_id", "n_bytes").unique().iter_rows():
+        if delivery_id in gone:
+            continue
         path = stored(home.inbox, delivery_id)
-        if not path.exists() or path.stat().st_size != n_bytes:
+        if not path.exists() or plain_size(path.stat().st_size) != n_bytes:
             yield f"the inbox does not hold delivery {delivery_id} with its {n_bytes:,} bytes"
 
 
@@ -219,18 +223,19 @@ def _unlike_sent(settings: Settings, folder: Path) -> Iterator[str]:
     """Files whose receipts tell of another number of rows than their zip holds, and zips that changed."""
     receipts = _records(folder, "receipts").filter(pl.col("outcome").str.starts_with("accepted"))
     files = _records(folder, "receipt_files")
+    key, inbox = inbox_key(settings.data_home), settings.data_home.inbox
+    receipts = receipts.join(purged(inbox, "receipts"), on="delivery_id", how="anti")
     for receipt in receipts.iter_rows(named=True):
-        delivery_id, path = receipt["delivery_id"], stored(settings.data_home.inbox, receipt["delivery_id"])
+        delivery_id, zipped = receipt["delivery_id"], sealed(inbox, key, receipt["delivery_id"])
         told = files.filter(pl.col("delivery_id") == delivery_id, pl.col("hospcode") == receipt["hospcode"])
         try:
-            with path.open("rb") as handle:
-                if hashlib.file_digest(handle, "sha256").hexdigest() != delivery_id:
-                    yield f"the inbox holds other bytes under the name of {delivery_id}"
+            if content_hash(zipped) != delivery_id:
+                yield f"the inbox holds other bytes under the name of {delivery_id}"
             if (told["feed"] == STANDARD).all():
-                sent = _lines_sent(path, settings.limits)
+                sent = _lines_sent(zipped, settings.limits)
             else:
                 sent = _rows_by_file(_read_again(settings, receipt)[0])
-        except (OSError, DeliveryRejectedError) as error:
+        except (OSError, BrokenSealError, DeliveryRejectedError) as error:
             yield f"delivery {delivery_id} cannot be read again: {error}"
             continue
         if sent != _rows_by_file(told):
@@ -241,11 +246,11 @@ def _rows_by_file(files: pl.DataFrame) -> dict[str, int]:
     return dict(files.group_by("file").agg(pl.col("n_rows").sum()).iter_rows())
 
 
-def _lines_sent(path: Path, limits: ZipLimits) -> dict[str, int]:
+def _lines_sent(source: Sealed, limits: ZipLimits) -> dict[str, int]:
     """Lines of each file of the standard that are neither blank nor the header, counted apart from ingestion's
     counters. Raises `DeliveryRejectedError`."""
     sent = {}
-    with DeliveryZip(path, limits, STANDARD) as opened:
+    with DeliveryZip(source, limits, STANDARD) as opened:
         for member in opened.members:
             n_lines, begun = 0, False
             for block in opened.blocks(member):
@@ -271,11 +276,30 @@ def _text(line: bytes) -> str:
 
 
 def _read_again(settings: Settings, receipt: dict[str, Any]) -> tuple[pl.DataFrame, pl.DataFrame]:
-    """What ingestion would tell of a delivery's files and rules now."""
+    """What ingestion would tell of a delivery's files and rules now; of a zip that was purged, what it told then."""
+    inbox, delivery_id = settings.data_home.inbox, receipt["delivery_id"]
+    if not stored(inbox, delivery_id).exists() and (then := _told_of_purged(inbox, receipt)):
+        return then
     keys, regions = ready(settings)
-    delivery = delivery_in_inbox(settings, receipt["delivery_id"], receipt["file_name"])
+    delivery = delivery_in_inbox(settings, inbox_key(settings.data_home), delivery_id, receipt["file_name"])
     region = regions.get(delivery.hospcode, NO_REGION)
     return read_again(delivery, region, tuple(regions.items()), keys, settings.limits, settings.feeds)
+
+
+def _told_of_purged(inbox: Path, receipt: dict[str, Any]) -> tuple[pl.DataFrame, pl.DataFrame] | None:
+    """Raises `DeliveryRejectedError` when that is what became of it."""
+    told = purged(inbox, "receipts", receipt["delivery_id"])
+    its = told.filter(pl.col("hospcode").eq_missing(pl.lit(receipt["hospcode"])))
+    if its.is_empty():
+        return None
+    rejected = its.filter(pl.col("outcome") == "rejected")
+    if rejected.height == its.height:
+        raise DeliveryRejectedError(*rejected.select("reason", "detail").row(0))
+    files, rules = (
+        purged(inbox, table, receipt["delivery_id"]).filter(pl.col("hospcode") == receipt["hospcode"])
+        for table in ("receipt_files", "receipt_rules")
+    )
+    return files, rules
 
 
 def _mend(settings: Settings, region: str, folder: Path) -> Path:
@@ -340,7 +364,7 @@ def _anew(
                     | {"outcome": "rejected", "reason": error.rule, "detail": error.message}
                 )
             continue
-        except OSError as error:
+        except (OSError, BrokenSealError) as error:
             raise RuamError(f"Delivery {content[0]} of batch {batch} cannot be read from the inbox: {error}") from error
         sums = dict.fromkeys(_COUNTS, 0)
         for (file,), told in described.group_by("file", maintain_order=True):

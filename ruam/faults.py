@@ -30,6 +30,10 @@ POINTS: Final = (
     "region.locked",
     "region.swept",
     "ingest.landed",
+    # What a batch has for the vault, complete before the batch is committed.
+    "intake.written",
+    "intake.synced",
+    "intake.renamed",
     # A batch (`ingestion.landing.BatchWriter`): of deliveries, of receipts alone, of columns, or of older batches.
     "batch.begun",
     "batch.rows_written",
@@ -38,6 +42,15 @@ POINTS: Final = (
     "batch.synced",
     "batch.renamed",
     "batch.committed",
+    # The vault: a batch that it takes in, a person whom it forgets, and the file without that person's pages.
+    "vault.filled",
+    "vault.taken",
+    "vault.removed",
+    "vault.forgotten",
+    "vault.copied",
+    # A zip that leaves the inbox for good.
+    "purge.recorded",
+    "purge.removed",
     # The folders that a compacted one has replaced.
     "compact.hidden",
     "compact.removed",

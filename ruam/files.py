@@ -5,10 +5,11 @@ from __future__ import annotations
 import ctypes
 import fcntl
 import os
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
 from errno import EACCES, EDQUOT, EFBIG, EIO, ENOSPC, EPERM, EROFS
 from pathlib import Path
+from time import monotonic, sleep
 
 from ruam.errors import BusyError, StorageError
 from ruam.faults import point
@@ -23,6 +24,9 @@ _REMEDIES = {
     EROFS: "Mount that disk for writing",
 }
 """What to do about the errors of a disk."""
+
+
+LOOK_AGAIN_SECONDS = 0.1
 
 
 def sync_folder(folder: Path) -> None:
@@ -122,6 +126,26 @@ def locked(path: Path, what: str, *, wait: bool = False) -> Iterator[int]:
         handle.write(str(os.getpid()))
         handle.flush()
         yield handle.fileno()
+
+
+@contextmanager
+def locked_within(path: Path, what: str, seconds: float, waiting: Callable[[str], None]) -> Iterator[int]:
+    """`locked`, after waiting for another process at most so many seconds; `waiting` is told once who it is."""
+    deadline = monotonic() + seconds
+    is_told = False
+    with ExitStack() as held:
+        while True:
+            try:
+                descriptor = held.enter_context(locked(path, what))
+                break
+            except BusyError as error:
+                if monotonic() >= deadline:
+                    raise
+                if not is_told:
+                    waiting(str(error))
+                    is_told = True
+                sleep(LOOK_AGAIN_SECONDS)
+        yield descriptor
 
 
 @contextmanager

@@ -21,6 +21,11 @@ class DataHome:
         return self.root / "inbox"
 
     @property
+    def vault(self) -> Path:
+        """Who people are, encrypted; only `identity` opens what lies here."""
+        return self.root / "vault"
+
+    @property
     def landing(self) -> Path:
         return self.root / "landing"
 
@@ -64,6 +69,7 @@ class DataHome:
         for folder in (
             self.keys,
             self.inbox,
+            self.vault,
             self.landing,
             self.reference,
             self.serving,

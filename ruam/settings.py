@@ -72,6 +72,10 @@ class Settings(BaseSettings):
     """An ingest compacts a region that has more small batches than this; 0 leaves it to `ruam compact`."""
     compact_bytes: int = Field(default=256 * MEBIBYTE, ge=1)
     """Size of a compacted batch; those of less than half of it are small."""
+    inbox_retention_days: int = Field(default=400, ge=1)
+    """So long a zip stays in the inbox after it came last: a fiscal year's corrections can be read again from it."""
+    vault_wait_seconds: float = Field(default=60, ge=0)
+    """How long a command waits for another one that has the vault open."""
     limits: ZipLimits = ZipLimits()
     feeds: Path | None = None
     """Folder of further feeds, one YAML each (docs/how-to/add-a-feed.md)."""

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import os
+import zipfile
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -15,6 +17,7 @@ from typer.testing import CliRunner, Result
 
 from ruam.cli import app
 from ruam.home import DataHome
+from tests.security.canaries import everything_in, found_in
 
 COUNTRIES = {
     "small": ("--facilities", "40", "--months", "3", "--seed", "7", "--scale", "0.1"),
@@ -94,6 +97,31 @@ def test_each_delivery_has_the_outcome_it_deserves(country: Country) -> None:
         found.join(expected.filter(ordinary), on="file_name", how="semi"), expected.filter(ordinary), ["file_name"]
     )
     assert sorted(found["outcome"]) == sorted(expected["outcome"])
+
+
+def test_nothing_in_the_home_tells_who_people_are(country: Country) -> None:
+    """Some of the country's people, by their own deliveries: not in the landing, the warehouse, the serving file, dbt's
+    target, the logs; nor in the inbox and the vault, which are encrypted."""
+    zipped = sorted((country.folder / "deliveries").rglob("*.zip"))[:40]
+    words = people_of(zipped, 3)
+    assert len(words) == 6
+    assert country.home.vault.joinpath("vault.duckdb").exists()
+    assert not found_in(everything_in(country.home.root), words)
+
+
+def people_of(deliveries: list[Path], n: int) -> dict[str, str]:
+    """Number and surname of the first person in each of so many zips that have a header and are in UTF-8."""
+    words: dict[str, str] = {}
+    for path in deliveries:
+        if len(words) == 2 * n:
+            break
+        with suppress(zipfile.BadZipFile, UnicodeDecodeError), zipfile.ZipFile(path) as archive:
+            name = next((name for name in archive.namelist() if "PERSON" in name.upper()), None)
+            header, *rows = archive.read(name).decode("utf-8").splitlines() if name else [""]
+            told = dict(zip(header.split("|"), rows[0].split("|"), strict=False)) if rows else {}
+            if told.get("CID") and told.get("LNAME"):
+                words |= {f"{column} of {path.name}": told[column] for column in ("CID", "LNAME")}
+    return words
 
 
 def test_rows_balance_and_every_planted_row_is_rejected(country: Country) -> None:

@@ -13,7 +13,7 @@ import sys
 
 import typer
 
-from ruam.cli import deliveries, feeds, flow, landing, prepare, quarantine, status
+from ruam.cli import deliveries, feeds, flow, identity, inbox, landing, prepare, quarantine, status
 from ruam.cli.active import log
 from ruam.cli.console import RUNBOOK_OF_EXIT, RUNBOOKS, said, say
 from ruam.errors import RuamError
@@ -23,7 +23,8 @@ app = typer.Typer(
     "disclosure-controlled pages out.\n\n"
     "The order of work: [bold]init[/] → [bold]reference load[/] → [bold]ingest[/] → [bold]build[/] → "
     "[bold]publish[/] → [bold]serve[/]; [bold]run[/] does ingest, build and publish of what is new. "
-    "[bold]status[/], [bold]deliveries[/] and [bold]quarantine[/] say what came and what is wrong with it.\n\n"
+    "[bold]status[/], [bold]deliveries[/] and [bold]quarantine[/] say what came and what is wrong with it; "
+    "[bold]identity[/] looks after who is who.\n\n"
     "Settings come from RUAM_* variables, then ruam.toml; RUAM_HOME names the data home (default ./data).",
     epilog="Exit codes: 0 done, 2 wrong argument, 3 nothing could be accepted, 4 home, keys or reference not ready, "
     "5 build failed, 6 not published, 7 not all could be fetched, 74 disk full or failing, 75 busy (try again). "
@@ -46,6 +47,8 @@ app.command()(deliveries.deliveries)
 app.add_typer(quarantine.quarantine, name="quarantine")
 app.command()(landing.compact)
 app.add_typer(landing.landing, name="landing")
+app.add_typer(inbox.inbox, name="inbox")
+app.add_typer(identity.identity, name="identity")
 app.add_typer(feeds.feeds, name="feeds")
 
 

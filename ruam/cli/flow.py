@@ -10,9 +10,10 @@ import typer
 from ruam.cli.active import log, settings
 from ruam.cli.bar import Advance, bar
 from ruam.cli.console import OUTCOMES, said, say
+from ruam.cli.identity import take_people_in
 from ruam.cli.options import NodeRegion, Places
 from ruam.cli.summary import show_report, to_bar
-from ruam.errors import NotFetchedError, NothingAcceptedError, UsageError
+from ruam.errors import BusyError, NotFetchedError, NothingAcceptedError, UsageError
 
 if TYPE_CHECKING:
     from ingestion.job import Report
@@ -133,7 +134,7 @@ def _publish(active: Settings) -> None:
 
 
 def run(places: Places = None, region: NodeRegion = None) -> None:
-    """Ingest, build and publish what is new: the day's work in one command.
+    """Ingest, take people into the vault, build and publish what is new: the day's work in one command.
 
     Without PLACE the drop folder of the settings is searched (RUAM_DROP_FOLDER), if there is one.
     """
@@ -142,20 +143,33 @@ def run(places: Places = None, region: NodeRegion = None) -> None:
 
     active = settings(region=region)
     sources = places or ([active.drop_folder] if active.drop_folder else [])
-    failure: NothingAcceptedError | NotFetchedError | None = None
+    failure: NothingAcceptedError | NotFetchedError | BusyError | None = None
     if sources:
         try:
             _ingest(active, sources)
         except (NothingAcceptedError, NotFetchedError) as error:
             failure = error  # What was landed before may still wait to be built.
+    try:
+        take_people_in(active, "run", "take in what was landed")
+    except BusyError as error:
+        failure = failure or error  # What waits for the vault waits for the next run.
     _build(active)
     pointer = current(active.data_home)
     if pointer and pointer["run_id"].endswith(last_build_id(active.data_home)[-8:]):
         say(f"Published already: {said(pointer['file'])}")
     else:
         _publish(active)
+    _empty_inbox(active)
     if failure:
         raise failure
+
+
+def _empty_inbox(active: Settings) -> None:
+    from ingestion.retention import purge
+
+    if gone := purge(active):
+        log.info("inbox purged", extra={"deliveries": len(gone)})
+        say(f"{len(gone):,} deliveries older than {active.inbox_retention_days} days left the inbox.")
 
 
 def serve(

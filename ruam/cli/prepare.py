@@ -22,7 +22,7 @@ class ReferenceTable(StrEnum):
 
 
 def init() -> None:
-    """Make the data home and its two keys. Safe to repeat: an existing key is never touched."""
+    """Make the data home and its keys. Safe to repeat: an existing key is never touched."""
     from identity.keys import create_keys, load_keys
     from ingestion.landing import ensure_schema_batch
     from ingestion.reference import ensure_schemas
@@ -35,7 +35,10 @@ def init() -> None:
     ensure_schemas(home)
     say(f"Data home {said(home.root)}, keys {keys.key_id} ({'new' if created else 'kept'}).")
     if created:
-        say("Keep a copy of keys/ in a safe place: without them no new record can join the old ones.")
+        say(
+            "Keep a copy of keys/ in a safe place: without them no new record can join the old ones, and nobody can "
+            "read the inbox or the vault again."
+        )
 
 
 def synth(

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import zipfile
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -214,13 +213,14 @@ def _told(home: DataHome, came: pl.DataFrame) -> dict[str, Any]:
     import polars as pl
 
     from ingestion import history
-    from ingestion.inbox import stored
+    from ingestion.inbox import inbox_key, sealed
     from ingestion.quarantine import list_members, releases_of
 
     newest = came.row(0, named=True)
     accepted = came.filter(pl.col("outcome").is_in(history.ACCEPTED))
     delivery_id = newest["delivery_id"]
-    path = stored(home.inbox, delivery_id)
+    held = sealed(home.inbox, inbox_key(home), delivery_id)
+    path = held.path
     told: dict[str, Any] = {
         "delivery_id": delivery_id,
         "state": "accepted" if accepted.height else "in quarantine",
@@ -237,7 +237,7 @@ def _told(home: DataHome, came: pl.DataFrame) -> dict[str, Any]:
     }
     try:
         if path.exists():
-            told["members"] = [vars(member) for member in list_members(path)]
+            told["members"] = [vars(member) for member in list_members(held)]
         else:
             told["members_error"] = "the zip is gone from the inbox"
     except zipfile.BadZipFile as error:
@@ -248,15 +248,16 @@ def _told(home: DataHome, came: pl.DataFrame) -> dict[str, Any]:
 def _look_inside(home: DataHome, told: dict[str, Any], limits: ZipLimits) -> None:
     """Add whose rows the zip holds, and the names under which it could be released: of registered facilities."""
     from ingestion.history import facilities
+    from ingestion.inbox import inbox_key, sealed
     from ingestion.quarantine import proposed_name, senders_inside
 
-    path = Path(told["path"])
-    told["senders_inside"] = dict(senders_inside(path, limits).most_common(SHOWN_SENDERS))
+    held = sealed(home.inbox, inbox_key(home), told["delivery_id"])
+    told["senders_inside"] = dict(senders_inside(held, limits).most_common(SHOWN_SENDERS))
     if told["rule"]["rule"] in ("bad_zip_name", "unknown_sender"):
         registered = set(facilities(home)["hospcode"])
         received = told["receipts"][-1]["received_at"]
         told["proposed_names"] = [
-            proposed_name(path, code, received) for code in told["senders_inside"] if code in registered
+            proposed_name(held, code, received) for code in told["senders_inside"] if code in registered
         ]
 
 

@@ -32,7 +32,8 @@ Command = Callable[..., int]
 COMMANDS = [
     *("init", "synth", "reference load", "ingest", "build", "publish", "run", "serve"),
     *("status", "deliveries", "quarantine list", "quarantine show", "quarantine release"),
-    *("compact", "landing check", "landing repair", "feeds check"),
+    *("compact", "landing check", "landing repair", "feeds check", "inbox purge"),
+    *("identity take-in", "identity status", "identity forget", "identity audit"),
 ]
 
 
@@ -49,7 +50,7 @@ def test_these_are_the_commands() -> None:
     assert registered() == set(COMMANDS)
 
 
-@pytest.mark.parametrize("name", ["", *COMMANDS, "reference", "quarantine", "landing", "feeds"])
+@pytest.mark.parametrize("name", ["", *COMMANDS, "reference", "quarantine", "landing", "feeds", "inbox", "identity"])
 def test_help_teaches(command: Command, capfd: pytest.CaptureFixture[str], name: str) -> None:
     assert command(*name.split(), "--help") == 0
     shown = capfd.readouterr().out
@@ -154,7 +155,7 @@ def test_nothing_accepted_is_3_and_says_why(
         assert "bad_zip_name" in captured.out
         assert junk.name in captured.out
         assert "None of the 2 deliveries" in captured.err
-    assert len(list(settings.data_home.inbox.rglob("*.zip"))) == 2
+    assert len(list(settings.data_home.inbox.rglob("*.sealed"))) == 2
 
 
 def test_copies_of_a_bad_zip_are_3_too(command: Command, tmp_path: Path) -> None:

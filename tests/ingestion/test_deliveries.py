@@ -17,13 +17,14 @@ from hypothesis import given
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
+from identity.sealing import SealKey
 from ingestion import delivery
 from ingestion.archive import Archive
 from ingestion.checks import load_rules
 from ingestion.contract import standard_contracts
 from ingestion.delivery import DeliveryRejectedError, DeliveryZip, content_hash, sender_of
 from ingestion.feed import STANDARD, load_feeds
-from ingestion.inbox import store
+from ingestion.inbox import inbox_key, sealed, store
 from ruam.errors import UsageError
 from ruam.settings import Settings, ZipLimits
 from tests.fuzz.targets import zip_reader
@@ -160,8 +161,9 @@ def test_a_delivery_that_cannot_be_read_is_rejected_whole(
     for file in ("PERSON", "SERVICE", "DIAGNOSIS_OPD", "CARD"):
         assert landed(settings, file).is_empty()
     digest = content_hash(path)
-    stored = settings.data_home.inbox / digest[:2] / f"{digest}.zip"
-    assert stored.read_bytes() == path.read_bytes()
+    inbox = settings.data_home.inbox
+    with sealed(inbox, inbox_key(settings.data_home), digest).open() as held:
+        assert held.read() == path.read_bytes()
     before = batches(settings)
     assert [one.outcome for one in take_in(settings, path).outcomes] == ["rejected"]
     assert batches(settings) == before
@@ -248,6 +250,7 @@ def test_a_disk_that_fails_is_not_blamed_on_the_sender(tmp_path: Path, monkeypat
             list(archive.read(archive.entries[0], 1 << 20))
 
 
+KEY = SealKey("inbox", bytes(range(32)))
 TEXTS = st.sampled_from(
     [b"", b"HOSPCODE|PID\r\n90101|1\r\n", b"a|b\rc", b"x" * 3000, b"1|\xe1\xb4\xa7\n" * 9, b"PK\x05\x06"]
 )
@@ -316,7 +319,7 @@ def test_an_unknown_sender_is_rejected_and_belongs_to_no_region(
     before = batches(settings)
     take_in(settings, path)
     assert batches(settings) == before
-    assert len(list(settings.data_home.inbox.rglob("*.zip"))) == 1
+    assert len(list(settings.data_home.inbox.rglob("*.sealed"))) == 1
 
 
 def test_a_rejected_zip_is_accepted_under_its_right_name(settings: Settings, tmp_path: Path) -> None:
@@ -392,10 +395,12 @@ def test_a_path_that_is_not_there_is_named(settings: Settings, tmp_path: Path) -
 
 def test_the_inbox_keeps_each_content_once(tmp_path: Path) -> None:
     path = make_zip(tmp_path / zip_name())
-    first, second = (store(tmp_path / "inbox", [path.read_bytes()]) for _ in range(2))
+    first, second = (store(tmp_path / "inbox", KEY, [path.read_bytes()]) for _ in range(2))
     assert first == second
     assert first[0] == content_hash(path)
-    assert first[1].read_bytes() == path.read_bytes()
+    assert path.read_bytes() not in first[1].read_bytes()
+    with sealed(tmp_path / "inbox", KEY, first[0]).open() as held:
+        assert held.read() == path.read_bytes()
     assert [file.name for file in (tmp_path / "inbox").rglob("[!.]*") if file.is_file()] == [first[1].name]
 
 

@@ -166,7 +166,7 @@ def test_nothing_is_taken_in_without_its_keys(settings: Settings, tmp_path: Path
     with pytest.raises(SetupError, match=f"{name}.key"):
         take_in(settings, make_zip(tmp_path / zip_name()))
     assert region_batches(settings) == []
-    assert not list(settings.data_home.inbox.rglob("*.zip"))
+    assert not list(settings.data_home.inbox.rglob("*.sealed"))
 
 
 def test_nothing_is_taken_in_without_a_home_or_a_registry(settings: Settings, tmp_path: Path) -> None:

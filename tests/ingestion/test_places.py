@@ -16,6 +16,7 @@ from pathlib import Path
 import polars as pl
 import pytest
 
+from identity.sealing import SealKey
 from ingestion.fetched import Fetched
 from ingestion.inbox import store, sweep
 from ingestion.job import Report, ingest, take_in
@@ -33,6 +34,7 @@ LineTo = Callable[[int], Line]
 KINDS = ("folder", "sftp", "s3")
 NETWORKS = ("sftp", "s3")
 MEBIBYTE = 1 << 20
+KEY = SealKey("inbox", bytes(range(32)))
 
 
 @dataclass
@@ -117,7 +119,7 @@ def big_zip(path: Path, n_bytes: int = 4 * MEBIBYTE) -> bytes:
 
 def inbox_files(home: DataHome) -> list[str]:
     """Names of the deliveries in the inbox, whole or half copied."""
-    return sorted(path.name for name in ("*/*.zip", ".incoming-*") for path in home.inbox.glob(name))
+    return sorted(path.name for name in ("*/*.sealed", ".incoming-*") for path in home.inbox.glob(name))
 
 
 def line_of(sender: Sender) -> Line:
@@ -229,7 +231,7 @@ def test_an_index_that_is_lost_costs_only_time(
 def test_a_delivery_that_left_the_inbox_is_fetched_again(sender: Sender, tmp_path: Path) -> None:
     sender.put(zip_name(), make_zip(tmp_path / "made.zip").read_bytes())
     sender.ingest()
-    (stored,) = sender.settings.data_home.inbox.rglob("*.zip")
+    (stored,) = sender.settings.data_home.inbox.rglob("*.sealed")
     stored.unlink()
     sender.ingest()
     assert stored.exists()
@@ -241,7 +243,7 @@ def test_what_was_changed_a_moment_ago_is_not_trusted_to_stay(sender_at: Callabl
     path.write_bytes(b"x")
     (found,) = sender.look()
     with Fetched(sender.settings.data_home.inbox) as fetched:
-        delivery_id, _ = store(sender.settings.data_home.inbox, found.pieces())
+        delivery_id, _ = store(sender.settings.data_home.inbox, KEY, found.pieces())
         fetched.add(found, delivery_id)
         assert fetched.delivery_id(found) is None
         os.utime(path, (1, 1))
@@ -276,7 +278,7 @@ def test_a_line_that_never_heals_costs_its_own_delivery_alone(
     assert "tried 5 times" in shown.out
     assert "1 of the places and deliveries could not be read" in shown.err
     assert records(far_sender.settings, "receipts")["file_name"].to_list() == [near.name]
-    assert inbox_files(home) == [f"{hashlib.sha256(near.read_bytes()).hexdigest()}.zip"]
+    assert inbox_files(home) == [f"{hashlib.sha256(near.read_bytes()).hexdigest()}.sealed"]
     line.keep_cutting, line.cut_after = False, None
     assert command("ingest", far_sender.address, near.parent) == 0
     assert set(records(far_sender.settings, "receipts")["file_name"]) == {near.name, zip_name()}
@@ -520,7 +522,7 @@ def test_a_file_that_changes_while_it_is_read_is_left_for_the_next_run(sender: S
     if not sender.address.startswith("s3"):
         os.utime(tmp_path / "sender" / zip_name(), (1, 1))
     with pytest.raises(ChangedError):
-        store(home.inbox, rest())  # type: ignore[arg-type]
+        store(home.inbox, KEY, rest())  # type: ignore[arg-type]
     assert inbox_files(home) == []
     assert sender.ingest().count("accepted") == 1
 
@@ -562,7 +564,7 @@ def test_memory_does_not_grow_with_a_delivery(sender: Sender, tmp_path: Path) ->
     (found,) = sender.look()
     tracemalloc.start()
     try:
-        store(sender.settings.data_home.inbox, found.pieces())
+        store(sender.settings.data_home.inbox, KEY, found.pieces())
         _, peak = tracemalloc.get_traced_memory()
     finally:
         tracemalloc.stop()
@@ -579,7 +581,7 @@ def test_what_killed_runs_left_in_the_inbox_is_swept_while_nobody_copies(tmp_pat
     (tmp_path / "arrivals").mkdir()
     for path in left:
         path.touch()
-    store(tmp_path, copying())
+    store(tmp_path, KEY, copying())
     assert [path.exists() for path in left] == [True, True]
     sweep(tmp_path)
     assert [path.exists() for path in left] == [False, False]

@@ -13,6 +13,7 @@ import pytest
 
 from identity.keys import load_keys
 from ingestion.contract import ColumnType, Landing, load_contracts, standard_contracts
+from ingestion.inbox import inbox_key, sealed
 from ruam.settings import Settings
 from tests.ingestion.odd_zips import cells, cid, edition, make_zip, row, text, zip_name
 from tests.ingestion.reading import flags, landed, records, take_in
@@ -92,8 +93,9 @@ def test_planted_identifiers_are_in_the_inbox_and_nowhere_else(
     assert landed(settings, "ADDRESS").height == 1
     assert records(settings, "rejects").height >= 4
 
-    (stored,) = (home / "inbox").rglob("*.zip")
-    with zipfile.ZipFile(stored) as archive:
+    (stored,) = (home / "inbox").rglob("*.sealed")
+    held = sealed(home / "inbox", inbox_key(settings.data_home), stored.stem)
+    with held.open() as file, zipfile.ZipFile(file) as archive:
         inflated = b"".join(archive.read(name) for name in archive.namelist())
     assert {name for name, planted in PLANTED.items() if planted.encode() in inflated} == set(PLANTED)
 

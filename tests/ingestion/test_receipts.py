@@ -94,7 +94,7 @@ def test_each_difference_is_named(
 
 
 def test_what_the_inbox_lost_or_holds_otherwise_is_named(filled: Settings) -> None:
-    lost, changed = sorted(filled.data_home.inbox.glob("*/*.zip"))[:2]
+    lost, changed = sorted(filled.data_home.inbox.glob("*/*.sealed"))[:2]
     lost.unlink()
     changed.write_bytes(bytes(changed.stat().st_size))
     assert {problem.what[:25] for problem in check(filled)} == {"the inbox does not hold d"}

@@ -262,7 +262,7 @@ def test_the_command_follows_a_folder_until_a_signal_and_leaves_nothing_half(
             made = make_zip(tmp_path / "made.zip", {"SERVICE.txt": visits(2000, hospcode)})
             made.rename(folder / zip_name(hospcode))
         inbox = settings.data_home.inbox
-        wait_until(lambda: len(list(inbox.rglob("*.zip"))) == 3, "what came is in the inbox", process)
+        wait_until(lambda: len(list(inbox.rglob("*.sealed"))) == 3, "what came is in the inbox", process)
         os.killpg(process.pid, number)
         output, _ = process.communicate(timeout=WAIT_SECONDS)
         assert process.returncode == 0, output

@@ -176,7 +176,43 @@ def test_sql_is_known_when_it_is_seen() -> None:
 def test_nothing_opens_the_warehouse_but_the_build_and_publish() -> None:
     users = {path for package in PACKAGES for path, tree in modules(package).items() if "duckdb" in imported(tree)}
     outside = {path for path in users if not path.startswith(("dashboards/queries/", "ingestion/synthetic/"))}
-    assert outside <= {"ruam/build.py", "ruam/publish.py", IN_MEMORY}
+    assert {path for path in outside if not path.startswith("identity/")} <= {
+        "ruam/build.py",
+        "ruam/publish.py",
+        IN_MEMORY,
+    }
+
+
+def names_imported(tree: ast.AST) -> set[str]:
+    """Whole names of modules that are imported anywhere in a tree."""
+    names = set()
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            names |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom):
+            names |= {str(node.module), *(f"{node.module}.{alias.name}" for alias in node.names)}
+    return names
+
+
+def users_of(module: str) -> set[str]:
+    return {path for package in PACKAGES for path, tree in modules(package).items() if module in names_imported(tree)}
+
+
+def test_only_the_identity_commands_open_the_vault() -> None:
+    outside = {path for path in users_of("identity.vault") if not path.startswith("identity/")}
+    assert outside == {"ruam/cli/identity.py"}
+    with_database = {path for path, tree in modules("identity").items() if "duckdb" in imported(tree)}
+    assert all(path == "identity/vault.py" or path.startswith("identity/linkage/") for path in with_database)
+
+
+def test_only_ingestion_writes_the_intake_and_only_the_vault_reads_it() -> None:
+    writers = {path for path in users_of("identity.intake") if not path.startswith("identity/")}
+    assert writers == {"ingestion/batch.py", "ingestion/job.py", "ruam/cli/identity.py"}
+
+
+def test_only_ingestion_opens_the_inbox() -> None:
+    users = {path for path in users_of("ingestion.inbox") if not path.startswith("ingestion/")}
+    assert users == {"ruam/cli/identity.py", "ruam/cli/quarantine.py"}, "they say where a delivery lies"
 
 
 def test_the_reader_of_resources_has_a_database_of_its_own_that_reaches_no_file() -> None:

@@ -108,7 +108,7 @@ def test_columns_of_pseudonyms() -> None:
     good = cid("123412341234")
     sent = pl.Series([good, None, f" {good} ", DUMMIES[0], "x", cid("001234567890"), good[:12] + "x"])
     frame = Pseudonymiser(KEYS).columns(sent, "cid")
-    assert frame.columns == ["cid_pseudonym", "cid_class"]
+    assert frame.columns == ["cid_pseudonym", "cid_class", "cid_p1"]
     made = reference_pseudonym(KEYS, good)
     assert frame["cid_pseudonym"].to_list() == [made, None, made, None, None, None, None]
     assert frame["cid_class"].to_list() == [
