@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 import polars as pl
 
-from identity.cid import classify, normalise
+from identity.cid import classify, contradicts_nationality, is_numbered_by, normalise
 from identity.keys import Keys
 
 PSEUDONYM_BYTES = 16
@@ -50,10 +50,31 @@ class Pseudonymiser:
         """
         return "x" + self._first(b"local number " + text.encode()).hex()[:14]
 
-    def columns(self, numbers: pl.Series, name: str) -> pl.DataFrame:
-        """Two text columns for the raw numbers: `<name>_pseudonym` (null unless valid) and `<name>_class`."""
-        return _by_number(numbers, self._cached(self.pseudonym, self._pseudonyms)).select(
-            pl.col("made").alias(f"{name}_pseudonym"), pl.col("class").alias(f"{name}_class")
+    def columns(
+        self,
+        numbers: pl.Series,
+        name: str,
+        *,
+        facilities: pl.Series | None = None,
+        nations: pl.Series | None = None,
+        labors: pl.Series | None = None,
+    ) -> pl.DataFrame:
+        """Two text columns for the raw numbers: `<name>_pseudonym` (null unless valid) and `<name>_class`.
+
+        What a row knows beside the number may make it unusable: `facilities`, the HOSPCODE of each row, and of the
+        number's own bearer NATION and LABOR.
+        """
+        rows = _by_number(numbers, self._cached(self.pseudonym, self._pseudonyms))
+        if facilities is not None and rows.select(pl.col("cid").str.starts_with("0").any()).item():
+            its_own = is_numbered_by(pl.col("cid"), pl.lit(facilities))
+            rows = _reclassified(rows, its_own, "generated")
+        if nations is not None or labors is not None:
+            nation, labor = (pl.lit(one, None if one is not None else pl.String) for one in (nations, labors))
+            contradiction = contradicts_nationality(pl.col("cid"), nation, labor)
+            rows = _reclassified(rows, contradiction, "nationality_mismatch")
+        return rows.select(
+            pl.when(pl.col("class") == "valid").then("made").alias(f"{name}_pseudonym"),
+            pl.col("class").alias(f"{name}_class"),
         )
 
     @staticmethod
@@ -84,8 +105,15 @@ class Pseudonymiser:
         return _by_number(numbers, self.local_number)["made"]
 
 
+def _reclassified(rows: pl.DataFrame, where: pl.Expr, name: str) -> pl.DataFrame:
+    """`rows` with valid numbers put into another class."""
+    return rows.with_columns(
+        pl.when((pl.col("class") == "valid") & where).then(pl.lit(name)).otherwise("class").alias("class")
+    )
+
+
 def _by_number(numbers: pl.Series, make: Callable[[str], str]) -> pl.DataFrame:
-    """`class` of each raw number, and what `make` gives for the valid ones; all is done once for each distinct one."""
+    """`cid`, `class` of each raw number, and what `make` gives for the valid ones, once for each distinct number."""
     sent = numbers.rename("sent")
     people = pl.DataFrame({"sent": sent.unique()}).with_columns(normalise(pl.col("sent")).alias("cid"))
     people = people.with_columns(classify(people["cid"]).alias("class"))
