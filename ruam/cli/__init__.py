@@ -13,7 +13,7 @@ import sys
 
 import typer
 
-from ruam.cli import deliveries, feeds, flow, landing, prepare, quarantine, status
+from ruam.cli import deliveries, feeds, flow, keys, landing, prepare, quarantine, status
 from ruam.cli.active import log
 from ruam.cli.console import RUNBOOK_OF_EXIT, RUNBOOKS, said, say
 from ruam.errors import RuamError
@@ -46,6 +46,7 @@ app.command()(deliveries.deliveries)
 app.add_typer(quarantine.quarantine, name="quarantine")
 app.command()(landing.compact)
 app.add_typer(landing.landing, name="landing")
+app.add_typer(keys.keys, name="keys")
 app.add_typer(feeds.feeds, name="feeds")
 
 
