@@ -64,7 +64,7 @@ class Pseudonymiser:
         What a row knows beside the number may make it unusable: `facilities`, the HOSPCODE of each row, and of the
         number's own bearer NATION and LABOR.
         """
-        rows = _by_number(numbers, self._cached(self.pseudonym, self._pseudonyms))
+        rows = _by_number(numbers, self._of_many)
         if facilities is not None and rows.select(pl.col("cid").str.starts_with("0").any()).item():
             its_own = is_numbered_by(pl.col("cid"), pl.lit(facilities))
             rows = _reclassified(rows, its_own, "generated")
@@ -77,19 +77,16 @@ class Pseudonymiser:
             pl.col("class").alias(f"{name}_class"),
         )
 
-    @staticmethod
-    def _cached(make: Callable[[str], str], made: dict[str, str]) -> Callable[[str], str]:
-        """One person stands in many files: the last numbers are remembered, up to a bound."""
-
-        def cached(number: str) -> str:
-            known = made.get(number)
-            if known is None:
-                if len(made) >= _REMEMBERED:
-                    made.clear()
-                known = made[number] = make(number)
-            return known
-
-        return cached
+    def _of_many(self, numbers: list[str]) -> list[str]:
+        """`pseudonym` of each. One person stands in many files: the last numbers are remembered, up to a bound."""
+        made = self._pseudonyms
+        if len(made) + len(numbers) > _REMEMBERED:
+            made.clear()
+        first, second, size = self._first, self._second, PSEUDONYM_BYTES
+        for number in numbers:
+            if number not in made:
+                made[number] = second(first(number.encode())[:size])[:size].hex()
+        return [made[number] for number in numbers]
 
     def stand_ins(self, numbers: pl.Series) -> pl.Series:
         """`local_number` for every value that is not empty, once for each distinct one."""
@@ -102,7 +99,7 @@ class Pseudonymiser:
 
     def local_numbers(self, numbers: pl.Series) -> pl.Series:
         """`local_number` for each value that is a valid citizen number, null for the others."""
-        return _by_number(numbers, self.local_number)["made"]
+        return _by_number(numbers, lambda cids: [self.local_number(cid) for cid in cids])["made"]
 
 
 def _reclassified(rows: pl.DataFrame, where: pl.Expr, name: str) -> pl.DataFrame:
@@ -112,12 +109,12 @@ def _reclassified(rows: pl.DataFrame, where: pl.Expr, name: str) -> pl.DataFrame
     )
 
 
-def _by_number(numbers: pl.Series, make: Callable[[str], str]) -> pl.DataFrame:
+def _by_number(numbers: pl.Series, make: Callable[[list[str]], list[str]]) -> pl.DataFrame:
     """`cid`, `class` of each raw number, and what `make` gives for the valid ones, once for each distinct number."""
     sent = numbers.rename("sent")
     people = pl.DataFrame({"sent": sent.unique()}).with_columns(normalise(pl.col("sent")).alias("cid"))
     people = people.with_columns(classify(people["cid"]).alias("class"))
     valid = people.filter(pl.col("class") == "valid").select(pl.col("cid").unique())
-    valid = valid.with_columns(pl.Series("made", [make(cid) for cid in valid["cid"]], dtype=pl.String))
+    valid = valid.with_columns(pl.Series("made", make(valid["cid"].to_list()), dtype=pl.String))
     people = people.join(valid, on="cid", how="left")
     return pl.DataFrame({"sent": sent}).join(people, on="sent", how="left", nulls_equal=True, maintain_order="left")
