@@ -60,8 +60,8 @@ lint: setup ## ruff, mypy, sqlfluff.
 	@echo "▸ mypy"; $(BIN)/mypy
 	@echo "▸ sqlfluff"; $(BIN)/sqlfluff lint --disable-progress-bar --processes 2 models tests/dbt
 
-proof: setup ## Slow proofs: 210 kills over three seeds, the demo country against its truth, canaries, 300 MB of resources.
-	@RUAM_TEST_KILLS=210 $(BIN)/python -m pytest tests/ingestion/test_exactly_once.py
+proof: setup ## Slow proofs: 210 kills over three seeds, kills of a key change, canaries, the demo country against its truth.
+	@RUAM_TEST_KILLS=210 $(BIN)/python -m pytest tests/ingestion/test_exactly_once.py tests/ingestion/test_rotation.py
 	@RUAM_TEST_CANARIES=1 $(BIN)/python -m pytest tests/security/test_canaries.py
 	@RUAM_TEST_COUNTRY=demo $(BIN)/python -m pytest tests/test_end_to_end.py tests/test_fhir_memory.py
 
@@ -76,10 +76,11 @@ bench: setup ## Benchmarks, each a ratio against a peer in the same run.
 	@$(BIN)/python -m benchmarks.parsers
 	@$(BIN)/python -m benchmarks.ingest
 
-bench-all: bench ## The slow ones too: a day of small zips, memory, thirty days of batches (about an hour).
+bench-all: bench ## The slow ones too: a day of small zips, memory, thirty days of batches, pseudonyms (about an hour).
 	@$(BIN)/python -m benchmarks.small_zips
 	@$(BIN)/python -m benchmarks.memory
 	@$(BIN)/python -m benchmarks.scan
+	@$(BIN)/python -m benchmarks.pseudonyms
 
 bench-spark: bench-tools ## Ingestion against Spark too (480 MB to install; needs Java 17 or later).
 	@command -v java >/dev/null || { [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null \

@@ -2,17 +2,40 @@
 
 from __future__ import annotations
 
+import csv
+from functools import cache
+from pathlib import Path
+
 import numpy as np
+import numpy.typing as npt
 import polars as pl
 
 DUMMIES = ("1111111111119", "9999999999994", "1234567890121")
-"""Numbers typed instead of a real one although their check digit is right (domain.md §4)."""
+"""Numbers typed instead of a real one although their check digit is right (domain.md §4); rules know their kin."""
 
-CLASSES = ("valid", "missing", "malformed", "bad_check_digit", "dummy", "generated")
+TYPED = Path(__file__).with_name("dummies.csv")
+"""First twelve digits of dummies that no rule describes, each with a label."""
 
+CLASSES = ("valid", "missing", "malformed", "bad_check_digit", "dummy", "generated", "nationality_mismatch")
+
+UNUSABLE = CLASSES[2:]
+"""Classes of numbers that were sent and may not join records; each is the rule that flags its row."""
+
+THAI = "099"
+"""NATION of a Thai national."""
+
+_UNKNOWN_NATION = "999"
+_OF_THAIS_ALONE, _OF_OTHERS_ALONE = ("1", "2"), ("0", "6", "7")
+"""First digits: 1 and 2 are Thais whose birth was registered; 6 and 7 aliens without permanent leave and their
+children, 0 people without civil status. 3, 4, 5 and 8 are given to both (domain.md §4)."""
+
+_LABOR = r"^(0[1-9]|[1-3][0-9])$"
 _THAI_DIGITS = dict(zip("๐๑๒๓๔๕๖๗๘๙", "0123456789", strict=True))
 _BLANKS = r"[\s\-\u00a0\u200b\ufeff]"
 _WEIGHTS = np.arange(13, 1, -1, dtype=np.int32)
+
+_Digits = npt.NDArray[np.uint8]
+_Flags = npt.NDArray[np.bool_]
 
 
 def normalise(numbers: pl.Expr) -> pl.Expr:
@@ -26,34 +49,99 @@ def has_right_check_digit(numbers: pl.Series) -> pl.Series:
 
     Rule: d13 = (11 - sum(d_i * (14 - i), i = 1..12) mod 11) mod 10 (domain.md §4).
     """
-    digits = np.frombuffer("".join(numbers.to_list()).encode("ascii"), dtype=np.uint8).reshape(-1, 13) - ord("0")
-    checks = (11 - (digits[:, :12].astype(np.int32) @ _WEIGHTS) % 11) % 10
-    return pl.Series(checks == digits[:, 12])
+    return pl.Series(_is_right(_digits(numbers)))
 
 
 def classify(numbers: pl.Series) -> pl.Series:
-    """One of `CLASSES` for each normalised number (text, null when none was sent).
+    """Class of each normalised number (text, null when none was sent) by the number alone: one of the first six.
 
     Only `valid` may join records: a dummy or a generated number would make one person of many.
     """
     frame = pl.DataFrame({"cid": numbers}).with_columns(
         shaped=pl.col("cid").str.contains(r"^[0-9]{13}$").fill_null(value=False)
     )
-    checked = frame.filter("shaped").select(pl.col("cid").unique())
-    right = checked.filter(has_right_check_digit(checked["cid"]))["cid"]
-    cid = pl.col("cid")
-    repeated = pl.any_horizontal(*(cid.str.starts_with(digit * 12) for digit in "0123456789"))
+    shaped = frame.filter("shaped").select(pl.col("cid").unique())
+    digits = _digits(shaped["cid"])
+    shaped = shaped.with_columns(
+        is_right=pl.Series(_is_right(digits)),
+        is_dummy=pl.Series(_is_pattern(digits)) | pl.col("cid").str.head(12).is_in(_typed()),
+        is_generated=pl.Series(_is_unissued(digits)),
+    )
+    frame = frame.join(shaped, on="cid", how="left", maintain_order="left")
     return frame.select(
-        pl.when(cid.is_null())
+        pl.when(pl.col("cid").is_null())
         .then(pl.lit("missing"))
         .when(~pl.col("shaped"))
         .then(pl.lit("malformed"))
-        .when(~cid.is_in(right.implode()))
+        .when(~pl.col("is_right"))
         .then(pl.lit("bad_check_digit"))
-        .when(cid.is_in(DUMMIES) | repeated)
+        .when("is_dummy")
         .then(pl.lit("dummy"))
-        .when(cid.str.starts_with("00"))
+        .when("is_generated")
         .then(pl.lit("generated"))
         .otherwise(pl.lit("valid"))
         .alias("cid_class")
     )["cid_class"]
+
+
+def is_numbered_by(cid: pl.Expr, hospcode: pl.Expr) -> pl.Expr:
+    """Whether a facility's program made the number: 0, the facility's own code, a running number.
+
+    The code of another facility proves nothing: most codes exist, so that a third of all real numbers bear one.
+    """
+    return cid.str.starts_with("0") & (cid.str.slice(1, 5) == hospcode.str.zfill(5))
+
+
+def contradicts_nationality(cid: pl.Expr, nation: pl.Expr, labor: pl.Expr) -> pl.Expr:
+    """Whether the first digit is one of Thais alone on a foreign national, or the reverse (measures.md §5, tier A).
+
+    `nation` and `labor` are PERSON's columns as text. LABOR is empty for Thais, so it decides where NATION is unknown;
+    where the two disagree nothing is known, and no number contradicts it. Which kind of alien LABOR names is not
+    compared: programs keep it when the person's status has long changed.
+    """
+    code = nation.str.zfill(3)
+    is_alien = labor.str.contains(_LABOR).fill_null(value=False)
+    is_known = (code.is_not_null() & (code != _UNKNOWN_NATION)).fill_null(value=False)
+    is_thai = is_known & (code == THAI)
+    first = cid.str.head(1)
+    of_thai = is_thai & ~is_alien
+    of_other = ~is_thai & (is_known | is_alien)
+    return (of_thai & first.is_in(_OF_OTHERS_ALONE)) | (of_other & first.is_in(_OF_THAIS_ALONE))
+
+
+@cache
+def _typed() -> list[str]:
+    with TYPED.open(encoding="utf-8", newline="") as handle:
+        return [row["first_twelve"] for row in csv.DictReader(handle)]
+
+
+def _digits(numbers: pl.Series) -> _Digits:
+    """One row of 13 digits for each number."""
+    return np.frombuffer("".join(numbers.to_list()).encode("ascii"), dtype=np.uint8).reshape(-1, 13) - ord("0")
+
+
+def _is_right(digits: _Digits) -> _Flags:
+    right: _Flags = (11 - (digits[:, :12].astype(np.int32) @ _WEIGHTS) % 11) % 10 == digits[:, 12]
+    return right
+
+
+def _is_pattern(digits: _Digits) -> _Flags:
+    """First twelve digits that a finger makes: one digit, two or three over and over, one and then another eleven
+    times, or counting up or down (9 is followed by 0). Some 1,200 numbers of 10¹², so nobody real is likely among them.
+    """
+    first, steps = digits[:, :12], (digits[:, 1:12] + 10 - digits[:, :11]) % 10
+    repeats: _Flags = np.logical_or.reduce(
+        [
+            *((first[:, period:] == first[:, :-period]).all(axis=1) for period in (1, 2, 3)),
+            (first[:, 2:] == first[:, 1:2]).all(axis=1),
+            *((steps == step).all(axis=1) for step in (1, 9)),
+        ]
+    )
+    return repeats
+
+
+def _is_unissued(digits: _Digits) -> _Flags:
+    """Numbers that no registry gives out, so a program made them: 00 is refused by the ministry's own check, and there
+    is no class 9 (domain.md §4)."""
+    unissued: _Flags = ((digits[:, 0] == 0) & (digits[:, 1] == 0)) | (digits[:, 0] == 9)
+    return unissued

@@ -18,7 +18,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from polars.interchange import CompatLevel
 
-from identity.keys import load_key
+from identity.keys import keys_of, load_key
 from identity.sealing import Sealed, Sealer, SealKey
 from ruam.faults import point
 from ruam.files import sync_file, sync_folder
@@ -74,10 +74,23 @@ class Intake:
     @classmethod
     def of(cls, home: DataHome) -> Intake:
         """Raises `SetupError` when the key is not there as it must be."""
-        return cls(home.vault / "intake", SealKey("vault", load_key(home.keys, "vault")))
+        return cls(home.vault / "intake", SealKey("vault", load_key(keys_of(home), "vault")))
 
     def sealed(self, region: str, batch: str) -> Sealed:
         return Sealed(self._region(region) / f"{batch}{_SUFFIX}", self.key, f"intake {region}/{batch}")
+
+    def clear(self) -> None:
+        """Remove all files. The caller holds every region."""
+        for path in self.folder.glob(f"region=*/*{_SUFFIX}"):
+            path.unlink()
+
+    def move(self, other: Intake) -> None:
+        """Take over all files of another, which has the same key. Safe to repeat."""
+        for region, batch in list(other.waiting()):
+            target = self.sealed(region, batch).path
+            target.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+            other.sealed(region, batch).path.rename(target)
+            sync_folder(target.parent)
 
     def waiting(self) -> Iterator[tuple[str, str]]:
         """Region and batch of each file that is there, oldest batch first."""

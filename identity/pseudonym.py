@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 import polars as pl
 
-from identity.cid import classify, normalise
+from identity.cid import classify, contradicts_nationality, is_numbered_by, normalise
 from identity.keys import Keys
 
 PSEUDONYM_BYTES = 16
@@ -17,7 +17,7 @@ _REMEMBERED = 150_000
 """Pseudonyms kept in memory by their number: some 35 MB at most."""
 
 
-def _hmac_sha256(key: bytes) -> Callable[[bytes], bytes]:
+def hmac_sha256(key: bytes) -> Callable[[bytes], bytes]:
     """HMAC-SHA256 (RFC 2104) with both pads hashed once: twice as fast as `hmac.digest` on short messages."""
     padded = (hashlib.sha256(key).digest() if len(key) > _BLOCK else key).ljust(_BLOCK, b"\0")
     inner = hashlib.sha256(bytes(byte ^ 0x36 for byte in padded))
@@ -36,8 +36,8 @@ class Pseudonymiser:
     """Turns columns of citizen numbers into `(pseudonym, class)`; the numbers go no further."""
 
     def __init__(self, keys: Keys) -> None:
-        self._first = _hmac_sha256(keys.linkage)
-        self._second = _hmac_sha256(keys.analysis)
+        self._first = hmac_sha256(keys.linkage)
+        self._second = hmac_sha256(keys.analysis)
         self._pseudonyms: dict[str, str] = {}
 
     def pseudonym(self, text: str) -> str:
@@ -59,30 +59,47 @@ class Pseudonymiser:
         """
         return "x" + self._first(b"local number " + text.encode()).hex()[:14]
 
-    def columns(self, numbers: pl.Series, name: str) -> pl.DataFrame:
+    def columns(
+        self,
+        numbers: pl.Series,
+        name: str,
+        *,
+        facilities: pl.Series | None = None,
+        nations: pl.Series | None = None,
+        labors: pl.Series | None = None,
+    ) -> pl.DataFrame:
         """Three text columns for the raw numbers: `<name>_pseudonym`, `<name>_class`, and `<name>_p1`.
 
-        The last is the linkage pseudonym, which goes to the vault alone. It and the first are null unless valid.
+        The last is the linkage pseudonym, which goes to the vault alone. It and the first are null unless valid. What a
+        row knows beside the number may make it unusable: `facilities`, the HOSPCODE of each row, and of the number's
+        own bearer NATION and LABOR.
         """
-        return _by_number(numbers, self._cached(self._both, self._pseudonyms)).select(
-            pl.col("made").str.slice(_HEX).alias(f"{name}_pseudonym"),
+        rows = _by_number(numbers, self._of_many)
+        if facilities is not None and rows.select(pl.col("cid").str.starts_with("0").any()).item():
+            its_own = is_numbered_by(pl.col("cid"), pl.lit(facilities))
+            rows = _reclassified(rows, its_own, "generated")
+        if nations is not None or labors is not None:
+            nation, labor = (pl.lit(one, None if one is not None else pl.String) for one in (nations, labors))
+            contradiction = contradicts_nationality(pl.col("cid"), nation, labor)
+            rows = _reclassified(rows, contradiction, "nationality_mismatch")
+        made = pl.when(pl.col("class") == "valid").then("made")
+        return rows.select(
+            made.str.slice(_HEX).alias(f"{name}_pseudonym"),
             pl.col("class").alias(f"{name}_class"),
-            pl.col("made").str.slice(0, _HEX).alias(f"{name}_p1"),
+            made.str.slice(0, _HEX).alias(f"{name}_p1"),
         )
 
-    @staticmethod
-    def _cached(make: Callable[[str], str], made: dict[str, str]) -> Callable[[str], str]:
-        """One person stands in many files: the last numbers are remembered, up to a bound."""
-
-        def cached(number: str) -> str:
-            known = made.get(number)
-            if known is None:
-                if len(made) >= _REMEMBERED:
-                    made.clear()
-                known = made[number] = make(number)
-            return known
-
-        return cached
+    def _of_many(self, numbers: list[str]) -> list[str]:
+        """Both pseudonyms of each. One person stands in many files: the last numbers are remembered, up to a bound."""
+        made = self._pseudonyms
+        if len(made) + len(numbers) > _REMEMBERED:
+            made.clear()
+        first, second, size = self._first, self._second, PSEUDONYM_BYTES
+        for number in numbers:
+            if number not in made:
+                p1 = first(number.encode())[:size]
+                made[number] = (p1 + second(p1)[:size]).hex()
+        return [made[number] for number in numbers]
 
     def stand_ins(self, numbers: pl.Series) -> pl.Series:
         """`local_number` for every value that is not empty, once for each distinct one."""
@@ -95,15 +112,22 @@ class Pseudonymiser:
 
     def local_numbers(self, numbers: pl.Series) -> pl.Series:
         """`local_number` for each value that is a valid citizen number, null for the others."""
-        return _by_number(numbers, self.local_number)["made"]
+        return _by_number(numbers, lambda cids: [self.local_number(cid) for cid in cids])["made"]
 
 
-def _by_number(numbers: pl.Series, make: Callable[[str], str]) -> pl.DataFrame:
-    """`class` of each raw number, and what `make` gives for the valid ones; all is done once for each distinct one."""
+def _reclassified(rows: pl.DataFrame, where: pl.Expr, name: str) -> pl.DataFrame:
+    """`rows` with valid numbers put into another class."""
+    return rows.with_columns(
+        pl.when((pl.col("class") == "valid") & where).then(pl.lit(name)).otherwise("class").alias("class")
+    )
+
+
+def _by_number(numbers: pl.Series, make: Callable[[list[str]], list[str]]) -> pl.DataFrame:
+    """`cid`, `class` of each raw number, and what `make` gives for the valid ones, once for each distinct number."""
     sent = numbers.rename("sent")
     people = pl.DataFrame({"sent": sent.unique()}).with_columns(normalise(pl.col("sent")).alias("cid"))
     people = people.with_columns(classify(people["cid"]).alias("class"))
     valid = people.filter(pl.col("class") == "valid").select(pl.col("cid").unique())
-    valid = valid.with_columns(pl.Series("made", [make(cid) for cid in valid["cid"]], dtype=pl.String))
+    valid = valid.with_columns(pl.Series("made", make(valid["cid"].to_list()), dtype=pl.String))
     people = people.join(valid, on="cid", how="left")
     return pl.DataFrame({"sent": sent}).join(people, on="sent", how="left", nulls_equal=True, maintain_order="left")

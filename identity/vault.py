@@ -27,10 +27,10 @@ import pyarrow.parquet as pq
 
 from identity import audit
 from identity.intake import KIND, NUMBER, PERSON, RECORD, WITHDRAWAL, Intake
-from identity.keys import Keys, load_keys
+from identity.keys import Keys, keys_of, load_keys
 from identity.pseudonym import Pseudonymiser
 from identity.sealing import SealKey
-from ruam.errors import BusyError, SetupError
+from ruam.errors import BusyError, RuamError, SetupError
 from ruam.faults import point
 from ruam.files import locked_within, storage_errors, sync_file, sync_folder
 from ruam.home import DataHome
@@ -245,6 +245,35 @@ class Vault:
         )
         run("drop table standing")
 
+    def linkage_pseudonyms(self) -> Iterator[pl.DataFrame]:
+        """Every p1 that pseudonyms outside of the vault were made of: frames with the column `p1` (16 bytes)."""
+        rows = self.connection.execute("select p1 from numbers").to_arrow_reader(ROWS_READ)
+        for batch in rows:
+            yield pl.DataFrame({"p1": pl.from_arrow(batch.column(0))})
+        if self._one("select count(*) from duckdb_tables() where schema_name = 'linkage' and table_name = 'persons'"):
+            names = self.connection.execute(
+                "select distinct person from linkage.persons where person like 'person:%'"
+            ).fetchall()
+            yield pl.DataFrame({"p1": [self._p1_of(name) for (name,) in names]}, schema={"p1": pl.Binary})
+
+    def begin_anew(self) -> None:
+        """Forget all that was taken in: it comes again, under another linkage key. The audit log goes on."""
+        run = self.connection.execute
+        run("begin")
+        for table in ("records", "numbers", "withdrawals", "batches"):
+            run(f"delete from {table}")
+        run("drop schema if exists linkage cascade")
+        run("insert into erasures values (now()::timestamp)")
+        run("commit")
+
+    def require_no_tombstones(self) -> None:
+        """Raises `RuamError` when people were forgotten: under another linkage key they would come back."""
+        if n := self._one("select count(*) from forgotten"):
+            raise RuamError(
+                f"The vault keeps {n:,} tombstones of people who must not come back. They hold under the linkage key "
+                "in force alone, so that it cannot be changed. Nothing was changed."
+            )
+
     def pairs_of_number(self, number: str) -> list[Pair]:
         """Where a person with this citizen number, normalised, is registered."""
         return self._pairs(
@@ -342,7 +371,7 @@ def opened(
     """
     home = settings.data_home
     home.require()
-    keys = load_keys(home.keys)
+    keys = load_keys(keys_of(home))
     key = Intake.of(home).key
     home.vault.mkdir(mode=0o700, exist_ok=True)
     with (

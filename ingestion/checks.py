@@ -18,7 +18,7 @@ import polars as pl
 import yaml
 from pydantic import BaseModel, ConfigDict, Field
 
-from identity.cid import normalise
+from identity.cid import UNUSABLE, normalise
 from identity.pseudonym import Pseudonymiser
 from ingestion.contract import Column, ColumnType, Contract, Landing
 from ingestion.delivery import BUDDHIST_ERA_FROM
@@ -35,6 +35,9 @@ NAME_COLUMNS = frozenset({"NAME", "LNAME"})
 
 LOCAL_NUMBERS = frozenset({"PID", "MPID", "PID_IN", "PROVIDER"})
 """Numbers that a facility gives itself, where some programs put the citizen number instead."""
+
+OWN_NUMBER = "CID"
+"""The number of the person whom a row is about."""
 
 CID_DIGITS = 13
 
@@ -206,12 +209,12 @@ class Checker:
         findings = []
         for name in sent:
             if self.contract.by_name[name].landing is Landing.PSEUDONYM:
-                made = self._pseudonymiser.columns(raw[name], name.lower())
+                made = self._pseudonymiser.columns(raw[name], name.lower(), **_beside(raw, name))
                 raw = raw.hstack(made)
                 classes = set(made[f"{name.lower()}_class"].unique())
                 findings += [
                     _Finding(name, rule, pl.lit(value=True), pl.col(f"{name.lower()}_class") == rule)
-                    for rule in ("malformed", "bad_check_digit", "dummy", "generated")
+                    for rule in UNUSABLE
                     if rule in classes
                 ]
         for name in LOCAL_NUMBERS & set(sent):
@@ -312,6 +315,12 @@ class Checker:
                 yield normalise(pl.col(column.name)).alias(name)
             else:
                 yield pl.col(f"={column.name}").alias(name)
+
+
+def _beside(raw: pl.DataFrame, name: str) -> dict[str, pl.Series]:
+    """What rows tell that may make their citizen number unusable. The nationality is that of the row's own person."""
+    told = {"facilities": "HOSPCODE"} | ({"nations": "NATION", "labors": "LABOR"} if name == OWN_NUMBER else {})
+    return {key: raw[column] for key, column in told.items() if column in raw.columns}
 
 
 @cache

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import polars as pl
 
-from identity.keys import load_key
+from identity.keys import keys_of, load_key
 from identity.sealing import Sealed, Sealer, SealKey
 from ruam.faults import point
 from ruam.files import alone, replacing, shared
@@ -23,7 +23,7 @@ _SUFFIX = ".sealed"
 
 def inbox_key(home: DataHome) -> SealKey:
     """The key of the inbox. Raises `SetupError` when it is not there as it must be."""
-    return SealKey("inbox", load_key(home.keys, "inbox"))
+    return SealKey("inbox", load_key(keys_of(home), "inbox"))
 
 
 def store(inbox: Path, key: SealKey, pieces: Iterable[bytes]) -> tuple[str, Path]:

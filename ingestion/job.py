@@ -23,7 +23,7 @@ from typing import Any
 import polars as pl
 
 from identity.intake import Intake
-from identity.keys import Keys, load_keys
+from identity.keys import Keys, keys_of, load_keys
 from identity.sealing import SealKey
 from ingestion.batch import GRACE, Delivery, Outcome, Registry, Rejection, land_batch, receipt, rejection
 from ingestion.compaction import compact_region
@@ -38,8 +38,10 @@ from ingestion.landing import (
     batch_id,
     ensure_schema_batch,
     is_committed,
+    key_ids,
     read_records,
     region_locked,
+    require_fitting,
     utc_now,
 )
 from ingestion.places import ChangedError, Found, Look, NotTaken, PlaceError, look, place_of
@@ -148,7 +150,7 @@ def ready(settings: Settings) -> tuple[Keys, dict[str, str]]:
         load_feeds(settings.feeds)
     except FeedError as error:
         raise SetupError(f"A feed does not fit, so nothing was taken in.\n{error}") from error
-    keys, registry = load_keys(settings.data_home.keys), current_registry(settings.data_home)
+    keys, registry = load_keys(keys_of(settings.data_home)), current_registry(settings.data_home)
     regions = (region_of_province(code) for code in registry["provcode"])
     return keys, dict(zip(registry["hoscode"], regions, strict=True))
 
@@ -157,7 +159,8 @@ def take_in(settings: Settings, seen: Look, follow: Follow = lambda _: None) -> 
     """Take in the deliveries that were found. Raises as `ingest` does."""
     begun = time.monotonic()
     home = settings.data_home
-    _, region_of = ready(settings)
+    keys, region_of = ready(settings)
+    require_fitting(home.landing, keys, key_ids(home.landing))
     found, not_taken = _of_region(settings, seen.found, region_of)
     with storage_errors("Taking deliveries in", home.root):
         received, not_received = _receive(settings, found, follow)
@@ -190,6 +193,7 @@ def land_received(settings: Settings, received: list[Delivery], follow: Follow =
         }
         _sweep_intake(home.landing, intake, regions)
         receipts = read_records(home.landing, "receipts")
+        require_fitting(home.landing, keys, receipts["key_id"].drop_nulls().unique())
         known = _rejections(receipts)
         received = _by_a_clock_that_never_goes_back(received, receipts)
         new, settled = _sort(received, region_of, receipts)
@@ -317,6 +321,9 @@ SHARED_FROM_BYTES = 16 << 20
 Settled = tuple[str, Delivery, Outcome]
 """A region, and a delivery of it whose outcome needs no reading of its rows."""
 
+Job = tuple[str, str, list[Delivery]]
+"""A region, the id of a batch of it, and what the batch is to hold."""
+
 
 def _sort(
     received: list[Delivery], region_of: dict[str, str], receipts: pl.DataFrame
@@ -371,7 +378,9 @@ def _record(
         with ExitStack() as lock:
             if region not in held:
                 lock.enter_context(region_locked(home.landing, region, wait=True))
-                known = _rejections(read_records(home.landing, "receipts", region=region))
+                receipts = read_records(home.landing, "receipts", region=region)
+                require_fitting(home.landing, keys, receipts["key_id"].drop_nulls().unique())
+                known = _rejections(receipts)
                 ones = [one for one in ones if rejection(*one[1:]) not in known]
             if ones:
                 batches.append(_record_one(home, region, ones, keys))
@@ -392,7 +401,8 @@ _OPEN = dict.fromkeys(("outcome", "n_rows", "n_landed", "n_rejected", "n_flagged
 """What a receipt does not tell before its delivery was read."""
 
 
-def _batches(deliveries: list[Delivery], most: int, most_bytes: int) -> Iterator[list[Delivery]]:
+def batches_of(deliveries: list[Delivery], most: int, most_bytes: int) -> Iterator[list[Delivery]]:
+    """Deliveries in groups of at most so many, or so many zipped bytes, but of one at least."""
     batch: list[Delivery] = []
     n_bytes = 0
     for delivery in deliveries:
@@ -427,21 +437,14 @@ def _land(
     jobs = [
         (region, batch_id(utc_now()), batch)
         for region, deliveries in sorted(new.items())
-        for batch in _batches(deliveries, settings.batch_zips, most_bytes)
+        for batch in batches_of(deliveries, settings.batch_zips, most_bytes)
     ]
     batches = {name: batch for _, name, batch in jobs}
     for _, name, batch in jobs:
-        rows = [receipt(one, Outcome(one.file_name, one.hospcode, ""), keys.key_id) | _OPEN for one in batch]
-        announce(settings.data_home.inbox, name, pl.DataFrame(rows, schema=RECEIPTS))
+        announce(settings.data_home.inbox, name, open_receipts(batch, keys))
     step = _Step("land", [one.n_bytes for batch in batches.values() for one in batch], follow)
     landed: dict[tuple[str, str], Outcome] = {}
-    if len(jobs) == 1:
-        region, batch_name, batch = jobs[0]
-        context = (registry, keys, settings.limits, known, settings.feeds)
-        outcomes = land_batch(landing, intake, region, batch_name, batch, *context)
-        results: Iterator[tuple[str, list[Outcome]]] = iter([(batch_name, outcomes)])
-    else:
-        results = _side_by_side(settings, intake, jobs, registry, keys, known, held)
+    results = land_jobs(settings, landing, intake, jobs, registry, keys, known, held)
     regions = {name: region for region, name, _ in jobs}
     for batch_name, outcomes in results:
         if not is_committed(landing, regions[batch_name], batch_name):
@@ -453,10 +456,39 @@ def _land(
     return landed
 
 
+def open_receipts(batch: list[Delivery], keys: Keys) -> pl.DataFrame:
+    """What is announced of a batch before it is read (`RECEIPTS`)."""
+    rows = [receipt(one, Outcome(one.file_name, one.hospcode, ""), keys.key_id) | _OPEN for one in batch]
+    return pl.DataFrame(rows, schema=RECEIPTS)
+
+
+def land_jobs(
+    settings: Settings,
+    landing: Path,
+    intake: Intake,
+    jobs: list[Job],
+    registry: Registry,
+    keys: Keys,
+    known: frozenset[Rejection],
+    held: list[int],
+) -> Iterator[tuple[str, list[Outcome]]]:
+    """Land batches into `landing` and `intake`, several side by side in processes of their own.
+
+    Yields each as it ends, with what became of its deliveries. `held` are the descriptors of the regions' locks.
+    """
+    if len(jobs) == 1:
+        region, name, batch = jobs[0]
+        context = (registry, keys, settings.limits, known, settings.feeds)
+        yield name, land_batch(landing, intake, region, name, batch, *context)
+    elif jobs:
+        yield from _side_by_side(settings, landing, intake, jobs, registry, keys, known, held)
+
+
 def _side_by_side(
     settings: Settings,
+    landing: Path,
     intake: Intake,
-    jobs: list[tuple[str, str, list[Delivery]]],
+    jobs: list[Job],
     registry: Registry,
     keys: Keys,
     known: frozenset[Rejection],
@@ -470,7 +502,7 @@ def _side_by_side(
         try:
             with _signals_held_back():
                 for region, name, batch in jobs:
-                    place = (settings.data_home.landing, intake, region, name)
+                    place = (landing, intake, region, name)
                     args = (*place, batch, registry, keys, settings.limits, known, settings.feeds)
                     running[_submitted(pool, args)] = name
             for future in as_completed(running):

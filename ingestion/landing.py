@@ -17,11 +17,13 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from polars.interchange import CompatLevel
 
+from identity.keys import Keys
 from ingestion import corrections
 from ingestion.checks import landing_schema
 from ingestion.contract import Contract, load_contracts
+from ruam.errors import BusyError, SetupError
 from ruam.faults import point
-from ruam.files import alone, locked, sync_file, sync_folder
+from ruam.files import alone, holder, locked, sync_file, sync_folder
 from ruam.geography import UNKNOWN_REGION
 from ruam.landing import (
     BATCH,
@@ -35,6 +37,7 @@ from ruam.landing import (
     reading,
     region_folder,
     region_of,
+    require_one_key,
     superseded,
 )
 
@@ -108,13 +111,30 @@ _INCOMING = ".incoming-"
 _RETIRED = ".retired-"
 
 
+ROTATING = ".rotating"
+"""Held by who changes a key."""
+
+
 @contextmanager
 def region_locked(landing: Path, region: str, *, wait: bool = False) -> Iterator[int]:
     """Hold a region alone, free of what killed processes left there; yields the lock's descriptor.
 
     Only who holds it, or shares the descriptor, may commit in the region: no process that might still write there is
-    left when another gets the lock. Raises `BusyError` when another process holds it, unless it may `wait`.
+    left when another gets the lock. Raises `BusyError` when another process holds it, unless it may `wait`, and while
+    a key is being changed.
     """
+    if process := holder(landing / ROTATING):
+        raise BusyError(
+            f"A key of {landing.parent} is being changed by process {process}. Try again when it has ended."
+        )
+    with region_alone(landing, region, wait=wait) as descriptor:
+        require_one_key(landing)
+        yield descriptor
+
+
+@contextmanager
+def region_alone(landing: Path, region: str, *, wait: bool = False) -> Iterator[int]:
+    """As `region_locked`, for who changes a key."""
     folder = region_folder(landing, region)
     with locked(folder / ".lock", f"Region {region} of {landing.parent}", wait=wait) as descriptor:
         point("region.locked")
@@ -200,9 +220,10 @@ class BatchWriter:
         self._n_rows[table] += rows.num_rows
 
     def copy(self, source: Path) -> None:
-        """Take a table of another folder over as it is; files of the landing never change, so a link is a copy."""
+        """Take a file of another folder over as it is; files of the landing never change, so a link is a copy."""
         (self._folder / source.name).hardlink_to(source)
-        self._n_rows[source.stem] = pq.read_metadata(source).num_rows
+        if source.name != CONTENTS:
+            self._n_rows[source.stem] = pq.read_metadata(source).num_rows
 
     def commit(self, instead_of: Collection[Path] = ()) -> Path:
         """Make the batch durable, then visible by one rename, which hides the folders that it stands for.
@@ -294,6 +315,28 @@ def read_records(
         if only is None
         else records.filter(pl.col(BATCH).is_in(pl.Series(list(only), dtype=pl.String).implode()))
     )
+
+
+def key_ids(landing: Path) -> frozenset[str]:
+    """Ids of the keys with which the landing was made: one, unless something is wrong; none when it is empty."""
+    with reading(landing) as folders:
+        paths = [path for folder in folders if (path := folder / "receipts.parquet").exists()]
+        frames = [pl.read_parquet(path, columns=["key_id"], hive_partitioning=False) for path in paths]
+    return frozenset(pl.concat([pl.DataFrame(schema={"key_id": pl.String}), *frames])["key_id"].drop_nulls().unique())
+
+
+def require_fitting(landing: Path, keys: Keys, made_with: Collection[str]) -> None:
+    """Raise `SetupError` unless all that was landed was made with these keys (`made_with`: their ids).
+
+    With another key the same person would be another in every row from now on.
+    """
+    for other in sorted(set(made_with) - {keys.key_id}):
+        parts = zip(("linkage", "analysis"), other.split("."), keys.key_id.split("."), strict=True)
+        wrong = [f"{name} key is {has}, was {had}" for name, had, has in parts if had != has]
+        raise SetupError(
+            f"The keys do not fit the landing {landing}: the {' and the '.join(wrong)} when it was made. Nothing was "
+            "taken in. Bring the right key back; a new one comes by `ruam keys rotate` alone."
+        )
 
 
 def first_rejects(landing: Path, only: Collection[str]) -> pl.DataFrame:

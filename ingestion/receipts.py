@@ -315,7 +315,10 @@ def _mend(settings: Settings, region: str, folder: Path) -> Path:
     files, rules = _counted(folder)
     told = {name: pl.DataFrame(schema=RECORDS[name] | {BATCH: pl.String}) for name in _REBUILT}
     known = _rejections(home, besides=holds(folder))
+    keys, _ = ready(settings)
     for batch, receipts in sorted(arrivals.items()):
+        # What was announced names the key of then; the rows have been put under every key since.
+        receipts = receipts.with_columns(key_id=pl.lit(keys.key_id))
         for name, frame in _anew(settings, batch, receipts, files.filter(pl.col(BATCH) == batch), known).items():
             told[name] = told[name].extend(frame.with_columns(pl.lit(batch).alias(BATCH)))
     told["receipt_rules"] = told["receipt_rules"].vstack(rules.select(*RECEIPT_RULES, BATCH))

@@ -54,6 +54,16 @@ POINTS: Final = (
     # The folders that a compacted one has replaced.
     "compact.hidden",
     "compact.removed",
+    # A change of a key (`ingestion.rotation`): written beside the landing, then swapped batch by batch.
+    "rotate.begun",
+    "rotate.written",
+    "rotate.clearing",
+    "rotate.cleared",
+    "rotate.filling",
+    "rotate.filled",
+    "rotate.promoted",
+    "rotate.forgotten",
+    "rotate.finished",
 )
 """Every point there is, in the order of a run."""
 

@@ -157,15 +157,31 @@ def shared(path: Path) -> Iterator[None]:
 
 
 @contextmanager
-def alone(path: Path) -> Iterator[bool]:
-    """Yield whether nobody shares the lock on `path` now; if so, nobody will until the block ends."""
+def alone(path: Path, *, wait: bool = False) -> Iterator[bool]:
+    """Yield whether nobody shares the lock on `path` now; if so, nobody will until the block ends.
+
+    With `wait` that is waited for.
+    """
     with _lock_file(path) as descriptor:
         try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            fcntl.flock(descriptor, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
         except BlockingIOError:
             yield False
         else:
             yield True
+
+
+def holder(path: Path) -> str | None:
+    """The process that holds `path` (`locked`), None when nobody does."""
+    try:
+        with path.open() as handle:
+            try:
+                fcntl.flock(handle, fcntl.LOCK_SH | fcntl.LOCK_NB)
+            except BlockingIOError:
+                return handle.read().strip() or "unknown"
+    except FileNotFoundError:
+        pass
+    return None
 
 
 @contextmanager

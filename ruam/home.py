@@ -11,10 +11,13 @@ from ruam.errors import SetupError
 @dataclass(frozen=True)
 class DataHome:
     root: Path
+    key_store: str | None = None
+    """A folder, or the address of a key service (`vault://MOUNT/PATH`), where the keys are kept apart from the data."""
 
     @property
     def keys(self) -> Path:
-        return self.root / "keys"
+        """The folder of the keys, unless a key service keeps them."""
+        return Path(self.key_store) if self.key_store else self.root / "keys"
 
     @property
     def inbox(self) -> Path:
@@ -33,6 +36,11 @@ class DataHome:
     def releases(self) -> Path:
         """Who tried quarantined deliveries again and why, a JSON object a line, only ever added to."""
         return self.root / "releases.jsonl"
+
+    @property
+    def links(self) -> Path:
+        """Which registrations are one person: the one file that leaves the vault."""
+        return self.root / "links" / "links.parquet"
 
     @property
     def reference(self) -> Path:
@@ -67,7 +75,7 @@ class DataHome:
         """Make the folders. Only the owner may enter: pseudonymised rows remain personal data (PDPA)."""
         self.root.mkdir(mode=0o700, parents=True, exist_ok=True)
         for folder in (
-            self.keys,
+            *(() if self.key_store else (self.keys,)),
             self.inbox,
             self.vault,
             self.landing,
@@ -81,5 +89,5 @@ class DataHome:
 
     def require(self) -> None:
         """Raise `SetupError` when `ruam init` has not made this home."""
-        if not self.keys.is_dir() or not self.landing.is_dir():
+        if not self.landing.is_dir():
             raise SetupError(f"{self.root} is not a data home yet. Run `ruam init` first (RUAM_HOME says where).")

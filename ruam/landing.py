@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from ruam.errors import SetupError
 from ruam.files import shared
 
 BATCH = "batch"
@@ -21,6 +22,8 @@ COMPACTED = "compacted-"
 SCHEMA = "schema-"
 CONTENTS = "compacted.json"
 READERS = ".readers"
+ROTATION = ".rotation.json"
+"""Lies in the landing while its batches are swapped for those under another key; `key` names the key."""
 
 
 def region_folder(landing: Path, region: str) -> Path:
@@ -49,10 +52,26 @@ def committed_ids(landing: Path, region: str | None = None) -> frozenset[str]:
 
 @contextmanager
 def reading(landing: Path, region: str | None = None) -> Iterator[list[Path]]:
-    """The committed batches (`committed_batches`), none of which goes away until the block ends."""
+    """The committed batches (`committed_batches`), none of which goes away until the block ends.
+
+    Raises `SetupError` when a change of keys was killed half way: some batches would be under the old key, some under
+    the new one.
+    """
     with shared(landing / READERS):
+        require_one_key(landing)
         folders = [folder for one in landing.glob(f"region={region or '*'}") for folder in _standing(one)]
         yield sorted(folders, key=lambda path: path.name)
+
+
+def require_one_key(landing: Path) -> None:
+    """Raise `SetupError` while batches of two keys lie side by side."""
+    path = landing / ROTATION
+    if path.exists():
+        name = json.loads(path.read_text(encoding="utf-8"))["key"]
+        raise SetupError(
+            f"A change of the {name} key was stopped while {landing} was swapped. Run `ruam keys rotate {name}` again: "
+            "it goes on where it was."
+        )
 
 
 def _standing(region: Path) -> list[Path]:

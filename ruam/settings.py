@@ -60,6 +60,8 @@ class Settings(BaseSettings):
     model_config = SettingsConfigDict(env_prefix="RUAM_", env_nested_delimiter="__", toml_file="ruam.toml")
 
     home: Path = Path("data")
+    keys: str | None = None
+    """Where the keys are, if not in the data home: a folder, or `vault://MOUNT/PATH` of a key service."""
     workers: int = Field(default=2, ge=1)
     """Processes that land batches, and threads of the build."""
     memory_limit: str = "4GB"
@@ -100,7 +102,8 @@ class Settings(BaseSettings):
 
     @property
     def data_home(self) -> DataHome:
-        return DataHome(self.home.absolute())
+        elsewhere = self.keys if self.keys is None or "://" in self.keys else str(Path(self.keys).absolute())
+        return DataHome(self.home.absolute(), elsewhere)
 
     @classmethod
     def settings_customise_sources(

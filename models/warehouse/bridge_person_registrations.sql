@@ -3,5 +3,7 @@ select
     pid,
     person_key,
     person_tier,
+    cid_class,
+    nationality_group,
     is_registered
 from {{ ref('int_persons__identified') }}

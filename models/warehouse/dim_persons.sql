@@ -56,11 +56,7 @@ select
     registrations.person_tier,
     registrations.sex,
     registrations.birth_month,
-    case
-        when registrations.nation = '099' then 'thai'
-        when registrations.nation is null or registrations.nation = '999' then 'unknown'
-        else 'other'
-    end as nationality_group,
+    {{ nationality_group('registrations.nation') }} as nationality_group,
     coalesce(provinces.province_code, '99') as home_province_code,
     dead.person_key is not null as is_dead,
     residences.person_key is not null and dead.person_key is null as is_registered_resident,

@@ -22,22 +22,29 @@ class ReferenceTable(StrEnum):
 
 
 def init() -> None:
-    """Make the data home and its keys. Safe to repeat: an existing key is never touched."""
-    from identity.keys import create_keys, load_keys
-    from ingestion.landing import ensure_schema_batch
+    """Make the data home and its keys. Safe to repeat: an existing key is never touched.
+
+    RUAM_KEYS names another folder for the keys, or a key service (vault://MOUNT/PATH).
+    """
+    from identity.keys import create_keys, keys_of, load_keys
+    from ingestion.landing import ensure_schema_batch, key_ids, require_fitting
     from ingestion.reference import ensure_schemas
 
     home = settings().data_home
     home.create()
-    created = create_keys(home.keys)
-    keys = load_keys(home.keys)
+    source, made_with = keys_of(home), key_ids(home.landing)
+    if made_with:
+        load_keys(source)  # One that was lost must come back: a new one would join nothing that is there.
+    created = create_keys(source)
+    keys = load_keys(source)
+    require_fitting(home.landing, keys, made_with)
     ensure_schema_batch(home.landing)
     ensure_schemas(home)
     say(f"Data home {said(home.root)}, keys {keys.key_id} ({'new' if created else 'kept'}).")
     if created:
         say(
-            "Keep a copy of keys/ in a safe place: without them no new record can join the old ones, and nobody can "
-            "read the inbox or the vault again."
+            f"Keep a copy of {said(source)} in a safe place: without them no new record can join the old ones, and "
+            "nobody can read the inbox or the vault again."
         )
 
 

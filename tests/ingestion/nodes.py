@@ -12,7 +12,7 @@ import shutil
 import signal
 import sys
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from functools import cache
@@ -57,6 +57,26 @@ def _main(arguments: list[str], environment: dict[str, str], output: str) -> Non
     from ruam import cli
 
     cli.main()
+
+
+def _work(work: Callable[..., None], arguments: tuple[object, ...], fault: str, output: str) -> None:
+    descriptor = os.open(output, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
+    os.dup2(descriptor, 1)
+    os.dup2(descriptor, 2)
+    os.environ[VARIABLE] = fault
+    work(*arguments)
+
+
+def process(work: Callable[..., None], arguments: tuple[object, ...], fault: str, output: Path) -> tuple[int, str]:
+    """Do some work in a process of its own, with a fault armed; its exit code, negative for a signal, and its words."""
+    started = _warm().Process(target=_work, args=(work, arguments, fault, str(output)))
+    started.start()
+    started.join(PATIENCE)
+    said = output.read_text(encoding="utf-8") if output.exists() else ""
+    if started.exitcode is None:
+        started.kill()
+        raise AssertionError(f"it hangs: {said}")
+    return started.exitcode, said
 
 
 @dataclass

@@ -52,6 +52,7 @@ def _value(column: Column, hospcode: str) -> str:
         "CID": cid(1),
         "MOTHER": cid(2),
         "INSTYPE": "0100",
+        "NATION": "099",
         "BIRTH": "19800215",
         "TABLENAME": "PERSON",
         "DATA_CORRECT": '{"PID": "1001"}',

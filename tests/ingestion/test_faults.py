@@ -34,7 +34,7 @@ from tests.ingestion.odd_zips import make_zip, row, text, visits, zip_name
 from tests.ingestion.reading import assert_balanced, batches, landed, records, take_in
 
 OF_REFERENCE = ("replace.written", "replace.synced", "replace.renamed")
-OTHERS = ("compact.", "purge.", "vault.")
+OTHERS = ("compact.", "purge.", "rotate.", "vault.")
 OF_INGEST = tuple(name for name in faults.POINTS if not name.startswith(OTHERS))
 
 

@@ -5,11 +5,13 @@ from __future__ import annotations
 import itertools
 import shutil
 import zipfile
+from collections.abc import Callable
 from pathlib import Path
 
 import polars as pl
 import pytest
 
+from identity.keys import KEY_BYTES, NAMES, FileKeys
 from ingestion.job import Progress, ingest
 from ingestion.landing import BatchWriter
 from ruam.errors import BusyError, SetupError
@@ -210,3 +212,46 @@ def test_a_name_of_a_time_to_come_lets_no_care_to_come_in(settings: Settings, tm
     assert landed(settings, "SERVICE")["seq"].to_list() == ["S1"]
     assert records(settings, "rejects")["rule"].to_list() == ["future_date"]
     assert records(settings, "receipts")["sent_at"].to_list() == [None]
+
+
+@pytest.mark.parametrize("name", ["linkage", "analysis"])
+def test_nothing_is_taken_in_with_another_key_than_the_landing_was_made_with(
+    settings: Settings, tmp_path: Path, name: str
+) -> None:
+    take_in(settings, make_zip(tmp_path / zip_name()))
+    path = settings.data_home.keys / f"{name}.key"
+    right = path.rename(tmp_path / "right.key")
+    FileKeys(settings.data_home.keys).add(name, bytes(KEY_BYTES))
+    late = make_zip(tmp_path / zip_name(sent_at="20240602000000"), {"SERVICE.txt": visits(2)})
+    n_batches, n_zips = len(region_batches(settings)), len(list(settings.data_home.inbox.rglob("*.zip")))
+    with pytest.raises(SetupError, match=rf"the {name} key is [0-9a-f]{{8}}, was [0-9a-f]{{8}} when .*keys rotate"):
+        take_in(settings, late)
+    assert len(region_batches(settings)) == n_batches
+    assert len(list(settings.data_home.inbox.rglob("*.zip"))) == n_zips
+    path.unlink()
+    right.rename(path)
+    assert [one.outcome for one in take_in(settings, late).outcomes] == ["accepted"]
+
+
+def test_init_makes_no_new_key_for_a_landing_that_was_made_with_the_lost_one(
+    settings: Settings, tmp_path: Path, command: Callable[..., int]
+) -> None:
+    (settings.data_home.keys / "analysis.key").unlink()
+    assert command("init") == 0, "nothing was landed yet"
+    take_in(settings, make_zip(tmp_path / zip_name()))
+    (settings.data_home.keys / "analysis.key").unlink()
+    assert command("init") == 4
+    assert not (settings.data_home.keys / "analysis.key").exists()
+
+
+def test_keys_may_lie_apart_from_the_data(
+    settings: Settings, tmp_path: Path, command: Callable[..., int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    apart = tmp_path / "apart" / "keys"
+    monkeypatch.setenv("RUAM_KEYS", str(apart))
+    monkeypatch.setenv("RUAM_HOME", str(tmp_path / "new home"))
+    assert command("init") == 0
+    home = Settings().data_home
+    assert not (home.root / "keys").exists()
+    assert {path.name for path in apart.iterdir()} == {f"{name}.key" for name in NAMES}
+    assert home.keys == apart

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import hashlib
 import hmac
 import secrets
@@ -14,7 +15,7 @@ from hypothesis import given
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
-from identity.cid import CLASSES, DUMMIES, classify, has_right_check_digit, normalise
+from identity.cid import CLASSES, DUMMIES, TYPED, classify, has_right_check_digit, normalise
 from identity.keys import KEY_BYTES, NAMES, Keys, create_keys, load_keys
 from identity.pseudonym import Pseudonymiser
 from ruam.errors import SetupError
@@ -50,8 +51,29 @@ def test_check_digit(numbers: list[str]) -> None:
     assert found == [number[12] == check_digit(number[:12]) for number in numbers]
 
 
-@given(st.one_of(st.none(), NUMBERS, NUMBERS.map(lambda number: cid(number[:12])), st.text(max_size=14)))
-@hypothesis_settings(deadline=None, max_examples=50)
+def is_typed(first: str) -> bool:
+    """As the rules are written, one number after the other."""
+    upward, downward = "01234567890123456789012", "98765432109876543210987"
+    over_and_over = any(first == (first[:period] * 12)[:12] for period in (1, 2, 3))
+    one_and_another = len(set(first[1:])) == 1
+    with TYPED.open(encoding="utf-8") as handle:
+        listed = {row["first_twelve"] for row in csv.DictReader(handle)}
+    return over_and_over or one_and_another or first in upward or first in downward or first in listed
+
+
+FINGERS = st.one_of(
+    st.text("0123456789", min_size=1, max_size=4).map(lambda piece: (piece * 12)[:12]),
+    st.integers(0, 9).flatmap(
+        lambda start: st.sampled_from((1, 9, 2)).map(
+            lambda step: "".join(str((start + step * place) % 10) for place in range(12))
+        )
+    ),
+    st.tuples(st.sampled_from("0123456789"), st.sampled_from("0123456789")).map(lambda two: two[0] + two[1] * 11),
+).map(lambda first: cid(first))
+
+
+@given(st.one_of(st.none(), NUMBERS, FINGERS, NUMBERS.map(lambda number: cid(number[:12])), st.text(max_size=14)))
+@hypothesis_settings(deadline=None, max_examples=150)
 def test_each_number_is_of_one_class(number: str | None) -> None:
     (found,) = classes(number)
     if number is None:
@@ -60,9 +82,9 @@ def test_each_number_is_of_one_class(number: str | None) -> None:
         expected = "malformed"
     elif number[12] != check_digit(number[:12]):
         expected = "bad_check_digit"
-    elif number in DUMMIES or len(set(number[:12])) == 1:
+    elif is_typed(number[:12]):
         expected = "dummy"
-    elif number.startswith("00"):
+    elif number.startswith(("00", "9")):
         expected = "generated"
     else:
         expected = "valid"
@@ -75,6 +97,19 @@ def test_the_well_known_dummies_have_a_right_check_digit_and_are_not_valid() -> 
     assert classes(*DUMMIES) == ["dummy"] * 3
     assert classes("0000000000000", cid("001234567890")) == ["bad_check_digit", "generated"]
     assert classes(*(cid(digit * 12) for digit in "123456789")) == ["dummy"] * 9
+    kin = ("100000000000", "210987654321", "901234567890", "121212121212", "123123123123", "123451234512")
+    assert classes(*map(cid, kin)) == ["dummy"] * 6
+    assert classes(cid("912341234567"), cid("812341234567")) == ["generated", "valid"]
+
+
+def test_every_listed_dummy_has_twelve_digits_and_a_label_and_no_rule_that_says_it() -> None:
+    with TYPED.open(encoding="utf-8", newline="") as handle:
+        rows = list(csv.DictReader(handle))
+    listed = [row["first_twelve"] for row in rows]
+    assert len(set(listed)) == len(listed) > 10
+    assert all(len(first) == 12 and first.isdigit() and row["label"] for first, row in zip(listed, rows, strict=True))
+    assert set(classes(*map(cid, listed))) == {"dummy"}
+    assert classes(*(cid(f"{(int(first) + 1) % 10**12:012d}") for first in listed)) == ["valid"] * len(listed)
 
 
 def test_classes_of_many_and_of_none() -> None:
@@ -124,6 +159,66 @@ def test_columns_of_pseudonyms() -> None:
     assert Pseudonymiser(KEYS).columns(sent[:0], "cid").shape == (0, 2)
 
 
+def classes_of(numbers: list[str | None], **beside: list[str | None]) -> list[str]:
+    given = {name: pl.Series(values, dtype=pl.String) for name, values in beside.items()}
+    made = Pseudonymiser(KEYS).columns(pl.Series(numbers, dtype=pl.String), "cid", **given)
+    assert (made["cid_pseudonym"].is_not_null() == (made["cid_class"] == "valid")).all()
+    return made["cid_class"].to_list()
+
+
+def test_a_number_with_the_facilitys_own_code_after_a_0_was_made_by_its_program() -> None:
+    made = cid("010669000123")
+    facilities = ["10669", "10670", "10669", None, "1066"]
+    assert classes_of([made, made, f"๐{made[1:]}", made, made], facilities=facilities) == [
+        "generated",
+        "valid",
+        "generated",
+        "valid",
+        "valid",
+    ]
+    assert classes_of([cid("000501000123"[:12]), cid("110669000123")], facilities=["00501", "10669"]) == [
+        "generated",
+        "valid",
+    ]
+    assert classes_of([cid("005010001234")], facilities=["501"]) == ["generated"]
+    assert classes_of([made, None]) == ["valid", "missing"]
+
+
+@pytest.mark.parametrize(
+    ("nation", "labor", "fitting"),
+    [
+        ("099", None, "123458"),
+        ("99", "", "123458"),
+        ("048", None, "0345678"),
+        ("048", "11", "0345678"),
+        (None, "11", "0345678"),
+        ("999", "03", "0345678"),
+        ("999", None, "012345678"),
+        (None, None, "012345678"),
+        ("099", "11", "012345678"),
+        ("099", "00", "123458"),
+        (None, "99", "012345678"),
+    ],
+)
+def test_a_first_digit_that_contradicts_the_nationality_is_a_class_of_its_own(
+    nation: str | None, labor: str | None, fitting: str
+) -> None:
+    numbers: list[str | None] = [cid(f"{first}52310987654") for first in "012345678"]
+    found = classes_of(numbers, nations=[nation] * 9, labors=[labor] * 9)
+    assert "".join(first for first, name in zip("012345678", found, strict=True) if name == "valid") == fitting
+    assert {name for name in found if name != "valid"} <= {"nationality_mismatch"}
+
+
+def test_nationality_changes_nothing_of_a_number_that_is_unusable_anyway() -> None:
+    assert classes_of([None, "1", DUMMIES[0], cid("001234567890")], nations=["048"] * 4, labors=["11"] * 4) == [
+        "missing",
+        "malformed",
+        "dummy",
+        "generated",
+    ]
+    assert classes_of([cid("152310987654")], labors=["11"]) == ["nationality_mismatch"]
+
+
 def test_a_facilitys_own_number_that_was_a_citizen_number_is_replaced() -> None:
     good = cid("123412341234")
     made = Pseudonymiser(KEYS).local_numbers(pl.Series([good, f"{good[0]}-{good[1:]}", "1001", None, DUMMIES[0]]))
@@ -137,8 +232,8 @@ def test_a_facilitys_own_number_that_was_a_citizen_number_is_replaced() -> None:
 
 def test_keys_are_made_once_for_their_owner_alone(tmp_path: Path) -> None:
     created = create_keys(tmp_path)
-    assert [path.name for path in created] == [f"{name}.key" for name in NAMES]
-    for path in created:
+    assert created == list(NAMES)
+    for path in (tmp_path / f"{name}.key" for name in created):
         assert stat.S_IMODE(path.stat().st_mode) == 0o400
         assert path.stat().st_size == KEY_BYTES
     first = load_keys(tmp_path)
@@ -151,11 +246,11 @@ def test_a_lost_key_is_made_and_the_other_stays(tmp_path: Path) -> None:
     create_keys(tmp_path)
     before = load_keys(tmp_path)
     (tmp_path / "analysis.key").unlink()
-    assert [path.name for path in create_keys(tmp_path)] == ["analysis.key"]
+    assert create_keys(tmp_path) == ["analysis"]
     assert load_keys(tmp_path).linkage == before.linkage
 
 
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("name", ["linkage", "analysis"])
 @pytest.mark.parametrize(
     ("mode", "content", "words"),
     [

@@ -185,3 +185,19 @@ def test_rejected_deliveries_are_seen_under_the_unknown_area(warehouse: Warehous
         date(2025, 1, 5),
         date(2025, 2, 1),
     )
+
+
+def test_citizen_numbers_are_counted_by_class_area_type_and_nationality(warehouse: Warehouse) -> None:
+    rows = warehouse.execute(
+        "select area_code, dimension, dimension_value, cid_class, n_registrations from agg_cid_classes "
+        "where area_code in ('TH', '54', '45')"
+    ).fetchall()
+    counts = {tuple(key): n for *key, n in rows}
+    assert counts["TH", "all", "all", "valid"] == 3
+    assert counts["TH", "all", "all", "dummy"] == counts["54", "all", "all", "dummy"] == 1
+    assert counts["54", "all", "all", "valid"] == counts["54", "nationality", "thai", "valid"] == 2
+    assert counts["45", "all", "all", "valid"] == 1
+    assert ("45", "all", "all", "dummy") not in counts, "what nobody counted is not shown as 0"
+    of_types = {key[2]: n for key, n in counts.items() if key[0] == "TH" and key[1] == "facility_type"}
+    assert len(of_types) >= 2
+    assert sum(n for key, n in counts.items() if key[:2] == ("TH", "facility_type")) == 4

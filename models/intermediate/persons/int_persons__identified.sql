@@ -7,7 +7,7 @@ with pairs as (
 ),
 
 persons as (
-    select * from {{ ref('stg_f43__person') }}
+    select * from {{ ref('int_persons__classified') }}
 ),
 
 tiers as (
@@ -15,6 +15,8 @@ tiers as (
         pairs.hospcode,
         pairs.pid,
         persons.cid_pseudonym,
+        persons.cid_class,
+        persons.nationality_group,
         case
             when persons.cid_class = 'valid' and persons.cid_pseudonym is not null then 'A' else 'C'
         end as person_tier,
@@ -31,6 +33,8 @@ keyed as (
             when person_tier = 'A' then cid_pseudonym else {{ surrogate_key(["'C'", 'hospcode', 'pid']) }}
         end as person_key,
         person_tier,
+        cid_class,
+        nationality_group,
         is_registered
     from tiers
 )
@@ -42,5 +46,7 @@ select
     -- Counting people by a small number costs a fifth of counting them by key. Another build may number them otherwise.
     cast(dense_rank() over (order by person_key) as integer) as person_number,
     person_tier,
+    cid_class,
+    nationality_group,
     is_registered
 from keyed
