@@ -10,15 +10,15 @@ import secrets
 import shutil
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Protocol
 
 import polars as pl
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from identity import vault
 from identity.intake import Intake
 from identity.keys import KEY_BYTES, NEXT, Keys, KeySource, MissingKeyError, id_of, keys_of, load_keys
 from identity.rekeying import Rekeying, UnknownPseudonymError
@@ -52,15 +52,26 @@ PSEUDONYM = "_pseudonym"
 LINKED = ("person_key", "wide_person_key")
 """Columns of pseudonyms in the links."""
 
-_OPENED = ("keys rotate linkage", "the linkage key is changed")
-"""Command and purpose for the vault's audit log."""
-
 _BESIDE, _ASIDE = ".next", ".before"
 _PLAN = "plan.json"
 _CLEARING, _FILLING = "clearing", "filling"
 
 Follow = Callable[[int, int], None]
 """Called with how many batches are written, and how many there are."""
+
+
+class People(Protocol):
+    """What a change of the linkage key needs of the vault (`identity.vault.Vault`)."""
+
+    def require_no_tombstones(self) -> None:
+        """Raises `RuamError` when people were forgotten who would come back under another key."""
+
+    def begin_anew(self) -> None:
+        """Forget all that was taken in."""
+
+
+Vault = Callable[[], AbstractContextManager[People]]
+"""Opens the vault."""
 
 Write = Callable[[Path, Keys, Keys, list[int]], None]
 """Writes the landing anew: where, with the keys before, for the keys to come, and who holds its regions."""
@@ -100,7 +111,7 @@ def rotate_analysis(
     return _rotate(settings, "analysis", write)
 
 
-def rotate_linkage(settings: Settings, follow: Follow = lambda *_: None) -> Rotated:
+def rotate_linkage(settings: Settings, vault: Vault, follow: Follow = lambda *_: None) -> Rotated:
     """Make a new linkage key (k1), and land every delivery again from the inbox under the new key.
 
     Names and times of receipt stay, receipts of what was not landed too; batches have new ids. The links are gone
@@ -110,14 +121,19 @@ def rotate_linkage(settings: Settings, follow: Follow = lambda *_: None) -> Rota
     """
 
     def write(beside: Path, _: Keys, coming: Keys, held: list[int]) -> None:
-        with vault.opened(settings, *_OPENED) as who:
-            who.require_no_tombstones()
+        with vault() as people:
+            people.require_no_tombstones()
         _land_again(settings, beside, coming, held, follow)
 
-    return _rotate(settings, "linkage", write)
+    def forget() -> None:
+        with vault() as people:
+            people.begin_anew()
+        Intake.of(settings.data_home).clear()
+
+    return _rotate(settings, "linkage", write, forget)
 
 
-def _rotate(settings: Settings, name: str, write: Write) -> Rotated:
+def _rotate(settings: Settings, name: str, write: Write, forget: Callable[[], None] = lambda: None) -> Rotated:
     home = settings.data_home
     home.require()
     source = keys_of(home)
@@ -132,7 +148,7 @@ def _rotate(settings: Settings, name: str, write: Write) -> Rotated:
             require_fitting(home.landing, before, key_ids(home.landing))
             _write_beside(home.landing, source, name, before, lambda beside, keys: write(beside, before, keys, held))
         with alone(home.landing / READERS, wait=True):
-            _swap(settings, source, name)
+            _swap(home, source, name, forget)
     return Rotated(name, load_keys(source).key_id)
 
 
@@ -331,12 +347,11 @@ def _require_no_fewer(delivery: Delivery, outcome: Outcome, n_landed: int) -> No
         )
 
 
-def _swap(settings: Settings, source: KeySource, name: str) -> None:
+def _swap(home: DataHome, source: KeySource, name: str, forget: Callable[[], None]) -> None:
     """Put what was written in the place of what was there. Each step may be done again by who goes on with it.
 
     Nobody reads. First all old batches go, then all new ones come, so that what lies there tells how far it is.
     """
-    home = settings.data_home
     landing, marker = home.landing, home.landing / ROTATION
     beside, aside = landing / _BESIDE, landing / _ASIDE
     _, stage = _swapping(landing) or (name, "")
@@ -346,10 +361,7 @@ def _swap(settings: Settings, source: KeySource, name: str) -> None:
     if stage != _FILLING:
         for _ in _moved(landing, aside):
             point("rotate.cleared")
-        if name == "linkage":
-            with vault.opened(settings, *_OPENED) as who:
-                who.begin_anew()
-            Intake.of(home).clear()
+        forget()
         _mark(marker, name, _FILLING)
         point("rotate.filling")
     for _ in _moved(beside, landing):

@@ -22,6 +22,11 @@ if TYPE_CHECKING:
 keys = typer.Typer(help="Show the ids of the keys, and change a key.", no_args_is_help=True)
 
 
+_OF_ANALYSIS = ("keys rotate analysis", "the analysis key is changed")
+_OF_LINKAGE = ("keys rotate linkage", "the linkage key is changed")
+"""Command and purpose for the vault's audit log."""
+
+
 class Changed(StrEnum):
     ANALYSIS = "analysis"
     LINKAGE = "linkage"
@@ -71,7 +76,7 @@ def rotate(
             follow(Advance("rewrite", n_done, n_all, f"{n_done:,} of {n_all:,} batches"))
 
         if name is Changed.LINKAGE:
-            done = rotate_linkage(active, told)
+            done = rotate_linkage(active, lambda: open_vault(active, *_OF_LINKAGE), told)
         else:
             done = rotate_analysis(active, lambda: _linkage_pseudonyms(active), told)
     log.info("key changed", extra={"key": done.name, "key_id": done.key_id})
@@ -79,7 +84,6 @@ def rotate(
 
 
 def _linkage_pseudonyms(active: Settings) -> Iterator[pl.DataFrame]:
-    command, purpose = "keys rotate analysis", "the analysis key is changed"
-    take_people_in(active, command, purpose)
-    with open_vault(active, command, purpose) as vault:
+    take_people_in(active, *_OF_ANALYSIS)
+    with open_vault(active, *_OF_ANALYSIS) as vault:
         yield from vault.linkage_pseudonyms()

@@ -15,6 +15,7 @@ import pytest
 
 from identity.keys import KEY_BYTES, FileKeys, MissingKeyError, keys_of, load_keys
 from identity.pseudonym import PSEUDONYM_BYTES, hmac_sha256
+from identity.vault import opened
 from ingestion.compaction import compact
 from ingestion.inbox import stored
 from ingestion.job import ingest
@@ -101,7 +102,7 @@ def known_numbers(settings: Settings) -> Iterator[pl.DataFrame]:
 
 def rotate(settings: Settings, name: str) -> None:
     if name == "linkage":
-        rotate_linkage(settings)
+        rotate_linkage(settings, lambda: opened(settings, "keys rotate linkage", "a test"))
     else:
         rotate_analysis(settings, lambda: known_numbers(settings))
 

@@ -207,7 +207,7 @@ def test_only_the_identity_commands_open_the_vault() -> None:
 
 def test_only_ingestion_writes_the_intake_and_only_the_vault_reads_it() -> None:
     writers = {path for path in users_of("identity.intake") if not path.startswith("identity/")}
-    assert writers == {"ingestion/batch.py", "ingestion/job.py", "ruam/cli/identity.py"}
+    assert writers == {"ingestion/batch.py", "ingestion/job.py", "ingestion/rotation.py", "ruam/cli/identity.py"}
 
 
 def test_only_ingestion_opens_the_inbox() -> None:

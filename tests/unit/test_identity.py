@@ -156,7 +156,7 @@ def test_columns_of_pseudonyms() -> None:
         "malformed",
     ]
     assert Pseudonymiser(Keys(KEYS.analysis, KEYS.linkage)).columns(sent, "cid")["cid_pseudonym"][0] != made
-    assert Pseudonymiser(KEYS).columns(sent[:0], "cid").shape == (0, 2)
+    assert Pseudonymiser(KEYS).columns(sent[:0], "cid").shape == (0, 3)
 
 
 def classes_of(numbers: list[str | None], **beside: list[str | None]) -> list[str]:
