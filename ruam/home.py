@@ -42,6 +42,11 @@ class DataHome:
         return self.root / "serving"
 
     @property
+    def links(self) -> Path:
+        """What leaves the vault: which records are one person, by pseudonym."""
+        return self.root / "links" / "links.parquet"
+
+    @property
     def dbt(self) -> Path:
         return self.root / "dbt"
 

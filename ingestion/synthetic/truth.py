@@ -102,7 +102,7 @@ def persons_table(known: pl.DataFrame) -> pl.DataFrame:
     """Registrations that were sent, as the final PERSON has them.
 
     hospcode, pid, person_id (true), numbered_id (the person that a usable number makes of it: person_id, or a negative
-    one of its own where the number is mistaken), tier (A, C: without linkage), kind, cid_state (at last), resident.
+    one where the number is mistaken), tier (A, C: without linkage), kind, cid_state (at last), resident.
     """
     state = pl.col("final_state").replace_strict(dict(enumerate(CID_STATES)), return_dtype=pl.String)
     kind = pl.col("kind").replace_strict(dict(enumerate(KINDS)), return_dtype=pl.String)
@@ -111,7 +111,7 @@ def persons_table(known: pl.DataFrame) -> pl.DataFrame:
         "pid",
         person_id="person",
         numbered_id=pl.when(pl.col("final_state") == MISTAKEN)
-        .then(-(pl.col("f").cast(pl.Int64) * 10**8 + pl.col("pid").cast(pl.Int64)))
+        .then(-pl.when(pl.col("final_state") == MISTAKEN).then("final_cid").cast(pl.Int64))
         .otherwise(pl.col("person").cast(pl.Int64)),
         tier=pl.when(pl.col("final_state").is_in([USABLE, MISTAKEN])).then(pl.lit("A")).otherwise(pl.lit("C")),
         kind=pl.when(state.is_in(["mistyped", "mistaken"])).then(pl.lit("mistyped")).otherwise(kind),

@@ -2,6 +2,7 @@ select
     hospcode,
     pid,
     person_key,
+    wide_person_key,
     person_tier,
     is_registered
 from {{ ref('int_persons__identified') }}

@@ -96,6 +96,7 @@ def build(
 
 
 def _build(active: Settings, *, full_refresh: bool = False) -> None:
+    from identity.linkage.links import ensure_links
     from ingestion.landing import ensure_schema_batch
     from ingestion.reference import ensure_schemas
     from ruam.build import build as build_warehouse
@@ -103,6 +104,7 @@ def _build(active: Settings, *, full_refresh: bool = False) -> None:
     active.data_home.require()
     ensure_schema_batch(active.data_home.landing)
     ensure_schemas(active.data_home)
+    ensure_links(active.data_home.links)
     with bar() as follow:
         built = build_warehouse(
             active,

@@ -24,6 +24,7 @@ class ReferenceTable(StrEnum):
 def init() -> None:
     """Make the data home and its two keys. Safe to repeat: an existing key is never touched."""
     from identity.keys import create_keys, load_keys
+    from identity.linkage.links import ensure_links
     from ingestion.landing import ensure_schema_batch
     from ingestion.reference import ensure_schemas
 
@@ -33,6 +34,7 @@ def init() -> None:
     keys = load_keys(home.keys)
     ensure_schema_batch(home.landing)
     ensure_schemas(home)
+    ensure_links(home.links)
     say(f"Data home {said(home.root)}, keys {keys.key_id} ({'new' if created else 'kept'}).")
     if created:
         say("Keep a copy of keys/ in a safe place: without them no new record can join the old ones.")
