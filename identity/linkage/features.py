@@ -80,6 +80,8 @@ _KEYS = {
 }
 """Blocking rules: (which records have the key, what it is made of). One shared key makes a candidate pair."""
 
+_NUMBER_RULE = list(_KEYS).index("citizen number")
+
 
 def create(connection: duckdb.DuckDBPyConnection) -> None:
     """Make the tables where they are missing."""
@@ -139,6 +141,8 @@ def _withdraw(connection: duckdb.DuckDBPyConnection, pairs: str) -> None:
         create or replace temp table stale as
         select record, hospcode, pid, given, surname from linkage.features semi join ({pairs}) using (hospcode, pid)
     """)
+    if connection.execute("select count(*) from stale").fetchone() == (0,):
+        return
     connection.execute("""
         delete from linkage.features where record in (select record from stale);
         delete from linkage.blocks where record in (select record from stale);
@@ -257,7 +261,9 @@ def _names_table(connection: duckdb.DuckDBPyConnection) -> None:
 
 def _without_mothers_names(connection: duckdb.DuckDBPyConnection) -> None:
     """A child that is called as its mother has no name yet."""
-    connection.execute("""
+    connection.execute(f"""
+        create or replace temp table asked as
+        select distinct hash({_NUMBER_RULE}, mother) as key from fresh where mother is not null and given is not null;
         update fresh set given = null, given_roman = null, given_key = null, whole_roman = null, whole_key = null
         from (
             select distinct children.record
@@ -265,8 +271,12 @@ def _without_mothers_names(connection: duckdb.DuckDBPyConnection) -> None:
             inner join (
                 select number, given_key from fresh where not is_residue
                 union all
-                select number, given_key from linkage.features
-                where not is_residue and number in (select mother from fresh where mother is not null)
+                select features.number, features.given_key
+                from linkage.features as features
+                where features.record in (
+                    select record from linkage.blocks
+                    where not is_residue and key in (select key from asked)
+                )
             ) as mothers on children.mother = mothers.number and children.given_key = mothers.given_key
         ) as called
         where fresh.record = called.record
@@ -292,12 +302,11 @@ def _keys_of(table: str) -> str:
 def keys_to_look_up(connection: duckdb.DuckDBPyConnection) -> None:
     """`wanted` (temporary): (record, key) of the fresh residue. A mistyped number looks for every right number that is
     one slip away: a digit changed, or two neighbours changed about."""
-    rule = list(_KEYS).index("citizen number")
     connection.execute(f"""
         create or replace temp table wanted as
         select record, key from ({_keys_of("(from fresh where is_residue)")})
         union
-        select record, hash({rule}, meant) as key from (
+        select record, hash({_NUMBER_RULE}, meant) as key from (
             select record, unnest(list_concat(
                 [
                     number[: place - 1] || number[place + 1] || number[place] || number[place + 2 :]

@@ -41,6 +41,20 @@ _SHARE_A_HOUSE = """(
 """People of one house share surname, phone, province and mother, and sons bear their fathers' names; a score counts
 each as if it spoke for itself. Records whose birth dates no slip explains need a number or a passport."""
 
+_TWINS = """(
+    coalesce(l.passport <> r.passport, true)
+    and coalesce(damerau_levenshtein(l.number, r.number) > 1, true)
+    and coalesce(
+        l.birth = r.birth
+        and (l.surname_roman = r.surname_roman or l.mother = r.mother)
+        and l.given_key <> r.given_key
+        and jaro_winkler_similarity(l.given_roman, r.given_roman) < 0.75
+        and jaro_winkler_similarity(l.whole_roman, r.whole_roman) < 0.92,
+        false
+    )
+)"""
+"""Twins share all but the given name, and in grown-ups' records no mother tells of them."""
+
 _TABLES = """
 create table if not exists linkage.persons (
     record uinteger, person varchar, is_numbered boolean, probability double
@@ -82,11 +96,10 @@ def link(connection: duckdb.DuckDBPyConnection, model: Model, *, threshold: floa
     try:
         taken = features.take_in(connection)
         connection.execute(_TABLES)
-        connection.execute("""
-            delete from linkage.persons where record not in (select record from linkage.features where is_residue);
-            delete from linkage.edges where record_l not in (select record from linkage.features);
-            delete from linkage.edges where record_r not in (select record from linkage.features);
-        """)
+        # Who has a number now is no residue any more.
+        connection.execute(
+            "delete from linkage.persons where record in (select record from fresh where not is_residue)"
+        )
         # A record that changed and was alone is linked anew; one that shares a person stays with it.
         connection.execute("""
             delete from linkage.persons
@@ -195,7 +208,7 @@ def _score(connection: duckdb.DuckDBPyConnection, model: Model) -> int:
         from scored
         inner join compared as l on scored.record_l = l.record
         inner join compared as r on scored.record_r = r.record
-        where (l.is_residue or r.is_residue) and not {_SHARE_A_HOUSE}
+        where (l.is_residue or r.is_residue) and not {_SHARE_A_HOUSE} and not {_TWINS}
         order by all;
     """)
     return n_pairs

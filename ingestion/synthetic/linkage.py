@@ -48,7 +48,7 @@ def invented_records(persons: int, seed: int, *, without_number: float = 1.0) ->
     known = clerks.typed(_registrations(people, facilities, rng), period, rng)
     known = _with_numbers(known, rng)
     if without_number > 1:
-        doubtful = (pl.col("cid_class") != "valid").any().over("person") | (pl.col("state") == "mistyped")
+        doubtful = ((pl.col("cid_class") != "valid") | (pl.col("state") == "mistyped")).any().over("person")
         mothers = pl.col("person").is_in(known.filter(doubtful)["mother"].unique().implode())
         known = known.filter(doubtful | mothers | (pl.col("person").hash(seed) % 10**6 < 10**6 / without_number))
     return _as_records(known, facilities, period.n_days)
