@@ -8,6 +8,8 @@ from dataclasses import dataclass, field
 from datetime import date
 
 Pair = tuple[int, int]
+MOST_BIRTH_DATES = 3
+"""That a person may come to have by joining."""
 
 
 @dataclass(frozen=True)
@@ -55,8 +57,8 @@ def cluster(
     `owners`: the person of records that have one; records of one owner are one group from the start, and two owners are
     never joined. `places`: facility of each record; two records of a facility come into one group only along a strong
     edge between them. `births`: birth dates that say something; a record without one (null, 1 January) is no bridge
-    between groups whose dates no slip explains. `apart`: pairs that must not come into one group. Equal input gives
-    equal groups, in whatever order it comes.
+    between groups whose dates no slip explains, and no group comes to have more than three. `apart`: pairs that must not
+    come into one group. Equal input gives equal groups, in whatever order it comes.
     """
     groups: dict[int, _Group] = {}
     at: dict[int, int] = {}
@@ -83,7 +85,10 @@ def cluster(
             continue
         one, other = groups[a], groups[b]
         vague = edge.left not in births or edge.right not in births
-        if _must_stay_apart(one, other, forbidden, strong) or (vague and not _may_be_born(one.births, other.births)):
+        born_wrong = (vague and not _may_be_born(one.births, other.births)) or (
+            len(one.births | other.births) > max(MOST_BIRTH_DATES, len(one.births), len(other.births))
+        )
+        if born_wrong or _must_stay_apart(one, other, forbidden, strong):
             n_apart += 1
             continue
         if one.owner is not None and other.owner is not None:

@@ -16,12 +16,11 @@ import duckdb
 import polars as pl
 
 from identity.linkage import features
-from identity.linkage.clusters import Clusters, Edge, cluster
+from identity.linkage.clusters import MOST_BIRTH_DATES, Clusters, Edge, cluster
 from identity.linkage.model import Model, linker
 from ruam.errors import BuildError
 
 MOST_RECORDS_A_MONTH = 20
-MOST_BIRTH_DATES = 3
 LARGEST_BLOCK = 400
 """Records that may share a key; a key of more tells nothing, and its pairs would be many."""
 

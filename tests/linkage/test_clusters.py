@@ -58,3 +58,10 @@ def test_slips_of_birth_dates() -> None:
     slips = (date(1980, 5, 8), date(1981, 5, 7), date(1980, 7, 5), date(1980, 5, 17), date(1970, 5, 7))
     assert all(is_slip(born, other) for other in slips)
     assert not is_slip(born, date(1983, 6, 7))
+
+
+def test_no_group_comes_to_have_more_than_three_birth_dates() -> None:
+    births = {at: date(1980 + at, 5, 17) for at in range(1, 6)}
+    groups = clustered([Edge(at, at + 1, 1 - at / 100) for at in range(1, 5)], births=births).group_of
+    sizes = [list(groups.values()).count(group) for group in set(groups.values())]
+    assert max(sizes) == 3
