@@ -57,8 +57,8 @@ def cluster(
     `owners`: the person of records that have one; records of one owner are one group from the start, and two owners are
     never joined. `places`: facility of each record; two records of a facility come into one group only along a strong
     edge between them. `births`: birth dates that say something; a record without one (null, 1 January) is no bridge
-    between groups whose dates no slip explains, and no group comes to have more than three. `apart`: pairs that must not
-    come into one group. Equal input gives equal groups, in whatever order it comes.
+    between groups whose dates no slip explains, and no group comes to have more than three. `apart`: pairs that must
+    not come into one group. Equal input gives equal groups, in whatever order it comes.
     """
     groups: dict[int, _Group] = {}
     at: dict[int, int] = {}

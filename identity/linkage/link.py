@@ -365,14 +365,17 @@ def _keep(connection: duckdb.DuckDBPyConnection, clusters: Clusters, link_at: fl
 
 
 def _require_plausible(connection: duckdb.DuckDBPyConnection) -> None:
-    """No person of the residue has more records in a month, or more birth dates, than a person can have."""
+    """Nobody comes by linkage to have more records in a month, or more birth dates, than a person can have.
+
+    What records of one number say among themselves is not linkage's.
+    """
     row = connection.execute(f"""
         with members as (
-            select p.person, f.month, f.birth
+            select p.person, f.month, f.birth, true as is_residue
             from linkage.persons as p
             inner join linkage.features as f using (record)
             union all
-            select c.person, c.month, c.birth
+            select c.person, c.month, c.birth, false as is_residue
             from compared as c
             where not c.is_residue and c.person in (select person from linkage.persons where is_numbered)
         ),
@@ -380,12 +383,15 @@ def _require_plausible(connection: duckdb.DuckDBPyConnection) -> None:
         months as (
             select person, max(n) as n from (
                 select person, month, count(*) as n from members group by person, month
+                having bool_or(is_residue)
             ) group by person
         ),
 
         births as (
             select person, count(distinct birth) as n from members
-            where not (month(birth) = 1 and day(birth) = 1) group by person
+            where not (month(birth) = 1 and day(birth) = 1)
+            group by person
+            having count(distinct birth) > count(distinct birth) filter (not is_residue)
         )
 
         select
