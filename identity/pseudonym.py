@@ -48,6 +48,10 @@ class Pseudonymiser:
         """`HMAC(k1, text)`, cut to 128 bits, in hex: what the vault holds, and nothing outside it."""
         return self._both(text)[:_HEX]
 
+    def of_linkage_pseudonym(self, p1: str) -> str:
+        """`HMAC(k2, p1)` of a linkage pseudonym in hex: what `pseudonym` gives for the number that it was made of."""
+        return self._second(bytes.fromhex(p1))[:PSEUDONYM_BYTES].hex()
+
     def _both(self, text: str) -> str:
         first = self._first(text.encode())[:PSEUDONYM_BYTES]
         return first.hex() + self._second(first)[:PSEUDONYM_BYTES].hex()

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Collection
 from io import BytesIO
-from pathlib import Path
 
 import polars as pl
 
@@ -15,14 +14,9 @@ Pair = tuple[str, str]
 """HOSPCODE and PID."""
 
 
-def links_file(home: DataHome) -> Path:
-    """The one file that leaves the vault (decision 11)."""
-    return home.root / "links" / "links.parquet"
-
-
 def linked_with(home: DataHome, pairs: Collection[Pair]) -> list[Pair]:
     """These records, and all others that the links in force say are of the same person."""
-    path = links_file(home)
+    path = home.links
     if not path.exists():
         return sorted(pairs)
     links = pl.read_parquet(path, columns=["hospcode", "pid", "person_key"])
@@ -33,7 +27,7 @@ def linked_with(home: DataHome, pairs: Collection[Pair]) -> list[Pair]:
 
 def unlink(home: DataHome, pairs: Collection[Pair]) -> None:
     """Take these records out of the links in force."""
-    path = links_file(home)
+    path = home.links
     if not path.exists():
         return
     content = BytesIO()

@@ -140,7 +140,8 @@ def _inputs(home: DataHome, folders: list[Path], *, full_refresh: bool) -> tuple
     batches = sorted(frozenset[str]().union(*held.values()))
     references = sorted(f"{path.parent.name}/{path.name}" for path in home.reference.glob("*/*.parquet"))
     project = _project_digest()
-    digest = _digest([project, *batches, *references])
+    links = [hashlib.sha256(home.links.read_bytes()).hexdigest()] if home.links.exists() else []
+    digest = _digest([project, *batches, *references, *links])
     built, last_digest, last_project = _ledger(home)
     new = [batch for batch in batches if batch not in built]
     schema_changed = any(is_schema(batch) for batch in new)

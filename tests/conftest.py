@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 
 from identity.keys import create_keys
+from identity.linkage.links import ensure_links
 from ingestion.landing import ensure_schema_batch
 from ingestion.reference import ensure_schemas, load
 from ruam import cli
@@ -49,6 +50,7 @@ def ready_home(tmp_path_factory: pytest.TempPathFactory) -> Path:
     create_keys(home.keys)
     ensure_schema_batch(home.landing)
     ensure_schemas(home)
+    ensure_links(home.links)
     registry = folder / "registry.csv"
     registry.write_text(registry_csv(), encoding="utf-8")
     load(home, "registry", registry, date(2024, 10, 1))

@@ -155,8 +155,8 @@ def test_persons_have_their_tier(country: Country) -> None:
     linked = country.query("""
         select person_key, hospcode, pid from bridge_person_registrations where person_tier = 'A'
     """).join(country.truth("persons"), on=["hospcode", "pid"])
-    assert linked.group_by("person_key").agg(pl.col("person_id").n_unique())["person_id"].max() == 1
-    assert linked.group_by("person_id").agg(pl.col("person_key").n_unique())["person_key"].max() == 1
+    assert linked.group_by("person_key").agg(pl.col("numbered_id").n_unique())["numbered_id"].max() == 1
+    assert linked.group_by("numbered_id").agg(pl.col("person_key").n_unique())["person_key"].max() == 1
 
 
 UTILIZATION = """

@@ -19,7 +19,7 @@ from typing import Any
 import numpy as np
 import polars as pl
 
-from ingestion.synthetic import care, deliveries, schedule, truth
+from ingestion.synthetic import care, clerks, deliveries, schedule, truth
 from ingestion.synthetic.catalogue import drug_map, load_catalogue
 from ingestion.synthetic.facilities import UNKNOWN_CODES, build_facilities, write_registry
 from ingestion.synthetic.geography import load_provinces
@@ -144,6 +144,7 @@ def generate(
         plan.write_parquet(spill / "deliveries.parquet")
         n_persons = max(round(PERSONS_AT_SCALE_1 * scale), facilities)
         people = build_people(provinces, places, period, n_persons, np.random.default_rng([seed, 1]))
+        people = clerks.identified(people, np.random.default_rng([seed, 6]))
         people.write_parquet(spill / "people.parquet", row_group_size=50_000)
         regions = people.group_by("region").len().sort("region")
         care_tasks = [

@@ -17,7 +17,7 @@ from pathlib import Path
 import numpy as np
 import polars as pl
 
-from ingestion.synthetic import register, tables, truth
+from ingestion.synthetic import clerks, register, tables, truth
 from ingestion.synthetic.catalogue import Bools, Catalogue, Ints, load_catalogue
 from ingestion.synthetic.faults import (
     APPOINTMENT_FAULTS,
@@ -278,6 +278,7 @@ def write_chunk(chunk: Chunk) -> ChunkResult:
         how="left",
         maintain_order="left",
     )
+    known = clerks.typed(known, chunk.period, np.random.default_rng([chunk.seed, 7, chunk.first_f, chunk.last_f]))
     v = _enrich(c, visits, known)
     service = _service(c, v)
     v = v.with_columns(stands=service.stands)

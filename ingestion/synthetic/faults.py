@@ -58,6 +58,8 @@ DUPLICATES_PER_MILLION = 500
 ORPHANS_PER_MILLION = 300
 
 MISSING_CID = 0.01  # assumption
+MISSING_FOREIGN_CID = 0.3
+"""Of registrations of migrants and the stateless who hold one: assumption."""
 BAD_CID = 0.015  # assumption, far below the 9 % found once in one province (domain.md §7)
 DUMMY_CID = 0.002  # assumption
 DUMMIES = ("1111111111119", "9999999999994", "1234567890121")

@@ -125,9 +125,43 @@ def numbers_of(first: Ints, province: Ints, office: Ints, serial: Ints) -> pl.Se
     digits = np.column_stack(
         [first, province // 10, province % 10, office // 10, office % 10, (serial[:, None] // powers) % 10]
     )
-    whole = np.column_stack([digits, check_digits(digits)])
-    value = whole @ (10 ** np.arange(12, -1, -1))
-    return pl.Series(value).cast(pl.String).str.zfill(13)
+    return _texts(np.column_stack([digits, check_digits(digits)]))
+
+
+def has_right_check_digits(numbers: pl.Series) -> Bools:
+    """For each text: whether it is 13 digits whose last one is right."""
+    shaped = numbers.str.contains(r"^[0-9]{13}$").fill_null(value=False).to_numpy()
+    digits = _digits(numbers.filter(pl.Series(shaped)))
+    right = np.zeros(len(numbers), dtype=bool)
+    right[shaped] = check_digits(digits[:, :12]) == digits[:, 12]
+    return right
+
+
+def mistyped_numbers(numbers: pl.Series, rng: np.random.Generator) -> pl.Series:
+    """Each 13-digit text with one digit wrong or two neighbours changed about, half of each (assumption).
+
+    What is no number stays as it is; so does the first digit.
+    """
+    shaped = (numbers.str.len_bytes() == 13).to_numpy()
+    digits = _digits(numbers.filter(pl.Series(shaped)))
+    n = len(digits)
+    rows, at = np.arange(n), rng.integers(1, 12, n)
+    swaps = (rng.random(n) < 0.5) & (digits[rows, at] != digits[rows, at + 1])
+    left, right = digits[rows, at].copy(), digits[rows, at + 1].copy()
+    digits[rows, at] = np.where(swaps, right, (left + rng.integers(1, 10, n)) % 10)
+    digits[rows, at + 1] = np.where(swaps, left, right)
+    wrong = np.array(numbers.to_list(), dtype=object)
+    wrong[shaped] = _texts(digits).to_list()
+    return pl.Series(wrong.tolist(), dtype=pl.String)
+
+
+def _digits(numbers: pl.Series) -> Ints:
+    text = "".join(numbers.to_list()).encode("ascii")
+    return np.frombuffer(text, dtype=np.uint8).reshape(-1, 13).astype(np.int64) - ord("0")
+
+
+def _texts(digits: Ints) -> pl.Series:
+    return pl.Series(digits @ (10 ** np.arange(12, -1, -1))).cast(pl.String).str.zfill(13)
 
 
 def _pick(rng: np.random.Generator, weights: Floats, n: int) -> Ints:
@@ -245,7 +279,8 @@ def build_people(
     person, household, p (home province), region, kind (index in KINDS), sex (1, 2), birth_day (days from the start),
     age (years at the start), cid (text, what the state has given; empty for most migrants), given, surname, nation,
     labor, instype, chronic (bits), pattern, units `primary`…`private`, main, sub (f, -1 none), the same after a move
-    with suffix 2, move_day, death_day, mother_cid (of newborns), addr_p (province of the civil address), district.
+    with suffix 2, move_day, death_day, mother (person, -1 unknown) and mother_cid (of newborns), addr_p (province of
+    the civil address), district.
     """
     p = np.sort(_pick(rng, _home_provinces(provinces, facilities), n))
     size = rng.choice([1, 2, 3, 4, 5, 6], n, p=[0.25, 0.25, 0.22, 0.16, 0.08, 0.04])  # assumption
@@ -265,7 +300,8 @@ def build_people(
     household = np.where(mother >= 0, household[mother], household)
     given, surname = _names(n, rng, household)
 
-    has_number = (kind != 1) | (rng.random(n) < 0.25)  # assumption: a quarter of migrants hold a 13-digit number
+    # Assumption: a quarter of migrants and most of the stateless hold a 13-digit number.
+    has_number = rng.random(n) < np.select([kind == 1, kind == 2], [0.25, 0.6], default=1.0)
     code = provinces["code"].cast(pl.Int64).to_numpy()
     cid = numbers_of(
         _first_digits(rng, birth_year, kind), code[p], np.full(n, int(CID_OFFICE)), (np.arange(n) * 7_654_321) % 10**7
@@ -303,6 +339,7 @@ def build_people(
             "addr_p": np.where(rng.random(n) < 0.08, rng.permutation(p), p),
             "district": rng.integers(1, 9, n),
             "no_main": rng.random(n) < 0.6,
+            "mother": mother,
         }
     ).with_columns(cid=pl.when(pl.Series(has_number)).then(pl.col("cid")).otherwise(pl.lit("")))
     frame = frame.with_columns(

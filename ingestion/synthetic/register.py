@@ -8,13 +8,16 @@ import numpy as np
 import polars as pl
 
 from ingestion.synthetic.catalogue import CHRONIC_CODES, Ints
-from ingestion.synthetic.faults import BAD_CID, DUMMIES, DUMMY_CID, MISSING_CID
-from ingestion.synthetic.people import CID_OFFICE, KINDS, NO_DAY, numbers_of
+from ingestion.synthetic.faults import BAD_CID, DUMMIES, DUMMY_CID, MISSING_CID, MISSING_FOREIGN_CID
+from ingestion.synthetic.people import CID_OFFICE, KINDS, NO_DAY, has_right_check_digits, mistyped_numbers, numbers_of
 from ingestion.synthetic.tables import PROVIDERS_PER_FACILITY, Texts
 
-CID_STATES = ("right", "missing", "mistyped", "dummy", "generated", "awaited")
+CID_STATES = ("right", "missing", "mistyped", "dummy", "generated", "awaited", "mistaken")
 USABLE = 0
 """Index in CID_STATES of a number that tells who somebody is."""
+MISTYPED, MISTAKEN = 2, 6
+"""A wrong number whose check digit shows it, and one that passes for somebody else's: the check leaves out the third
+digit, and takes 0 for 10 and 1 for 11."""
 
 
 _HOME = pl.when(pl.col("sub") >= 0).then("sub").otherwise("main")
@@ -68,10 +71,13 @@ def registrations(
     d = grid_next[f, month_of_day[first]]
     known = known.with_columns(d=pl.Series(d), pid=(pl.int_range(pl.len()).over("f") + 1).cast(pl.String).str.zfill(7))
     state, final, later = _states(known, grid_next, month_of_day, rng)
+    numbers = _numbers(known, state, rng)
+    passes = (state == MISTYPED) & has_right_check_digits(numbers)
+    state, final = (np.where(passes & (which == MISTYPED), MISTAKEN, which) for which in (state, final))
     return known.with_columns(
         state=pl.Series(state),
         final_state=pl.Series(np.where(later >= 0, final, state)),
-        cid=_numbers(known, state, rng),
+        cid=numbers,
         update_d=pl.Series(later),
     ).with_columns(
         final_cid=pl.when(pl.col("update_d") >= 0)
@@ -92,8 +98,9 @@ def _states(
     kind = known["kind"].to_numpy()
     without = (known["cid"] == "").to_numpy()
     u = rng.random(n)
-    bounds = (MISSING_CID, MISSING_CID + BAD_CID, MISSING_CID + BAD_CID + DUMMY_CID)
-    state = np.select([u < bounds[0], u < bounds[1], u < bounds[2]], [1, 2, 3], default=0)
+    foreign = np.isin(kind, [KINDS.index("foreign"), KINDS.index("stateless")])
+    missing = np.where(foreign, MISSING_FOREIGN_CID, MISSING_CID)
+    state = np.select([u < missing, u < missing + BAD_CID, u < missing + BAD_CID + DUMMY_CID], [1, 2, 3], default=0)
     state = np.where(without, np.where(u < 0.55, 1, 4), state)
     newborn = kind == KINDS.index("newborn")
     state = np.where(newborn & (u < 0.6), 5, state)
@@ -115,22 +122,20 @@ def _states(
 
 
 def _numbers(known: pl.DataFrame, state: Ints, rng: np.random.Generator) -> pl.Series:
-    """CID as the facility holds it: `mistyped` has one digit wrong, `generated` is the program's own number."""
+    """CID as the facility holds it: `mistyped` has a digit wrong or two changed about, `generated` is the program's."""
     n = len(known)
     f = known["f"].to_numpy().astype(np.int64)
-    wrong = (known["cid"].str.tail(1).replace("", "0").cast(pl.Int64) + 1 + pl.Series(rng.integers(0, 8, n))) % 10
+    wrong = mistyped_numbers(known["cid"], rng)
     serial = pl.Series(np.arange(n) % 100_000).cast(pl.Int64).to_numpy()
     generated = numbers_of(np.zeros(n, dtype=np.int64), f // 1000, (f // 10) % 100, (f % 10) * 10**6 + serial)
     dummy = pl.Series(DUMMIES).gather(rng.integers(0, len(DUMMIES), n))
-    frame = known.select("cid").with_columns(
-        state=pl.Series(state), wrong=wrong.cast(pl.String), dummy=dummy, made=generated
-    )
+    frame = known.select("cid").with_columns(state=pl.Series(state), wrong=wrong, dummy=dummy, made=generated)
     state_ = pl.col("state")
     return frame.select(
         pl.when(state_ == 0)
         .then("cid")
         .when(state_ == 2)
-        .then(pl.concat_str(pl.col("cid").str.head(12), "wrong"))
+        .then("wrong")
         .when(state_ == 3)
         .then("dummy")
         .when(state_ == 4)
@@ -140,32 +145,24 @@ def _numbers(known: pl.DataFrame, state: Ints, rng: np.random.Generator) -> pl.S
 
 
 def person_rows(known: pl.DataFrame, texts: Texts, d_update: pl.Series) -> pl.DataFrame:
-    """PERSON: the first row of each registration, and a second one where something changed.
+    """PERSON of `known` as `clerks.typed` leaves it: each registration's first row, a second where something changed.
 
     `d_update` holds the text of D_UPDATE by d. Also `row` (of `known`), `final`.
     """
     sent = known.with_row_index("row").filter(pl.col("d") >= 0)
     first = sent.with_columns(death_day=pl.when(pl.col("update_d") >= 0).then(NO_DAY).otherwise("death_day"))
     second = sent.filter(pl.col("update_d") >= 0).with_columns(
-        d=pl.col("update_d"), state=pl.col("final_state"), cid=pl.col("final_cid")
+        d=pl.col("update_d"),
+        state=pl.col("final_state"),
+        cid=pl.col("final_cid"),
+        # By then a newborn has its name.
+        first_given="typed_given",
+        first_surname="typed_surname",
     )
     rows = pl.concat([first, second])
-    female = pl.col("sex") == 2
     child = pl.col("age") < 15
     home = pl.col("home")
     dead = home & (pl.col("death_day") < NO_DAY) & (pl.col("d") == pl.col("update_d"))
-    title = (
-        pl.when(child & female)
-        .then(pl.lit("002"))
-        .when(child)
-        .then(pl.lit("001"))
-        .when(female & (pl.col("age") < 30))
-        .then(pl.lit("004"))
-        .when(female)
-        .then(pl.lit("005"))
-        .otherwise(pl.lit("003"))
-    )
-    birth = texts.day(rows["birth_day"].to_numpy())
     died = texts.day(np.minimum(rows["death_day"].to_numpy(), NO_DAY // 1024))
     return rows.with_columns(
         HOSPCODE="hospcode",
@@ -173,19 +170,19 @@ def person_rows(known: pl.DataFrame, texts: Texts, d_update: pl.Series) -> pl.Da
         PID="pid",
         CID="cid",
         HID=pl.col("household").cast(pl.String).str.zfill(8),
-        PRENAME=title,
-        NAME="given",
-        LNAME="surname",
-        HN=pl.lit(""),
-        SEX=pl.col("sex").cast(pl.String),
-        BIRTH=birth,
+        PRENAME="typed_prename",
+        NAME="first_given",
+        LNAME="first_surname",
+        HN="typed_hn",
+        SEX="typed_sex",
+        BIRTH=pl.col("typed_birth").dt.strftime("%Y%m%d"),
         MSTATUS=pl.when(child).then(pl.lit("1")).otherwise(pl.lit("2")),
         OCCUPATION_NEW=pl.lit("9629"),
         RACE="nation",
-        NATION="nation",
+        NATION="typed_nation",
         RELIGION=pl.lit("01"),
         FSTATUS=pl.lit("2"),
-        MOTHER="mother_cid",
+        MOTHER="typed_mother",
         DISCHARGE=pl.when(dead).then(pl.lit("1")).otherwise(pl.lit("9")),
         DDISCHARGE=pl.when(dead).then(pl.lit(died)).otherwise(pl.lit("")),
         ABOGROUP=pl.lit("9"),
@@ -196,7 +193,8 @@ def person_rows(known: pl.DataFrame, texts: Texts, d_update: pl.Series) -> pl.Da
         .then(pl.lit("3"))
         .otherwise(pl.lit("4")),
         TELEPHONE=pl.lit(""),
-        MOBILE=pl.concat_str(pl.lit("0000"), (pl.col("person") % 1_000_000).cast(pl.String).str.zfill(6)),
+        MOBILE="typed_mobile",
+        PASSPORT="typed_passport",
         D_UPDATE=d_update.gather(rows["d"]),
         final=pl.col("d") == pl.when(pl.col("update_d") >= 0).then("update_d").otherwise("d"),
     )

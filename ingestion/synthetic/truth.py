@@ -12,7 +12,7 @@ import polars as pl
 
 from ingestion.synthetic.care import PLANTS
 from ingestion.synthetic.people import KINDS, Period
-from ingestion.synthetic.register import CID_STATES, USABLE
+from ingestion.synthetic.register import CID_STATES, MISTAKEN, USABLE
 
 NOT_ELIGIBLE_DX = r"^(Z2[3-7]|Z3[456]|Z39|Z4[7-9]|Z5[01]|A1[5-9]|F1[0-9])"
 UNKNOWN = "99"
@@ -101,7 +101,8 @@ def visits_table(
 def persons_table(known: pl.DataFrame) -> pl.DataFrame:
     """Registrations that were sent, as the final PERSON has them.
 
-    hospcode, pid, person_id (true), tier (A, C), kind, cid_state (at last), resident.
+    hospcode, pid, person_id (true), numbered_id (the person that a usable number makes of it: person_id, or a negative
+    one where the number is mistaken), tier (A, C: without linkage), kind, cid_state (at last), resident.
     """
     state = pl.col("final_state").replace_strict(dict(enumerate(CID_STATES)), return_dtype=pl.String)
     kind = pl.col("kind").replace_strict(dict(enumerate(KINDS)), return_dtype=pl.String)
@@ -109,8 +110,11 @@ def persons_table(known: pl.DataFrame) -> pl.DataFrame:
         "hospcode",
         "pid",
         person_id="person",
-        tier=pl.when(pl.col("final_state") == USABLE).then(pl.lit("A")).otherwise(pl.lit("C")),
-        kind=pl.when(state == "mistyped").then(pl.lit("mistyped")).otherwise(kind),
+        numbered_id=pl.when(pl.col("final_state") == MISTAKEN)
+        .then(-pl.when(pl.col("final_state") == MISTAKEN).then("final_cid").cast(pl.Int64))
+        .otherwise(pl.col("person").cast(pl.Int64)),
+        tier=pl.when(pl.col("final_state").is_in([USABLE, MISTAKEN])).then(pl.lit("A")).otherwise(pl.lit("C")),
+        kind=pl.when(state.is_in(["mistyped", "mistaken"])).then(pl.lit("mistyped")).otherwise(kind),
         cid_state=state,
         resident="home",
     )
@@ -119,7 +123,7 @@ def persons_table(known: pl.DataFrame) -> pl.DataFrame:
 def merged_visits(visits: pl.DataFrame, persons: pl.DataFrame) -> pl.DataFrame:
     """Visits of one person, facility, date and class as one: attributes of the first, the first principal diagnosis.
 
-    Adds tier, dx3 and eligible.
+    Adds numbered_id, tier, dx3 and eligible.
     """
     merged = (
         visits.sort("hospcode", "pid", "date_serv", "visit_class", "second", "seq")
@@ -128,7 +132,12 @@ def merged_visits(visits: pl.DataFrame, persons: pl.DataFrame) -> pl.DataFrame:
             pl.col("second", "seq", "person_id", "typein", "typeout", "treatment_province", "month").first(),
             pl.col("principal_dx").drop_nulls().first(),
         )
-        .join(persons.select("hospcode", "pid", "tier"), on=["hospcode", "pid"], how="left", maintain_order="left")
+        .join(
+            persons.select("hospcode", "pid", "tier", "numbered_id"),
+            on=["hospcode", "pid"],
+            how="left",
+            maintain_order="left",
+        )
     )
     return merged.with_columns(
         dx3=pl.col("principal_dx").str.head(3),
@@ -143,7 +152,7 @@ def _flagged(candidates: pl.LazyFrame, measure: str) -> pl.LazyFrame:
     """Rows of eligible tier A visits with an earlier one elsewhere in the window that allows the measure."""
     left = candidates.rename(
         {name: f"{name}_before" for name in ("hospcode", "date_serv", "second", "seq", "typeout", "visit")}
-    ).select("person_id", "dx3", "^.*_before$")
+    ).select("numbered_id", "dx3", "^.*_before$")
     days = (pl.col("date_serv") - pl.col("date_serv_before")).dt.total_days()
     earlier = pl.struct("second_before", "hospcode_before", "seq_before") != pl.struct("second", "hospcode", "seq")
     order = (
@@ -160,7 +169,7 @@ def _flagged(candidates: pl.LazyFrame, measure: str) -> pl.LazyFrame:
     else:
         window = days.is_between(1, 7) & pl.col("typeout_before").is_in(["1", "7", "8"])
     return (
-        candidates.join(left, on=["person_id", "dx3"], how="inner")
+        candidates.join(left, on=["numbered_id", "dx3"], how="inner")
         .filter(window & (pl.col("hospcode_before") != pl.col("hospcode")))
         .select("visit")
         .unique()
@@ -172,7 +181,7 @@ def measures_table(merged: pl.LazyFrame) -> pl.DataFrame:
     results = []
     slices = 1 + int(merged.select(pl.len()).collect().item()) // VISITS_PER_SLICE
     for part in range(slices):
-        eligible = merged.filter(pl.col("eligible") & (pl.col("person_id") % slices == part)).collect()
+        eligible = merged.filter(pl.col("eligible") & (pl.col("numbered_id") % slices == part)).collect()
         eligible = eligible.with_row_index("visit")
         linkable = eligible.lazy().filter((pl.col("tier") == "A") & pl.col("dx3").is_not_null())
         for measure in ("RED-01", "RED-02"):

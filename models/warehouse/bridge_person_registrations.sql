@@ -2,6 +2,7 @@ select
     hospcode,
     pid,
     person_key,
+    wide_person_key,
     person_tier,
     cid_class,
     nationality_group,

@@ -1,7 +1,7 @@
 with registrations as (
     select
         identified.person_key,
-        identified.person_tier,
+        min(identified.person_tier) over (partition by identified.person_key) as person_tier,
         persons.sex,
         persons.birth_month,
         persons.nation,

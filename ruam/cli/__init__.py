@@ -13,7 +13,7 @@ import sys
 
 import typer
 
-from ruam.cli import deliveries, feeds, flow, identity, inbox, keys, landing, prepare, quarantine, status
+from ruam.cli import deliveries, feeds, flow, identity, inbox, keys, landing, linkage, prepare, quarantine, status
 from ruam.cli.active import log
 from ruam.cli.console import RUNBOOK_OF_EXIT, RUNBOOKS, said, say
 from ruam.errors import RuamError
@@ -48,6 +48,8 @@ app.add_typer(quarantine.quarantine, name="quarantine")
 app.command()(landing.compact)
 app.add_typer(landing.landing, name="landing")
 app.add_typer(inbox.inbox, name="inbox")
+for command in (linkage.link, linkage.review, linkage.train, linkage.evaluate):
+    identity.identity.command()(command)
 app.add_typer(identity.identity, name="identity")
 app.add_typer(keys.keys, name="keys")
 app.add_typer(feeds.feeds, name="feeds")

@@ -10,10 +10,11 @@ import typer
 from ruam.cli.active import log, settings
 from ruam.cli.bar import Advance, bar
 from ruam.cli.console import OUTCOMES, said, say
-from ruam.cli.identity import take_people_in
+from ruam.cli.identity import links_are_old, take_people_in
+from ruam.cli.linkage import link_people
 from ruam.cli.options import NodeRegion, Places
 from ruam.cli.summary import show_report, to_bar
-from ruam.errors import BusyError, NotFetchedError, NothingAcceptedError, UsageError
+from ruam.errors import NotFetchedError, NothingAcceptedError, RuamError, UsageError
 
 if TYPE_CHECKING:
     from ingestion.job import Report
@@ -97,6 +98,7 @@ def build(
 
 
 def _build(active: Settings, *, full_refresh: bool = False) -> None:
+    from identity.linkage.links import ensure_links
     from ingestion.landing import ensure_schema_batch
     from ingestion.reference import ensure_schemas
     from ruam.build import build as build_warehouse
@@ -104,6 +106,7 @@ def _build(active: Settings, *, full_refresh: bool = False) -> None:
     active.data_home.require()
     ensure_schema_batch(active.data_home.landing)
     ensure_schemas(active.data_home)
+    ensure_links(active.data_home.links)
     with bar() as follow:
         built = build_warehouse(
             active,
@@ -143,7 +146,7 @@ def run(places: Places = None, region: NodeRegion = None) -> None:
 
     active = settings(region=region)
     sources = places or ([active.drop_folder] if active.drop_folder else [])
-    failure: NothingAcceptedError | NotFetchedError | BusyError | None = None
+    failure: RuamError | None = None
     if sources:
         try:
             _ingest(active, sources)
@@ -151,8 +154,10 @@ def run(places: Places = None, region: NodeRegion = None) -> None:
             failure = error  # What was landed before may still wait to be built.
     try:
         take_people_in(active, "run", "take in what was landed")
-    except BusyError as error:
-        failure = failure or error  # What waits for the vault waits for the next run.
+        if links_are_old(active):
+            link_people(active, "run", "link what was taken in")
+    except RuamError as error:
+        failure = failure or error  # What waits for the vault waits for the next run, and the last links stay.
     _build(active)
     pointer = current(active.data_home)
     if pointer and pointer["run_id"].endswith(last_build_id(active.data_home)[-8:]):

@@ -83,6 +83,14 @@ def take_people_in(active: Settings, command: str, purpose: str) -> bool:
     return True
 
 
+def links_are_old(active: Settings) -> bool:
+    """Whether the vault has changed since the links were written."""
+    from identity.vault import FILE
+
+    vault, links = active.data_home.vault / FILE, active.data_home.links
+    return vault.exists() and (not links.exists() or links.stat().st_mtime_ns < vault.stat().st_mtime_ns)
+
+
 @identity.command("take-in")
 def take_in(purpose: Purpose) -> None:
     """Move what ingestion sealed for the vault into it; `ruam run` does it too.

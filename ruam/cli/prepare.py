@@ -27,6 +27,7 @@ def init() -> None:
     RUAM_KEYS names another folder for the keys, or a key service (vault://MOUNT/PATH).
     """
     from identity.keys import create_keys, keys_of, load_keys
+    from identity.linkage.links import ensure_links
     from ingestion.landing import ensure_schema_batch, key_ids, require_fitting
     from ingestion.reference import ensure_schemas
 
@@ -40,6 +41,7 @@ def init() -> None:
     require_fitting(home.landing, keys, made_with)
     ensure_schema_batch(home.landing)
     ensure_schemas(home)
+    ensure_links(home.links)
     say(f"Data home {said(home.root)}, keys {keys.key_id} ({'new' if created else 'kept'}).")
     if created:
         say(

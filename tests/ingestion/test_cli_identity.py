@@ -14,7 +14,6 @@ import polars as pl
 import pytest
 
 from identity.intake import Intake
-from identity.unlink import links_file
 from identity.vault import opened
 from ingestion.inbox import deliveries_in
 from ruam.files import locked
@@ -147,10 +146,10 @@ def test_links_join_more_records_and_lose_the_forgotten(command: Command, people
     links = pl.DataFrame(
         {"hospcode": ["90101", "90101", "90201"], "pid": ["2", "1001", "5"], "person_key": ["a", "b", "a"]}
     )
-    links_file(peopled.data_home).parent.mkdir()
-    links.write_parquet(links_file(peopled.data_home))
+    peopled.data_home.links.parent.mkdir()
+    links.write_parquet(peopled.data_home.links)
     assert command("identity", "forget", "90101", "2", *WHY) == 0
-    assert pl.read_parquet(links_file(peopled.data_home)).rows() == [("90101", "1001", "b")]
+    assert pl.read_parquet(peopled.data_home.links).rows() == [("90101", "1001", "b")]
     assert held(peopled) == [("90101", "1001"), ("90102", "1001")]
 
 

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import polars as pl
 
+from identity.linkage.links import ensure_links
 from ingestion.checks import landing_schema
 from ingestion.corrections import TABLE as WITHDRAWALS
 from ingestion.corrections import withdrawals_schema
@@ -26,6 +27,7 @@ def make_home(root: Path) -> DataHome:
     home.create()
     ensure_schema_batch(home.landing)
     ensure_schemas(home)
+    ensure_links(home.links)
     return home
 
 

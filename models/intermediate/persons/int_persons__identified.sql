@@ -10,16 +10,17 @@ persons as (
     select * from {{ ref('int_persons__classified') }}
 ),
 
-tiers as (
+links as (
+    select * from {{ ref('stg_identity__person_links') }}
+),
+
+numbered as (
     select
         pairs.hospcode,
         pairs.pid,
-        persons.cid_pseudonym,
+        case when persons.cid_class = 'valid' then persons.cid_pseudonym end as number_key,
         persons.cid_class,
         persons.nationality_group,
-        case
-            when persons.cid_class = 'valid' and persons.cid_pseudonym is not null then 'A' else 'C'
-        end as person_tier,
         persons.pid is not null as is_registered
     from pairs
     left join persons on pairs.hospcode = persons.hospcode and pairs.pid = persons.pid
@@ -27,22 +28,35 @@ tiers as (
 
 keyed as (
     select
-        hospcode,
-        pid,
+        numbered.hospcode,
+        numbered.pid,
+        -- Links may be older than the landing: a number that came since goes before them.
+        coalesce(
+            numbered.number_key,
+            links.person_key,
+            {{ surrogate_key(["'C'", 'numbered.hospcode', 'numbered.pid']) }}
+        ) as person_key,
+        coalesce(
+            numbered.number_key,
+            links.wide_person_key,
+            {{ surrogate_key(["'C'", 'numbered.hospcode', 'numbered.pid']) }}
+        ) as wide_person_key,
         case
-            when person_tier = 'A' then cid_pseudonym else {{ surrogate_key(["'C'", 'hospcode', 'pid']) }}
-        end as person_key,
-        person_tier,
-        cid_class,
-        nationality_group,
-        is_registered
-    from tiers
+            when numbered.number_key is not null then 'A'
+            else coalesce(links.person_tier, 'C')
+        end as person_tier,
+        numbered.cid_class,
+        numbered.nationality_group,
+        numbered.is_registered
+    from numbered
+    left join links on numbered.hospcode = links.hospcode and numbered.pid = links.pid
 )
 
 select
     hospcode,
     pid,
     person_key,
+    wide_person_key,
     -- Counting people by a small number costs a fifth of counting them by key. Another build may number them otherwise.
     cast(dense_rank() over (order by person_key) as integer) as person_number,
     person_tier,

@@ -1,0 +1,342 @@
+"""From the vault's records to what linkage compares, and the index of blocking keys by which records find each other.
+
+All of it lies in the vault, in a schema of its own:
+
+- `linkage.features`: a row a record (FEATURES), numbered by `record`.
+- `linkage.blocks`: (is_residue, key, record), a row for each key of a record; who shares a key may be one person.
+- `linkage.frequencies`: (kind, name, n), how many records bear each given name and surname.
+- `linkage.seen`: deliveries whose records are in it.
+
+Residue is what has no usable citizen number.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import duckdb
+import polars as pl
+
+from identity.linkage.names import compared
+from ruam.errors import SetupError
+
+RECORDS = (
+    *("hospcode", "pid", "cid", "cid_class", "linkage_pseudonym", "prename", "given", "surname", "birth_date", "sex"),
+    *("nation", "labor", "province_code", "mother_cid", "telephone", "mobile", "passport", "hn", "d_update"),
+    "delivery_id",
+)
+"""Columns of the vault's `records` that linkage reads; (hospcode, pid) is its key."""
+
+FEATURES = {
+    "record": "uinteger",
+    "hospcode": "varchar",
+    "pid": "varchar",
+    "is_residue": "boolean",
+    "person": "varchar",
+    "number": "varchar",
+    "given": "varchar",
+    "given_roman": "varchar",
+    "given_key": "varchar",
+    "surname": "varchar",
+    "surname_roman": "varchar",
+    "surname_key": "varchar",
+    "whole_roman": "varchar",
+    "whole_key": "varchar",
+    "birth": "date",
+    "sex": "varchar",
+    "nation": "varchar",
+    "province": "varchar",
+    "mother": "varchar",
+    "phone": "varchar",
+    "passport": "varchar",
+    "hn": "varchar",
+    "month": "date",
+}
+"""`person` is the linkage pseudonym, null in the residue; `number` 13 digits, right or mistyped; `*_roman` and `*_key`
+as `names` makes them, `whole` being name and surname together; `month` that of D_UPDATE."""
+
+PAGE = 200_000
+"""Names worked out at a time."""
+
+_KEYS = {
+    "birth and given name": ("birth is not null and given_key is not null", "birth, given_key"),
+    "birth and surname": ("birth is not null and surname_key is not null", "birth, surname_key"),
+    "whole name": ("length(whole_key) > 3", "whole_key, sex"),
+    "whole name and year": ("whole_key is not null and birth is not null", "whole_key, year(birth)"),
+    "birth and how a foreign name begins": (
+        "birth is not null and whole_key is not null and coalesce(nation, '') <> '099'",
+        "birth, left(whole_key, 2), sex",
+    ),
+    "year and how a foreign name begins": (
+        "birth is not null and whole_key is not null and nation <> '099'",
+        "year(birth), left(whole_key, 3), sex, nation",
+    ),
+    "birth and place of a foreigner": ("birth is not null and nation <> '099'", "birth, sex, province, nation"),
+    "mother and birth": ("mother is not null and birth is not null", "mother, birth"),
+    "phone": ("phone is not null", "phone, sex"),
+    "passport": ("passport is not null", "passport"),
+    "hospital number": ("hn is not null", "hospcode, hn"),
+    "citizen number": ("number is not null", "number"),
+}
+"""Blocking rules: (which records have the key, what it is made of). One shared key makes a candidate pair."""
+
+_NUMBER_RULE = list(_KEYS).index("citizen number")
+
+
+def create(connection: duckdb.DuckDBPyConnection) -> None:
+    """Make the tables where they are missing."""
+    columns = ", ".join(f"{name} {kind}" for name, kind in FEATURES.items())
+    connection.execute(f"""
+        create schema if not exists linkage;
+        create table if not exists linkage.features ({columns});
+        create table if not exists linkage.blocks (is_residue boolean, key ubigint, record uinteger);
+        create table if not exists linkage.frequencies (kind varchar, name varchar, n bigint);
+        create table if not exists linkage.seen (delivery_id varchar);
+    """)
+
+
+def require_columns(connection: duckdb.DuckDBPyConnection) -> None:
+    """Raise `SetupError` naming the columns that `records` lacks."""
+    try:
+        found = {row[0] for row in connection.execute("describe records").fetchall()}
+    except duckdb.CatalogException as error:
+        raise SetupError("The vault has no records yet: run `ruam identity take-in` first.") from error
+    missing = [name for name in RECORDS if name not in found]
+    if missing:
+        raise SetupError(f"The vault's records have no column {', '.join(missing)}, which linkage needs.")
+
+
+@dataclass(frozen=True)
+class Taken:
+    """Records that are new or changed."""
+
+    n_new: int
+    n_residue: int
+
+
+def take_in(connection: duckdb.DuckDBPyConnection) -> Taken:
+    """Bring the index up to date with `records`, and leave the numbers of what is new in `fresh` (temporary: record,
+    is_residue). A record is new, or has changed, when its delivery was not seen before."""
+    create(connection)
+    require_columns(connection)
+    connection.execute("""
+        create or replace temp table changed as
+        select * from records where delivery_id not in (select delivery_id from linkage.seen)
+    """)
+    _withdraw(connection, "select hospcode, pid from changed")
+    _insert_features(connection)
+    _insert_keys(connection)
+    connection.execute("""
+        insert into linkage.seen select distinct delivery_id from changed;
+        drop table changed;
+    """)
+    row = connection.execute("select count(*), count(*) filter (is_residue) from fresh").fetchone()
+    assert row is not None
+    return Taken(*row)
+
+
+def _withdraw(connection: duckdb.DuckDBPyConnection, pairs: str) -> None:
+    """Take records out of the index; `pairs` is a query of (hospcode, pid)."""
+    connection.execute(f"""
+        create or replace temp table stale as
+        select record, hospcode, pid, given, surname from linkage.features semi join ({pairs}) using (hospcode, pid)
+    """)
+    if connection.execute("select count(*) from stale").fetchone() == (0,):
+        return
+    connection.execute("""
+        delete from linkage.features where record in (select record from stale);
+        delete from linkage.blocks where record in (select record from stale);
+    """)
+    _count_names(connection, "stale", -1)
+
+
+def _insert_features(connection: duckdb.DuckDBPyConnection) -> None:
+    _names_table(connection)
+    connection.execute("""
+        create or replace temp table fresh as
+        with numbered as (
+            select
+                changed.*,
+                -- A record that changed keeps its number, and by it its person.
+                coalesce(
+                    stale.record,
+                    row_number() over (order by changed.hospcode, changed.pid) + (
+                        select max(record) from (select max(record) as record from linkage.features union all
+                        select max(record) from stale union all select 0)
+                    )
+                ) as record,
+                cid_class <> 'valid' or linkage_pseudonym is null as is_residue,
+                regexp_replace(translate(cid, '๐๑๒๓๔๕๖๗๘๙', '0123456789'), '[^0-9]', '', 'g') as digits
+            from changed
+            left join stale on changed.hospcode = stale.hospcode and changed.pid = stale.pid
+        )
+
+        select
+            numbered.record::uinteger as record,
+            numbered.hospcode,
+            numbered.pid,
+            numbered.is_residue,
+            case when not numbered.is_residue then numbered.linkage_pseudonym::varchar end as person,
+            case
+                when numbered.cid_class in ('valid', 'bad_check_digit') and length(numbered.digits) = 13
+                    then numbered.digits
+            end as number,
+            givens.plain as given,
+            givens.roman as given_roman,
+            givens.skeleton as given_key,
+            surnames.plain as surname,
+            surnames.roman as surname_roman,
+            surnames.skeleton as surname_key,
+            case
+                when right(givens.roman, 1) = left(surnames.roman, 1) then givens.roman || surnames.roman[2 :]
+                else nullif(concat(givens.roman, surnames.roman), '')
+            end as whole_roman,
+            case
+                when right(givens.skeleton, 1) = left(surnames.skeleton, 1)
+                    then givens.skeleton || surnames.skeleton[2 :]
+                when givens.plain is not null then concat(givens.skeleton, surnames.skeleton)
+            end as whole_key,
+            numbered.birth_date as birth,
+            case when numbered.sex in ('1', '2') then numbered.sex end as sex,
+            nullif(numbered.nation, '999') as nation,
+            numbered.province_code as province,
+            nullif(numbered.mother_cid, '') as mother,
+            right(
+                nullif(
+                    regexp_replace(coalesce(nullif(numbered.mobile, ''), numbered.telephone, ''), '[^0-9]', '', 'g'), ''
+                ), 9
+            ) as phone,
+            upper(nullif(regexp_replace(numbered.passport, '[^0-9A-Za-z]', '', 'g'), '')) as passport,
+            nullif(ltrim(trim(numbered.hn), '0'), '') as hn,
+            date_trunc('month', numbered.d_update)::date as month
+        from numbered
+        left join typed_names as givens on numbered.given = givens.typed
+        left join typed_names as surnames on numbered.surname = surnames.typed;
+
+        drop table typed_names;
+    """)
+    _without_mothers_names(connection)
+    connection.execute(f"""
+        insert into linkage.features select {", ".join(FEATURES)} from fresh order by record;
+    """)
+    _count_names(connection, "fresh", 1)
+
+
+def _count_names(connection: duckdb.DuckDBPyConnection, table: str, sign: int) -> None:
+    """Bring the frequencies up to date with the names of a table that came (1) or went (-1)."""
+    connection.execute(f"""
+        create or replace temp table counted as
+        select kind, name, {sign} * count(*) as n
+        from (unpivot (select given, surname from {table}) on given, surname into name kind value name)
+        group by kind, name;
+
+        update linkage.frequencies set n = linkage.frequencies.n + counted.n
+        from counted where linkage.frequencies.kind = counted.kind and linkage.frequencies.name = counted.name;
+
+        insert into linkage.frequencies from counted anti join linkage.frequencies using (kind, name);
+        delete from linkage.frequencies where n <= 0;
+        drop table counted;
+    """)
+
+
+def _names_table(connection: duckdb.DuckDBPyConnection) -> None:
+    """`typed_names` (temporary): typed, plain, roman, skeleton of every name in `changed`."""
+    connection.execute(
+        "create or replace temp table typed_names (typed varchar, plain varchar, roman varchar, skeleton varchar)"
+    )
+    names = (
+        connection.execute("""
+        select distinct unnest([given, surname]) as typed from changed
+    """)
+        .pl()["typed"]
+        .drop_nulls()
+    )
+    for start in range(0, len(names), PAGE):
+        page = names[start : start + PAGE]
+        worked_out = pl.DataFrame({"typed": page}).hstack(compared(page))
+        connection.register("worked_out", worked_out)
+        connection.execute("insert into typed_names select typed, plain, roman, skeleton from worked_out")
+        connection.unregister("worked_out")
+
+
+def _without_mothers_names(connection: duckdb.DuckDBPyConnection) -> None:
+    """A child that is called as its mother has no name yet."""
+    connection.execute(f"""
+        create or replace temp table asked as
+        select distinct hash({_NUMBER_RULE}, mother) as key from fresh where mother is not null and given is not null;
+        update fresh set given = null, given_roman = null, given_key = null, whole_roman = null, whole_key = null
+        from (
+            select distinct children.record
+            from fresh as children
+            inner join (
+                select number, given_key from fresh where not is_residue
+                union all
+                select features.number, features.given_key
+                from linkage.features as features
+                where features.record in (
+                    select record from linkage.blocks
+                    where not is_residue and key in (select key from asked)
+                )
+            ) as mothers on children.mother = mothers.number and children.given_key = mothers.given_key
+        ) as called
+        where fresh.record = called.record
+    """)
+
+
+def _insert_keys(connection: duckdb.DuckDBPyConnection) -> None:
+    """Keys of the fresh records, sorted, so that a key is looked up in few places."""
+    connection.execute(f"""
+        insert into linkage.blocks
+        select is_residue, key, record from ({_keys_of("fresh")}) order by is_residue, key
+    """)
+
+
+def _keys_of(table: str) -> str:
+    """A query of (is_residue, key, record): every key of every record of a table of features."""
+    return " union all ".join(
+        f"select is_residue, hash({rule}, {parts}) as key, record from {table} where {condition}"
+        for rule, (condition, parts) in enumerate(_KEYS.values())
+    )
+
+
+def keys_to_look_up(connection: duckdb.DuckDBPyConnection) -> None:
+    """`wanted` (temporary): (record, key) of the fresh residue. A mistyped number looks for every right number that is
+    one slip away: a digit changed, or two neighbours changed about."""
+    connection.execute(f"""
+        create or replace temp table wanted as
+        select record, key from ({_keys_of("(from fresh where is_residue)")})
+        union
+        select record, hash({_NUMBER_RULE}, meant) as key from (
+            select record, unnest(list_concat(
+                [
+                    number[: place - 1] || number[place + 1] || number[place] || number[place + 2 :]
+                    for place in range(1, 13)
+                ],
+                flatten([
+                    [number[: place - 1] || digit || number[place + 1 :] for digit in range(0, 10)]
+                    for place in range(1, 14)
+                ])
+            )) as meant
+            from fresh where is_residue and number is not null
+        )
+        where meant[13]::int = (11 - list_sum([meant[i]::int * (14 - i) for i in range(1, 13)]) % 11) % 10
+    """)
+
+
+def forget(connection: duckdb.DuckDBPyConnection, hospcode: str, pid: str) -> None:
+    """Take one record out of all that linkage keeps. Names that it gave to a person of others remain."""
+    create(connection)
+    connection.execute("create or replace temp table forgotten as select ? as hospcode, ? as pid", [hospcode, pid])
+    connection.execute("""
+        create or replace temp table gone as
+        select record from linkage.features semi join forgotten using (hospcode, pid)
+    """)
+    for table in ("persons", "edges", "apart", "bridges"):
+        found = connection.execute(
+            "select 1 from information_schema.tables where table_schema = 'linkage' and table_name = ?", [table]
+        ).fetchone()
+        columns = ("record",) if table == "persons" else ("record_l", "record_r")
+        if found:
+            condition = " or ".join(f"{column} in (select record from gone)" for column in columns)
+            connection.execute(f"delete from linkage.{table} where {condition}")
+    _withdraw(connection, "from forgotten")

@@ -1,0 +1,468 @@
+"""Link what is new: candidates from the index, scores from the model, persons that keep their names.
+
+In the vault, beside `features`: `linkage.persons` (record of the residue, person, is_numbered, probability),
+`linkage.edges` (scored pairs above the wide threshold), `linkage.apart` (pairs of a multiple birth), `linkage.bridges`
+(pairs that speak for two persons being one).
+
+A person with a usable number is named by its linkage pseudonym; any other by its first record:
+`person:<hospcode>:<pid>`.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import duckdb
+import polars as pl
+
+from identity.linkage import features
+from identity.linkage.clusters import MOST_BIRTH_DATES, Clusters, Edge, cluster
+from identity.linkage.model import Model, linker
+from ruam.errors import BuildError
+
+MOST_RECORDS_A_MONTH = 20
+LARGEST_BLOCK = 400
+"""Records that may share a key; a key of more tells nothing, and its pairs would be many."""
+
+_SHARE_A_HOUSE = """(
+    coalesce(l.passport <> r.passport, true)
+    and coalesce(damerau_levenshtein(l.number, r.number) > 1, true)
+    and not coalesce(
+        l.birth = r.birth
+        or (year(l.birth) = year(r.birth) and (dayofyear(l.birth) = 1 or dayofyear(r.birth) = 1))
+        or damerau_levenshtein(strftime(l.birth, '%Y%m%d'), strftime(r.birth, '%Y%m%d')) <= 1
+        or abs(l.birth - r.birth) <= 1
+        or (month(l.birth) = day(r.birth) and day(l.birth) = month(r.birth) and year(l.birth) = year(r.birth))
+        or (abs(year(l.birth) - year(r.birth)) = 1 and strftime(l.birth, '%m%d') = strftime(r.birth, '%m%d')),
+        l.birth is null or r.birth is null
+    )
+)"""
+"""People of one house share surname, phone, province and mother, and sons bear their fathers' names; a score counts
+each as if it spoke for itself. Records whose birth dates no slip explains need a number or a passport."""
+
+_TWINS = """(
+    coalesce(l.passport <> r.passport, true)
+    and coalesce(damerau_levenshtein(l.number, r.number) > 1, true)
+    and coalesce(
+        l.birth = r.birth
+        and (l.surname_roman = r.surname_roman or l.mother = r.mother)
+        and l.given_key <> r.given_key
+        and jaro_winkler_similarity(l.given_roman, r.given_roman) < 0.75
+        and jaro_winkler_similarity(l.whole_roman, r.whole_roman) < 0.92,
+        false
+    )
+)"""
+"""Twins share all but the given name, and in grown-ups' records no mother tells of them."""
+
+_TABLES = """
+create table if not exists linkage.persons (
+    record uinteger, person varchar, is_numbered boolean, probability double
+);
+create table if not exists linkage.edges (
+    record_l uinteger, record_r uinteger, probability double, is_strong boolean
+);
+create table if not exists linkage.apart (record_l uinteger, record_r uinteger);
+create table if not exists linkage.bridges (
+    record_l uinteger, record_r uinteger, person_l varchar, person_r varchar, probability double
+);
+"""
+
+
+@dataclass(frozen=True)
+class Linked:
+    """What one run did."""
+
+    n_new: int
+    n_residue: int
+    n_candidates: int
+    n_linked: int
+    """New records without a usable number that now share a person with another record."""
+    n_bridges: int
+    n_apart: int
+    n_dropped_keys: int
+    """Keys that more records share than LARGEST_BLOCK."""
+
+
+def link(connection: duckdb.DuckDBPyConnection, model: Model, *, threshold: float | None = None) -> Linked:
+    """Link records that are new or changed since the last run; all or nothing.
+
+    A person's name never changes: where a new record speaks for two persons being one, both stay and the pair is listed
+    in `linkage.bridges`. `threshold` overrides the model's. Raises `BuildError` when a person would have more than
+    20 records in a month or more than 3 birth dates, `SetupError` when `records` lacks columns.
+    """
+    link_at = model.thresholds.link if threshold is None else threshold
+    connection.execute("begin")
+    try:
+        taken = features.take_in(connection)
+        connection.execute(_TABLES)
+        # Who has a number now is no residue any more.
+        connection.execute(
+            "delete from linkage.persons where record in (select record from fresh where not is_residue)"
+        )
+        # A record that changed and was alone is linked anew; one that shares a person stays with it.
+        connection.execute("""
+            delete from linkage.persons
+            where record in (select record from fresh)
+            and person in (select person from linkage.persons group by person having count(*) = 1)
+            and not is_numbered
+        """)
+        n_dropped = _candidates(connection)
+        n_candidates = _score(connection, model)
+        _tell_births_apart(connection)
+        clusters = _cluster(connection, link_at)
+        _keep(connection, clusters, link_at)
+        _require_plausible(connection)
+        n_linked = _count(
+            connection,
+            "select count(*) from linkage.persons semi join fresh using (record) where probability is not null",
+        )
+        connection.execute("commit")
+    except BaseException:
+        connection.execute("rollback")
+        raise
+    return Linked(
+        taken.n_new, taken.n_residue, n_candidates, n_linked, len(clusters.bridges), clusters.n_apart, n_dropped
+    )
+
+
+def _count(connection: duckdb.DuckDBPyConnection, sql: str) -> int:
+    row = connection.execute(sql).fetchone()
+    assert row is not None
+    return int(row[0])
+
+
+def _candidates(connection: duckdb.DuckDBPyConnection) -> int:
+    """`pairs` (temporary): join_key_l < join_key_r. Returns how many keys were too common to use.
+
+    New residue looks among all records; new records with a number only among the residue that was there before.
+    """
+    features.keys_to_look_up(connection)
+    connection.execute(f"""
+        create or replace temp table found as
+        select key, record from linkage.blocks semi join wanted using (key);
+
+        create or replace temp table common as
+        select key from found group by key having count(*) > {LARGEST_BLOCK};
+
+        create or replace temp table pairs as
+        select distinct
+            least(wanted.record, found.record) as join_key_l,
+            greatest(wanted.record, found.record) as join_key_r,
+            '0' as match_key
+        from wanted
+        inner join found on wanted.key = found.key
+        where wanted.record <> found.record and wanted.key not in (select key from common);
+    """)
+    if _count(connection, "select count(*) from linkage.persons") > 0:
+        connection.execute(f"""
+            create or replace temp table numbered as
+            select blocks.key, blocks.record
+            from linkage.blocks as blocks semi join (from fresh where not is_residue) as new using (record)
+            where not blocks.is_residue;
+
+            insert into pairs
+            select distinct least(numbered.record, old.record), greatest(numbered.record, old.record), '0'
+            from (select key, record from linkage.blocks where is_residue) as old
+            inner join numbered using (key)
+            where old.record not in (select record from fresh)
+            qualify count(*) over (partition by old.key) <= {LARGEST_BLOCK};
+
+            drop table numbered;
+        """)
+    return _count(connection, "select count(*) from common")
+
+
+def _score(connection: duckdb.DuckDBPyConnection, model: Model) -> int:
+    """`scored` (temporary): record_l, record_r, probability, weight of the pairs above the wide threshold. Returns the
+    number of candidate pairs. `compared` (temporary) has the features of all candidates."""
+    connection.execute("""
+        create or replace temp table compared as
+        select * from linkage.features
+        where record in (select join_key_l from pairs union select join_key_r from pairs)
+    """)
+    n_pairs = _count(connection, "select count(*) from pairs")
+    connection.execute("""
+        create or replace temp table scored (record_l uinteger, record_r uinteger, probability double, weight double)
+    """)
+    if n_pairs == 0:
+        return 0
+    n_records = _count(connection, "select count(*) from linkage.features")
+    with linker(connection, "compared", model.settings_for(n_records), model.trained.n_records) as (made, api):
+        made.table_management.register_blocked_pairs_for_predict(api.register("pairs"))
+        predicted = made.inference.predict(threshold_match_probability=model.thresholds.wide, warning_mode="never")
+        connection.execute(f"""
+            insert into scored
+            select record_l, record_r, match_probability, match_weight from {predicted.physical_name}
+        """)
+    connection.execute(f"""
+        delete from linkage.edges
+        where record_l in (select record from fresh) or record_r in (select record from fresh);
+
+        insert into linkage.edges
+        select
+            scored.record_l,
+            scored.record_r,
+            scored.probability,
+            scored.weight >= {model.thresholds.strong_weight} or coalesce(l.hn = r.hn, false)
+        from scored
+        inner join compared as l on scored.record_l = l.record
+        inner join compared as r on scored.record_r = r.record
+        where (l.is_residue or r.is_residue) and not {_SHARE_A_HOUSE} and not {_TWINS}
+        order by all;
+    """)
+    return n_pairs
+
+
+def _tell_births_apart(connection: duckdb.DuckDBPyConnection) -> None:
+    """Children of one mother and one day who differ in sex, in a name, or in their number at one facility are several.
+
+    A record of such a birth that bears no name yet may be any of them: it is linked to none, but within its facility.
+    """
+    connection.execute("""
+        insert into linkage.apart
+        select pairs.join_key_l, pairs.join_key_r
+        from pairs
+        inner join compared as l on pairs.join_key_l = l.record
+        inner join compared as r on pairs.join_key_r = r.record
+        where
+            l.mother = r.mother
+            and l.birth = r.birth
+            and coalesce(l.person <> r.person, true)
+            and (
+                l.sex <> r.sex
+                or coalesce(
+                    l.given_key <> r.given_key and jaro_winkler_similarity(l.given_roman, r.given_roman) < 0.85, false
+                )
+                or (l.hospcode = r.hospcode and coalesce(l.hn <> r.hn, l.given is null or r.given is null))
+            );
+
+        create or replace temp table births as
+        select distinct mother, birth
+        from compared semi join (
+            select record_l as record from linkage.apart union select record_r from linkage.apart
+        ) as several using (record);
+
+        delete from linkage.edges
+        using compared as l, compared as r, births
+        where
+            linkage.edges.record_l = l.record
+            and linkage.edges.record_r = r.record
+            and l.mother = births.mother
+            and l.birth = births.birth
+            and r.birth = births.birth
+            and (l.given is null or r.given is null);
+    """)
+
+
+def _cluster(connection: duckdb.DuckDBPyConnection, link_at: float) -> Clusters:
+    """Group the fresh residue, the records it is linked to, and what already belongs with those."""
+    connection.execute(f"""
+        create or replace temp table joined as
+        select * from linkage.edges
+        where
+            probability >= {link_at}
+            and (record_l in (select record from fresh) or record_r in (select record from fresh));
+
+        create or replace temp table touched as
+        select record from fresh where is_residue
+        union
+        select record_l from joined
+        union
+        select record_r from joined
+        union
+        select others.record
+        from linkage.persons as others
+        where others.person in (
+            select person from linkage.persons
+            where record in (select record_l from joined union select record_r from joined)
+        );
+    """)
+    rows = connection.execute("""
+        select
+            f.record,
+            f.hospcode,
+            coalesce(f.person, p.person),
+            case when not (month(f.birth) = 1 and day(f.birth) = 1) then f.birth end
+        from linkage.features as f
+        left join linkage.persons as p using (record)
+        where f.record in (select record from touched)
+    """).fetchall()
+    edges = connection.execute("select record_l, record_r, probability, is_strong from joined").fetchall()
+    apart = connection.execute("""
+        select record_l, record_r from linkage.apart
+        where record_l in (select record from touched) and record_r in (select record from touched)
+    """).fetchall()
+    return cluster(
+        [record for record, *_ in rows],
+        [Edge(*edge) for edge in edges],
+        owners={record: owner for record, _, owner, _ in rows if owner is not None},
+        places={record: place for record, place, *_ in rows},
+        births={record: birth for record, *_, birth in rows if birth is not None},
+        apart=apart,
+    )
+
+
+def _keep(connection: duckdb.DuckDBPyConnection, clusters: Clusters, link_at: float) -> None:
+    groups = pl.DataFrame(
+        {"record": list(clusters.group_of), "first": list(clusters.group_of.values())},
+        schema={"record": pl.UInt32, "first": pl.UInt32},
+    )
+    owners = pl.DataFrame(
+        {"first": list(clusters.owner_of), "owner": list(clusters.owner_of.values())},
+        schema={"first": pl.UInt32, "owner": pl.String},
+    )
+    bridges = pl.DataFrame(
+        [(edge.left, edge.right, one, other, edge.probability) for edge, one, other in clusters.bridges],
+        schema={"l": pl.UInt32, "r": pl.UInt32, "one": pl.String, "other": pl.String, "p": pl.Float64},
+        orient="row",
+    )
+    connection.register("groups_found", groups.join(owners, on="first", how="left"))
+    connection.register("bridges_found", bridges)
+    connection.execute(f"""
+        insert into linkage.persons
+        with named as (
+            select
+                g.record,
+                g.first,
+                coalesce(g.owner, concat('person:', f.hospcode, ':', f.pid)) as person,
+                count(*) over (partition by g.first) as n
+            from groups_found as g
+            inner join linkage.features as f on g.first = f.record
+        )
+
+        select
+            named.record,
+            named.person,
+            not starts_with(named.person, 'person:'),
+            null
+        from named
+        where
+            named.record in (select record from fresh where is_residue)
+            and named.record not in (select record from linkage.persons)
+        order by named.record;
+
+        -- The likeliest pair that speaks for a record's place in its person.
+        create or replace temp table reasons as
+        with both_ways as (
+            select record_l as record, record_r as other, probability from linkage.edges where probability >= {link_at}
+            union all
+            select record_r, record_l, probability from linkage.edges where probability >= {link_at}
+        )
+
+        select b.record, max(b.probability) as probability
+        from both_ways as b
+        inner join groups_found as g on b.record = g.record
+        inner join groups_found as o on b.other = o.record and g.first = o.first
+        group by b.record;
+
+        update linkage.persons set probability = reasons.probability
+        from reasons where linkage.persons.record = reasons.record;
+
+        insert into linkage.bridges select * from bridges_found;
+    """)
+    connection.unregister("groups_found")
+    connection.unregister("bridges_found")
+
+
+def _require_plausible(connection: duckdb.DuckDBPyConnection) -> None:
+    """Nobody comes by linkage to have more records in a month, or more birth dates, than a person can have.
+
+    What records of one number say among themselves is not linkage's.
+    """
+    row = connection.execute(f"""
+        with members as (
+            select p.person, f.month, f.birth, true as is_residue
+            from linkage.persons as p
+            inner join linkage.features as f using (record)
+            union all
+            select c.person, c.month, c.birth, false as is_residue
+            from compared as c
+            where not c.is_residue and c.person in (select person from linkage.persons where is_numbered)
+        ),
+
+        months as (
+            select person, max(n) as n from (
+                select person, month, count(*) as n from members group by person, month
+                having bool_or(is_residue)
+            ) group by person
+        ),
+
+        births as (
+            select person, count(distinct birth) as n from members
+            where not (month(birth) = 1 and day(birth) = 1)
+            group by person
+            having count(distinct birth) > count(distinct birth) filter (not is_residue)
+        )
+
+        select
+            count(*) filter (months.n > {MOST_RECORDS_A_MONTH}),
+            count(*) filter (births.n > {MOST_BIRTH_DATES})
+        from months left join births using (person)
+    """).fetchone()
+    assert row is not None
+    if any(row):
+        raise BuildError(
+            f"Linkage would make {row[0]:,} persons with more than {MOST_RECORDS_A_MONTH} records in a month and "
+            f"{row[1]:,} with more than {MOST_BIRTH_DATES} birth dates: nothing is changed, the last links stay in "
+            "force. Look at the records of the last deliveries, or train the model anew."
+        )
+
+
+def persons(connection: duckdb.DuckDBPyConnection, model: Model) -> pl.DataFrame:
+    """All records without a usable number: hospcode, pid, person, wide_person, person_tier, match_probability.
+
+    `person` and `wide_person` are names inside the linkage zone; see `links.write_links` for what may leave it.
+    """
+    rows = connection.execute("""
+        select
+            f.hospcode,
+            f.pid,
+            f.record,
+            p.person,
+            p.is_numbered or count(*) over (partition by p.person) > 1 as is_linked,
+            p.probability
+        from linkage.persons as p
+        inner join linkage.features as f using (record)
+        order by f.hospcode, f.pid
+    """).pl()
+    wide = _wide_persons(connection, model)
+    return rows.select(
+        "hospcode",
+        "pid",
+        "person",
+        pl.col("person").replace(wide).alias("wide_person"),
+        pl.when("is_linked").then(pl.lit("B")).otherwise(pl.lit("C")).alias("person_tier"),
+        pl.when("is_linked").then("probability").alias("match_probability"),
+    )
+
+
+def _wide_persons(connection: duckdb.DuckDBPyConnection, model: Model) -> dict[str, str]:
+    """Person to the person that it would be at the wide threshold, where that is another."""
+    edges = connection.execute(f"""
+        select coalesce(pl.person, fl.person), coalesce(pr.person, fr.person), max(e.probability)
+        from linkage.edges as e
+        inner join linkage.features as fl on e.record_l = fl.record
+        inner join linkage.features as fr on e.record_r = fr.record
+        left join linkage.persons as pl on e.record_l = pl.record
+        left join linkage.persons as pr on e.record_r = pr.record
+        where
+            e.probability >= {model.thresholds.wide}
+            and coalesce(pl.person, fl.person) <> coalesce(pr.person, fr.person)
+            and not exists (
+                select 1 from linkage.apart as a where a.record_l = e.record_l and a.record_r = e.record_r
+            )
+        group by all
+    """).fetchall()
+    names = sorted({name for edge in edges for name in edge[:2]})
+    number = {name: at for at, name in enumerate(names)}
+    clusters = cluster(
+        range(len(names)),
+        [Edge(number[one], number[other], probability) for one, other, probability in edges],
+        # Two people with numbers stay two at any threshold; what they are called by sorts last.
+        owners={at: name for name, at in number.items() if not name.startswith("person:")},
+        places={at: name for name, at in number.items()},
+        births={},
+        apart=(),
+    )
+    wide = {names[at]: clusters.owner_of.get(first, names[first]) for at, first in clusters.group_of.items()}
+    return {name: other for name, other in wide.items() if name != other}

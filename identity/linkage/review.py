@@ -1,0 +1,125 @@
+"""Clerical review: pairs round the threshold for two reviewers, and what their answers say."""
+
+from __future__ import annotations
+
+import csv
+from dataclasses import dataclass
+from pathlib import Path
+
+import duckdb
+
+from identity.linkage.model import Model
+from ruam.errors import UsageError
+from ruam.files import replacing
+
+PAIRS = 400
+COMPARED = ("hospcode", "given", "surname", "birth", "sex", "nation", "province", "mother", "phone", "passport", "hn")
+"""What a reviewer sees of each record, as it was compared."""
+ANSWERS = {"y": True, "n": False, "?": None}
+
+
+@dataclass(frozen=True)
+class Review:
+    """What two reviewers said. Shares are of the pairs named in each."""
+
+    n_pairs: int
+    n_answered: int
+    """By both, with y or n."""
+    agreement: float
+    kappa: float
+    """Cohen's."""
+    precision: float
+    """Of the linked pairs on which both agree: those that both call one person."""
+    missed: float
+    """Of the pairs not linked on which both agree: those that both call one person."""
+
+
+def sample(connection: duckdb.DuckDBPyConnection, model: Model, path: Path, *, seed: int = 1) -> int:
+    """Write up to 400 pairs, half just above and half just below the threshold, in random order: returns their number.
+
+    The file names people: it stays in the vault's zone, mode 0600. Reviewers fill in `reviewer_1` and `reviewer_2` with
+    y, n or ?, each without seeing the other's; the score is not in it.
+    """
+    sides = ", ".join(f"{side}.{name} as {name}_{label}" for name in COMPARED for side, label in (("l", 1), ("r", 2)))
+    rows = connection.execute(
+        f"""
+        with near as (
+            select
+                *,
+                probability >= {model.thresholds.link} as is_linked,
+                row_number() over (
+                    partition by probability >= {model.thresholds.link}
+                    order by
+                        abs(ln(probability / greatest(1 - probability, 1e-12)) - {_log_odds(model)}), hash(record_l, ?)
+                ) as nearness
+            from linkage.edges
+        )
+
+        select hash(near.record_l, near.record_r) as pair, {sides}, '' as reviewer_1, '' as reviewer_2
+        from near
+        inner join linkage.features as l on near.record_l = l.record
+        inner join linkage.features as r on near.record_r = r.record
+        where near.nearness <= {PAIRS // 2}
+        order by hash(near.record_l, near.record_r, ?)
+        """,
+        [seed, seed],
+    ).pl()
+    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    with replacing(path) as temporary:
+        temporary.touch(mode=0o600)
+        # Spreadsheets take UTF-8 for something else without a mark.
+        rows.write_csv(temporary, include_bom=True)
+    return rows.height
+
+
+def _log_odds(model: Model) -> str:
+    return f"ln({model.thresholds.link} / (1 - {model.thresholds.link}))"
+
+
+def read_back(connection: duckdb.DuckDBPyConnection, model: Model, paths: list[Path]) -> Review:
+    """Read the reviewers' answers: one file that both filled in, or one file of each.
+
+    Raises `UsageError` naming file, line and column for an answer that is none of y, n, ?, and for an unknown pair.
+    """
+    linked = {
+        str(pair): bool(is_linked)
+        for pair, is_linked in connection.execute(
+            "select hash(record_l, record_r), probability >= ? from linkage.edges", [model.thresholds.link]
+        ).fetchall()
+    }
+    answers: dict[str, dict[str, bool]] = {"reviewer_1": {}, "reviewer_2": {}}
+    pairs: set[str] = set()
+    for path in paths:
+        with path.open(encoding="utf-8-sig", newline="") as handle:
+            for line, row in enumerate(csv.DictReader(handle), start=2):
+                pair = row.get("pair") or ""
+                if pair not in linked:
+                    raise UsageError(f"{path}, line {line}, column pair: {pair!r} is no pair of this vault.")
+                pairs.add(pair)
+                for reviewer, told in answers.items():
+                    text = (row.get(reviewer) or "").strip().lower()
+                    if text and text not in ANSWERS:
+                        raise UsageError(f"{path}, line {line}, column {reviewer}: {text!r} is none of y, n, ?.")
+                    answer = ANSWERS.get(text)
+                    if answer is not None:
+                        told[pair] = answer
+    first, second = answers.values()
+    both = sorted(first.keys() & second.keys())
+    return _review(len(pairs), [(first[pair], second[pair], linked[pair]) for pair in both])
+
+
+def _review(n_pairs: int, rows: list[tuple[bool, bool, bool]]) -> Review:
+    n = len(rows)
+    if n == 0:
+        nothing = float("nan")
+        return Review(n_pairs, 0, nothing, nothing, nothing, nothing)
+    agreement = sum(one == two for one, two, _ in rows) / n
+    yes_one, yes_two = (sum(row[who] for row in rows) / n for who in (0, 1))
+    by_chance = yes_one * yes_two + (1 - yes_one) * (1 - yes_two)
+    kappa = (agreement - by_chance) / (1 - by_chance) if by_chance < 1 else 1.0
+
+    def share(is_linked: bool) -> float:
+        part = [one for one, two, linked in rows if one == two and linked == is_linked]
+        return sum(part) / len(part) if part else float("nan")
+
+    return Review(n_pairs, n, agreement, kappa, share(True), share(False))

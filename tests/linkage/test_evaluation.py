@@ -1,0 +1,145 @@
+"""Quality on a population whose truth is known; `make proof` judges a larger one (RUAM_TEST_PEOPLE)."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
+import duckdb
+import polars as pl
+import pytest
+
+from identity.linkage.evaluation import TARGETS, Quality, failures, judge, linked, take, write_charts
+from identity.linkage.link import link
+from identity.linkage.model import Model, load
+from identity.linkage.review import read_back, sample
+from identity.linkage.train import WITHOUT_NUMBER
+from ingestion.synthetic.linkage import invented_records
+from ruam.errors import UsageError
+
+PEOPLE = int(os.environ.get("RUAM_TEST_PEOPLE", "1000"))
+SEED = 303
+"""Not that of the training."""
+
+
+@dataclass(frozen=True)
+class Population:
+    records: pl.DataFrame
+    vault: duckdb.DuckDBPyConnection
+    model: Model
+
+    @property
+    def linked(self) -> pl.DataFrame:
+        return linked(self.vault, self.model)
+
+
+@pytest.fixture(scope="module")
+def population() -> Population:
+    records = invented_records(PEOPLE, SEED, without_number=WITHOUT_NUMBER)
+    vault = duckdb.connect()
+    take(vault, records)
+    model = load()
+    link(vault, model)
+    return Population(records, vault, model)
+
+
+def test_the_model_reaches_its_targets_in_every_group(population: Population) -> None:
+    qualities = judge(population.records, population.linked)
+    assert failures(qualities) == [], qualities
+
+
+def test_linkage_adds_more_than_numbers_do(population: Population) -> None:
+    alone = population.records.select(
+        "hospcode",
+        "pid",
+        person=pl.coalesce("linkage_pseudonym", pl.concat_str("hospcode", pl.lit(":"), "pid")),
+    )
+    by_number = judge(population.records, alone)
+    assert by_number["residue"].recall == 0
+    assert failures(by_number), "the targets must fail without linkage"
+
+
+def test_one_person_of_all_fails_on_precision(population: Population) -> None:
+    everybody = population.records.select("hospcode", "pid", person=pl.lit("one"))
+    told = failures(judge(population.records, everybody))
+    assert len([sentence for sentence in told if "precision" in sentence]) == len(TARGETS)
+
+
+def test_wide_persons_are_unions_of_persons(population: Population) -> None:
+    assert population.linked.group_by("person").agg(pl.col("wide_person").n_unique())["wide_person"].max() == 1
+
+
+def test_nobody_has_two_numbers(population: Population) -> None:
+    valid = population.records.filter(pl.col("cid_class") == "valid").select("hospcode", "pid", "cid")
+    numbers = population.linked.join(valid, on=["hospcode", "pid"])
+    assert numbers.group_by("person").agg(pl.col("cid").n_unique())["cid"].max() == 1
+
+
+def test_pairs_are_counted_as_they_would_be_one_by_one() -> None:
+    records = pl.DataFrame(
+        {
+            "hospcode": ["1", "2", "3", "4"],
+            "pid": ["a"] * 4,
+            "person": [1, 1, 2, 2],
+            "kind": ["foreign", "thai", "foreign", "foreign"],
+            "cid_class": ["missing", "valid", "missing", "missing"],
+        }
+    )
+    found = records.select("hospcode", "pid", person=pl.Series(["x", "x", "x", "y"]))
+    qualities = judge(records, found)
+    assert qualities["overall"] == Quality(n_linked=3, n_true=2, n_right=1)
+    assert qualities["foreign"] == Quality(n_linked=3, n_true=2, n_right=1)
+    assert qualities["newborn"] == Quality(0, 0, 0)
+    assert "newborn: no true pair to judge by" in failures(qualities)
+
+
+def test_charts_need_no_network(population: Population, tmp_path: Path) -> None:
+    write_charts(population.vault, population.records, tmp_path)
+    assert {path.name for path in tmp_path.iterdir()} == {
+        "match_weights.html",
+        "precision_recall.html",
+        "cluster_sizes.html",
+    }
+    for path in tmp_path.iterdir():
+        text = path.read_text(encoding="utf-8")
+        assert '<script src="http' not in text
+        assert "vegaEmbed" in text
+
+
+def answered(path: Path, out: Path, answers: dict[str, str]) -> Path:
+    rows = pl.read_csv(path, infer_schema=False)
+    rows.with_columns(**{name: pl.lit(answer) for name, answer in answers.items()}).write_csv(out)
+    return out
+
+
+def test_answers_of_two_reviewers_are_read_back(population: Population, tmp_path: Path) -> None:
+    path = tmp_path / "sample.csv"
+    n = sample(population.vault, population.model, path)
+    assert 0 < n <= 400
+    assert path.stat().st_mode & 0o077 == 0
+    assert "probability" not in path.read_text(encoding="utf-8-sig").splitlines()[0]
+    first = answered(path, tmp_path / "first.csv", {"reviewer_1": "y"})
+    second = answered(path, tmp_path / "second.csv", {"reviewer_2": "Y "})
+    told = read_back(population.vault, population.model, [first, second])
+    assert (told.n_pairs, told.n_answered, told.agreement, told.precision) == (n, n, 1.0, 1.0)
+
+
+def test_reviewers_who_differ_have_a_low_kappa(population: Population, tmp_path: Path) -> None:
+    path = tmp_path / "sample.csv"
+    sample(population.vault, population.model, path)
+    told = read_back(
+        population.vault,
+        population.model,
+        [answered(path, tmp_path / "both.csv", {"reviewer_1": "y", "reviewer_2": "n"})],
+    )
+    assert told.agreement == 0
+    assert told.kappa <= 0
+
+
+def test_an_odd_answer_is_named_with_its_place(population: Population, tmp_path: Path) -> None:
+    path = tmp_path / "sample.csv"
+    sample(population.vault, population.model, path)
+    odd = answered(path, tmp_path / "odd.csv", {"reviewer_1": "maybe"})
+    with pytest.raises(UsageError, match="line 2, column reviewer_1: 'maybe' is none of y, n"):
+        read_back(population.vault, population.model, [odd])

@@ -1,0 +1,221 @@
+"""Linking what is new: persons keep their names, and nothing changes when something is wrong."""
+
+from __future__ import annotations
+
+import json
+from datetime import date
+from pathlib import Path
+
+import duckdb
+import polars as pl
+import pytest
+
+from identity.linkage import link as linking
+from identity.linkage.features import forget
+from identity.linkage.link import link, persons
+from identity.linkage.links import LINKS, ensure_links, write_links
+from identity.linkage.model import CURRENT, Model, load
+from ruam.errors import BuildError, SetupError
+from tests.linkage.people import NUMBER, add, numbered, record
+
+TWO_PLACES = (record(hospcode="10001"), record(hospcode="10002", given="นายสมชาย", delivery_id="d2"))
+
+
+@pytest.fixture(scope="module")
+def model() -> Model:
+    return load()
+
+
+@pytest.fixture
+def vault() -> duckdb.DuckDBPyConnection:
+    return duckdb.connect()
+
+
+def found(vault: duckdb.DuckDBPyConnection, model: Model) -> dict[tuple[str, str], tuple[str, str]]:
+    """(hospcode, pid) to person and tier."""
+    rows = persons(vault, model).select("hospcode", "pid", "person", "person_tier").rows()
+    return {(hospcode, pid): (person, tier) for hospcode, pid, person, tier in rows}
+
+
+def test_one_person_of_two_facilities_is_one(vault: duckdb.DuckDBPyConnection, model: Model) -> None:
+    add(vault, *TWO_PLACES, record(hospcode="10003", given="มณี", sex="2", mobile=None, delivery_id="d3"))
+    done = link(vault, model)
+    assert (done.n_new, done.n_residue, done.n_linked) == (3, 3, 2)
+    assert found(vault, model) == {
+        ("10001", "1"): ("person:10001:1", "B"),
+        ("10002", "1"): ("person:10001:1", "B"),
+        ("10003", "1"): ("person:10003:1", "C"),
+    }
+
+
+def test_who_has_a_number_elsewhere_bears_its_key(vault: duckdb.DuckDBPyConnection, model: Model) -> None:
+    add(vault, record(hospcode="10001"), numbered(NUMBER, hospcode="10002", delivery_id="d2"))
+    link(vault, model)
+    assert found(vault, model) == {("10001", "1"): (f"p1 of {NUMBER}", "B")}
+
+
+def test_a_slip_of_a_number_finds_the_right_one(vault: duckdb.DuckDBPyConnection, model: Model) -> None:
+    wrong = NUMBER[:8] + NUMBER[9] + NUMBER[8] + NUMBER[10:]
+    add(
+        vault,
+        record(cid=wrong, cid_class="bad_check_digit", given="สมชย", birth_date=date(1980, 1, 1), mobile=None),
+        numbered(NUMBER, hospcode="10002", delivery_id="d2"),
+    )
+    link(vault, model)
+    assert found(vault, model) == {("10001", "1"): (f"p1 of {NUMBER}", "B")}
+
+
+def test_two_valid_numbers_are_two_people_whatever_agrees(vault: duckdb.DuckDBPyConnection, model: Model) -> None:
+    other = "1546612345681"
+    add(vault, numbered(NUMBER), numbered(other, hospcode="10002"), record(hospcode="10003", delivery_id="d2"))
+    done = link(vault, model)
+    person, _ = found(vault, model)["10003", "1"]
+    assert person in {f"p1 of {NUMBER}", f"p1 of {other}"}
+    assert done.n_bridges == 1
+
+
+def test_twins_stay_two(vault: duckdb.DuckDBPyConnection, model: Model) -> None:
+    born = {"birth_date": date(2025, 1, 2), "mother_cid": NUMBER, "prename": "001"}
+    add(
+        vault,
+        record(hospcode="10001", given="ธนา", **born),
+        record(hospcode="10002", given="ธนา", **born),
+        record(hospcode="10001", pid="2", given="กิตติ", **born),
+        record(hospcode="10002", pid="2", given="กิตติ", **born),
+        record(hospcode="10003", given="ด.ช.บุตรนางมณี", **born),
+    )
+    link(vault, model)
+    people = found(vault, model)
+    assert people["10001", "1"] == people["10002", "1"]
+    assert people["10001", "2"] == people["10002", "2"]
+    assert len({person for person, _ in people.values()}) == 3, "who has no name yet may be either"
+
+
+def test_father_and_son_of_one_name_stay_two(vault: duckdb.DuckDBPyConnection, model: Model) -> None:
+    add(vault, record(), record(hospcode="10002", birth_date=date(2005, 9, 9)))
+    link(vault, model)
+    assert {tier for _, tier in found(vault, model).values()} == {"C"}
+
+
+def test_the_same_again_does_nothing(vault: duckdb.DuckDBPyConnection, model: Model) -> None:
+    add(vault, *TWO_PLACES)
+    link(vault, model)
+    before = found(vault, model)
+    assert link(vault, model).n_new == 0
+    assert found(vault, model) == before
+
+
+def test_the_same_input_gives_the_same_names(model: Model) -> None:
+    results = []
+    for rows in (TWO_PLACES, TWO_PLACES[::-1]):
+        vault = duckdb.connect()
+        add(vault, *rows)
+        link(vault, model)
+        results.append(found(vault, model))
+    assert results[0] == results[1]
+
+
+def test_a_new_record_takes_the_name_of_an_old_person(vault: duckdb.DuckDBPyConnection, model: Model) -> None:
+    add(vault, record(hospcode="20002"))
+    link(vault, model)
+    add(vault, record(hospcode="10001", delivery_id="d2"))
+    link(vault, model)
+    assert {person for person, _ in found(vault, model).values()} == {"person:20002:1"}
+
+
+def test_a_number_that_comes_later_renames_nobody(vault: duckdb.DuckDBPyConnection, model: Model) -> None:
+    add(vault, *TWO_PLACES)
+    link(vault, model)
+    before = found(vault, model)
+    add(vault, numbered(NUMBER, hospcode="10003", delivery_id="d3"))
+    assert link(vault, model).n_bridges > 0
+    assert found(vault, model) == before
+
+
+def test_a_record_that_gets_its_number_leaves_the_links(vault: duckdb.DuckDBPyConnection, model: Model) -> None:
+    add(vault, *TWO_PLACES)
+    link(vault, model)
+    add(vault, numbered(NUMBER, hospcode="10002", delivery_id="d3"))
+    link(vault, model)
+    assert found(vault, model) == {("10001", "1"): ("person:10001:1", "C")}
+
+
+def test_a_person_whom_nobody_can_be_fails_the_run(
+    vault: duckdb.DuckDBPyConnection, model: Model, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    add(vault, *TWO_PLACES)
+    link(vault, model)
+    before = found(vault, model)
+    monkeypatch.setattr(linking, "MOST_RECORDS_A_MONTH", 2)
+    add(vault, record(hospcode="10003", delivery_id="d3"))
+    with pytest.raises(BuildError, match="more than 2 records in a month"):
+        link(vault, model)
+    assert found(vault, model) == before
+
+
+def test_a_model_that_does_not_fit_is_named_with_its_columns(tmp_path: Path) -> None:
+    text = json.loads(CURRENT.read_text(encoding="utf-8"))
+    text["splink"]["comparisons"][0]["comparison_levels"][1]["sql_condition"] = "blood_group_l = blood_group_r"
+    path = tmp_path / "odd.json"
+    path.write_text(json.dumps(text), encoding="utf-8")
+    with pytest.raises(SetupError, match="compares blood_group, which records do not have"):
+        load(path)
+
+
+@pytest.mark.parametrize("text", ["", "{}", '{"version": 1}', "no JSON"])
+def test_a_file_that_is_no_model_is_refused(tmp_path: Path, text: str) -> None:
+    path = tmp_path / "odd.json"
+    path.write_text(text, encoding="utf-8")
+    with pytest.raises(SetupError, match="is not a linkage model"):
+        load(path)
+
+
+def test_records_without_a_column_are_refused(vault: duckdb.DuckDBPyConnection, model: Model) -> None:
+    add(vault, *TWO_PLACES)
+    vault.execute("alter table records drop column passport")
+    with pytest.raises(SetupError, match="no column passport"):
+        link(vault, model)
+
+
+def test_a_vault_without_records_says_what_to_do(vault: duckdb.DuckDBPyConnection, model: Model) -> None:
+    with pytest.raises(SetupError, match="no records yet"):
+        link(vault, model)
+
+
+def test_splink_leaves_no_table_behind(vault: duckdb.DuckDBPyConnection, model: Model) -> None:
+    add(vault, *TWO_PLACES)
+    link(vault, model)
+    tables = vault.execute("select table_name from information_schema.tables").fetchall()
+    assert not [name for (name,) in tables if "splink" in name]
+
+
+def test_who_is_forgotten_is_nowhere_in_the_index(vault: duckdb.DuckDBPyConnection, model: Model) -> None:
+    add(vault, *TWO_PLACES)
+    link(vault, model)
+    forget(vault, "10002", "1")
+    for table in ("features", "persons"):
+        assert vault.execute(f"select count(*) from linkage.{table}").fetchone() == (1,)
+    assert vault.execute("select count(distinct record) from linkage.blocks").fetchone() == (1,)
+    assert vault.execute("select count(*) from linkage.edges").fetchone() == (0,)
+
+
+def test_what_leaves_the_vault_bears_no_name(vault: duckdb.DuckDBPyConnection, model: Model, tmp_path: Path) -> None:
+    add(vault, *TWO_PLACES, record(hospcode="10003", pid="9", given="มณี", sex="2", birth_date=None, delivery_id="d3"))
+    link(vault, model)
+    path = tmp_path / "links" / "links.parquet"
+    n = write_links(
+        persons(vault, model), path, of_number=lambda p1: "n" * 32, of_name=lambda name: f"{len(name):032d}"
+    )
+    written = pl.read_parquet(path)
+    assert n == written.height == 3
+    assert dict(written.schema) == LINKS
+    assert b"person:" not in path.read_bytes()
+
+
+def test_an_empty_links_file_has_the_columns_and_is_never_overwritten(tmp_path: Path) -> None:
+    path = tmp_path / "links.parquet"
+    ensure_links(path)
+    assert dict(pl.read_parquet_schema(path)) == LINKS
+    path.write_bytes(b"mine")
+    ensure_links(path)
+    assert path.read_bytes() == b"mine"
