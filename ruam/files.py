@@ -60,17 +60,6 @@ def sync_all(paths: Sequence[Path], root: Path) -> None:
         os.close(descriptor)
 
 
-def is_alive(pid: int) -> bool:
-    """Whether a process of this machine still runs."""
-    try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
-        return False
-    except PermissionError:
-        return True
-    return True
-
-
 @contextmanager
 def storage_errors(what: str, where: Path) -> Iterator[None]:
     """Turn the errors of a disk into a `StorageError` that says what was being done, where, and what to do."""
