@@ -11,7 +11,7 @@ from pathlib import Path
 import polars as pl
 
 from ruam.faults import point
-from ruam.files import alone, replacing, shared
+from ruam.files import alone, replacing, shared, sync_way
 
 _LOCK = ".receiving"
 _ARRIVALS = "arrivals"
@@ -71,6 +71,7 @@ def announce(inbox: Path, batch: str, receipts: pl.DataFrame) -> None:
     with shared(inbox / _LOCK), replacing(folder / f"{batch}.parquet") as temporary:
         # Not by the data frame itself: what it raises when a disk is full is no error of a disk.
         temporary.write_bytes(content.getvalue())
+    sync_way(folder, inbox)
 
 
 def withdraw(inbox: Path, batch: str) -> None:

@@ -21,7 +21,7 @@ from ingestion import corrections
 from ingestion.checks import landing_schema
 from ingestion.contract import Contract, load_contracts
 from ruam.faults import point
-from ruam.files import alone, locked, sync_file, sync_folder
+from ruam.files import alone, locked, sync_file, sync_folder, sync_way
 from ruam.geography import UNKNOWN_REGION
 from ruam.landing import (
     BATCH,
@@ -166,6 +166,7 @@ class BatchWriter:
     def __init__(self, landing: Path, region: str, batch: str) -> None:
         region_dir = region_folder(landing, region)
         region_dir.mkdir(parents=True, exist_ok=True)
+        self._landing = landing
         self._batch = batch
         self._final = region_dir / f"{PREFIX}{batch}"
         self._folder = region_dir / f"{_INCOMING}{batch}"
@@ -231,7 +232,7 @@ class BatchWriter:
         point("batch.synced")
         self._folder.rename(self._final)
         point("batch.renamed")
-        sync_folder(self._final.parent)
+        sync_way(self._final.parent, self._landing)
         point("batch.committed")
         return self._final
 
