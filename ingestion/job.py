@@ -28,7 +28,7 @@ from ingestion.compaction import compact_region
 from ingestion.delivery import DeliveryRejectedError, Sender, sender_of
 from ingestion.feed import FeedError, load_feeds
 from ingestion.fetched import Fetched
-from ingestion.inbox import announce, store, stored, sweep, withdraw
+from ingestion.inbox import announce, store, stored, sweep, withdraw, withdraw_all_but
 from ingestion.landing import (
     NO_REGION,
     RECEIPTS,
@@ -47,6 +47,7 @@ from ruam.faults import point
 from ruam.files import storage_errors, sync_all
 from ruam.geography import region_of_province
 from ruam.home import DataHome
+from ruam.landing import committed_ids
 from ruam.settings import Settings
 
 log = logging.getLogger("ruam.ingest")
@@ -180,7 +181,7 @@ def land_received(settings: Settings, received: list[Delivery], follow: Follow =
         regions = sorted({region_of[one.hospcode] for one in received if one.hospcode in region_of})
         held = {
             # Every ingest may have to record something in the region of the unknown; the turn of each is short.
-            region: locks.enter_context(region_locked(home.landing, region, wait=region == NO_REGION))
+            region: locks.enter_context(_region_held(home, region, wait=region == NO_REGION))
             for region in regions
         }
         receipts = read_records(home.landing, "receipts")
@@ -196,6 +197,14 @@ def land_received(settings: Settings, received: list[Delivery], follow: Follow =
             compact_region(home.landing, region, settings.compact_bytes, more_than=settings.compact_batches)
     report.seconds = time.monotonic() - begun
     return report
+
+
+@contextmanager
+def _region_held(home: DataHome, region: str, *, wait: bool) -> Iterator[int]:
+    """`region_locked`, with no batch announced that is not there."""
+    with region_locked(home.landing, region, wait=wait) as descriptor:
+        withdraw_all_but(home.inbox, region, committed_ids(home.landing, region))
+        yield descriptor
 
 
 def _of_region(settings: Settings, found: list[Found], region_of: dict[str, str]) -> tuple[list[Found], list[NotTaken]]:
@@ -335,7 +344,7 @@ def _record(
     for region, ones in by_region.items():
         with ExitStack() as lock:
             if region not in held:
-                lock.enter_context(region_locked(home.landing, region, wait=True))
+                lock.enter_context(_region_held(home, region, wait=True))
                 known = _rejections(read_records(home.landing, "receipts", region=region))
                 ones = [one for one in ones if rejection(*one[1:]) not in known]
             if ones:
@@ -346,7 +355,7 @@ def _record(
 def _record_one(home: DataHome, region: str, ones: list[Settled], keys: Keys) -> str:
     rows = [receipt(delivery, outcome, keys.key_id) for _, delivery, outcome in ones]
     batch, receipts = batch_id(utc_now()), pl.DataFrame(rows, schema=RECEIPTS)
-    announce(home.inbox, batch, receipts)
+    announce(home.inbox, region, batch, receipts)
     with BatchWriter(home.landing, region, batch) as writer:
         writer.append("receipts", receipts)
         writer.commit()
@@ -394,9 +403,9 @@ def _land(
         for batch in _batches(deliveries, settings.batch_zips, most_bytes)
     ]
     batches = {name: batch for _, name, batch in jobs}
-    for _, name, batch in jobs:
+    for region, name, batch in jobs:
         rows = [receipt(one, Outcome(one.file_name, one.hospcode, ""), keys.key_id) | _OPEN for one in batch]
-        announce(settings.data_home.inbox, name, pl.DataFrame(rows, schema=RECEIPTS))
+        announce(settings.data_home.inbox, region, name, pl.DataFrame(rows, schema=RECEIPTS))
     step = _Step("land", [one.n_bytes for batch in batches.values() for one in batch], follow)
     landed: dict[tuple[str, str], Outcome] = {}
     if len(jobs) == 1:
@@ -416,7 +425,7 @@ def _land(
     regions = {name: region for region, name, _ in jobs}
     for batch_name, outcomes in results:
         if not is_committed(landing, regions[batch_name], batch_name):
-            withdraw(settings.data_home.inbox, batch_name)
+            withdraw(settings.data_home.inbox, regions[batch_name], batch_name)
         report.batches.append(batch_name)
         report.outcomes += outcomes
         landed |= {_content(one): outcome for one, outcome in zip(batches[batch_name], outcomes, strict=True)}
