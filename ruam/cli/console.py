@@ -28,6 +28,8 @@ OUTCOMES = ("accepted", "accepted_with_rejects", "duplicate", "rejected")
 NOTHING_RECEIVED = "ไม่มีข้อมูลส่งเข้ามา / nothing received"
 
 RUNBOOKS = "docs/runbooks"
+FAILED = "failed.md"
+"""What to do when Ruam itself failed."""
 RUNBOOK_OF_EXIT = {
     3: "nothing_accepted.md",
     4: "not_ready.md",

@@ -13,6 +13,7 @@ from pathlib import Path
 
 import pytest
 import typer
+from polars.exceptions import PanicException
 
 from identity.keys import Keys
 from identity.pseudonym import Pseudonymiser
@@ -228,6 +229,30 @@ def test_a_busy_region_is_75(command: Command, settings: Settings, tmp_path: Pat
 def test_a_busy_build_or_publish_is_75(command: Command, settings: Settings, lock: str, name: str) -> None:
     with locked(settings.data_home.root / lock, "It"):
         assert command(name) == 75
+
+
+@pytest.mark.parametrize("kind", [KeyError, RuntimeError, PanicException])
+def test_an_error_that_nobody_foresaw_is_told_by_its_place_and_without_its_words(
+    command: Command,
+    settings: Settings,
+    capfd: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+    kind: type[BaseException],
+) -> None:
+    def fail(*_: object) -> None:
+        raise kind("1234567890123 สมชาย ใจดี")
+
+    monkeypatch.setattr("ingestion.history.read_records", fail)
+    assert command("deliveries") == 1
+    said = capfd.readouterr().err
+    found = re.search(rf"failed \({kind.__name__} at ingestion/history.py:\d+\), logged as (\w+)\.", said)
+    assert found, said
+    assert "docs/runbooks/failed.md" in said
+    log = (settings.data_home.logs / "ruam.jsonl").read_text(encoding="utf-8")
+    entry = next(one for one in map(json.loads, log.splitlines()) if one.get("reference") == found[1])
+    assert entry["error"].startswith(f"{kind.__name__} at ingestion/history.py:")
+    for words in (said, log):
+        assert re.search("Traceback|1234567890123|สมชาย", words) is None
 
 
 def test_exit_codes_are_told_apart() -> None:
