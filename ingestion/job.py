@@ -36,7 +36,8 @@ from ingestion.landing import (
     batch_id,
     ensure_schema_batch,
     is_committed,
-    read_records,
+    newest_receipt,
+    receipts_of,
     region_locked,
     utc_now,
 )
@@ -184,9 +185,9 @@ def land_received(settings: Settings, received: list[Delivery], follow: Follow =
             region: locks.enter_context(_region_held(home, region, wait=region == NO_REGION))
             for region in regions
         }
-        receipts = read_records(home.landing, "receipts")
+        receipts = receipts_of(home.landing, {one.delivery_id for one in received})
         known = _rejections(receipts)
-        received = _by_a_clock_that_never_goes_back(received, receipts)
+        received = _by_a_clock_that_never_goes_back(received, newest_receipt(home.landing))
         new, settled = _sort(received, region_of, receipts)
         first = _land(settings, new, tuple(region_of.items()), keys, known, report, follow, list(held.values()))
         point("ingest.landed")
@@ -264,11 +265,10 @@ def delivery_in_inbox(settings: Settings, delivery_id: str, file_name: str) -> D
     return Delivery(delivery_id, path, file_name, sender.hospcode, sender.sent_at, utc_now(), size, sender.feed)
 
 
-def _by_a_clock_that_never_goes_back(received: list[Delivery], receipts: pl.DataFrame) -> list[Delivery]:
+def _by_a_clock_that_never_goes_back(received: list[Delivery], newest: datetime | None) -> list[Delivery]:
     """Deliveries whose name tells no time are judged by the time of receipt: a clock that was set back must not make
     their rows lie in the future, and be rejected for good."""
-    newest = receipts["received_at"].max()
-    if not isinstance(newest, datetime) or all(newest <= one.received_at for one in received):
+    if newest is None or all(newest <= one.received_at for one in received):
         return received
     log.warning("the clock is behind the newest receipt", extra={"newest_receipt": newest})
     return [one if one.sent_at else replace(one, received_at=max(one.received_at, newest)) for one in received]
@@ -345,7 +345,7 @@ def _record(
         with ExitStack() as lock:
             if region not in held:
                 lock.enter_context(_region_held(home, region, wait=True))
-                known = _rejections(read_records(home.landing, "receipts", region=region))
+                known = _rejections(receipts_of(home.landing, {one.delivery_id for _, one, _ in ones}, region))
                 ones = [one for one in ones if rejection(*one[1:]) not in known]
             if ones:
                 batches.append(_record_one(home, region, ones, keys))
