@@ -168,7 +168,10 @@ def _stored(home: DataHome, delivery_id: str, came: pl.DataFrame) -> Path:
     """Where a delivery that may be released lies, its content as it came."""
     accepted = came.filter(pl.col("outcome").is_in(history.ACCEPTED))
     if accepted.height:
-        raise UsageError(f"There is nothing to release: {delivery_id[:12]} was accepted as {accepted['file_name'][0]}.")
+        raise UsageError(
+            f"There is nothing to release: {delivery_id[:12]} was accepted as {accepted['file_name'][0]}. "
+            "Rows of it that were set aside come in with a new export alone."
+        )
     path = stored(home.inbox, delivery_id)
     if not path.exists():
         raise UsageError(f"{path} is gone from the inbox; ask the sender for it again.")
