@@ -325,11 +325,11 @@ def _like_first(copy: Outcome, first: Outcome | None) -> Outcome:
 
 def _unknown_sender(delivery: Delivery) -> Outcome:
     try:
-        hospcode = sender_of(delivery.file_name).hospcode
+        sender_of(delivery.file_name)
     except DeliveryRejectedError as error:
         return Outcome(delivery.file_name, None, "rejected", error.rule, error.message)
-    detail = f"facility {hospcode} is not in the registry in force"
-    return Outcome(delivery.file_name, hospcode, "rejected", "unknown_sender", detail)
+    detail = f"facility {delivery.hospcode} is not in the registry in force"
+    return Outcome(delivery.file_name, delivery.hospcode, "rejected", "unknown_sender", detail)
 
 
 def _record(
