@@ -14,7 +14,7 @@ import polars as pl
 from ingestion.landing import RECEIPTS
 from ruam.landing import BATCH, region_folder
 from ruam.settings import Settings
-from tests.ingestion.odd_zips import make_zip, zip_name
+from tests.ingestion.odd_zips import make_zip, visits, zip_name
 from tests.ingestion.reading import records, take_in
 from tests.measured import measured
 
@@ -31,14 +31,15 @@ from ruam.landing import committed_batches
 from ruam.settings import Settings
 settings = Settings(home=Path(sys.argv[1]), workers=1)
 report = ingest(settings, [Path(sys.argv[2])])
-print(*sorted(one.outcome for one in report.outcomes), _times_changed(committed_batches(settings.data_home.landing), {"old"}))
+came_earlier = _times_changed(committed_batches(settings.data_home.landing), {"old"})
+print(*sorted(one.outcome for one in report.outcomes), came_earlier)
 """
 
 
 def write_history(settings: Settings, first: str) -> None:
     """Receipts of many deliveries that came before and were built; the first is the delivery `first`."""
     n = N_RECEIPTS
-    came = datetime.fromisoformat("2024-01-01")
+    came = datetime.fromisoformat("2024-07-01")
     one = {
         **{"hospcode": "90101", "sent_at": came, "received_at": came, "outcome": "accepted", "key_id": "k" * 16},
         **dict.fromkeys(("n_bytes", "n_rows", "n_landed", "n_rejected", "n_flagged"), 0),
@@ -57,8 +58,8 @@ def write_history(settings: Settings, first: str) -> None:
 def test_a_small_delivery_needs_no_more_memory_after_years_of_deliveries(settings: Settings, tmp_path: Path) -> None:
     """One that is new, and one that came long ago and comes again under an earlier name."""
     sent = tmp_path / "sent"
-    again = make_zip(sent / zip_name("90101", "20230101000000"))
-    make_zip(sent / zip_name("90102"), {})
+    again = make_zip(sent / zip_name("90101"))
+    make_zip(sent / zip_name("90102"), {"SERVICE.txt": visits(1, "90102")})
     fresh = Settings(home=Path(shutil.copytree(settings.home, tmp_path / "fresh")))
     write_history(settings, hashlib.sha256(again.read_bytes()).hexdigest())
     peaks = []
