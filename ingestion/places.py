@@ -67,12 +67,12 @@ class Found:
 
 @dataclass(frozen=True)
 class NotTaken:
-    """A delivery, or a place, that was left where it lies; nothing of it was stored, and it has no receipt."""
+    """A delivery, or a place, that was left; nothing of it was landed, and it has no receipt."""
 
     address: str
     outcome: str
-    """`not_fetched` (it could not be read), `changing` (its sender is at it still), `other_region`; in a watch also
-    `waiting` (for a lock or for room on the disk) and `failed`."""
+    """`not_fetched` (it could not be read), `changing` (its sender is at it still), `other_region`, `waiting` (for a
+    region that is in use; in a watch also for room on the disk), `failed` (our own code did on it)."""
     detail: str
 
 

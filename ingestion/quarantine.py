@@ -157,7 +157,9 @@ def release(
     tried = []
     left = list(report.outcomes)
     for delivery_id, name in names.items():
-        outcome = next(one for one in left if one.file_name == name)
+        outcome = next((one for one in left if one.file_name == name), None)
+        if outcome is None:
+            continue  # Not taken in, as the report says.
         left.remove(outcome)
         note(delivery_id, outcome.outcome, outcome.reason)
         tried.append(Tried(delivery_id, name, outcome))

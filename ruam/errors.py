@@ -52,6 +52,12 @@ class NotFetchedError(RuamError):
     exit_code = 7
 
 
+class DeliveryFailedError(RuamError):
+    """Ruam itself failed on some deliveries; the others were taken in."""
+
+    exit_code = 8
+
+
 class StorageError(RuamError):
     """The disk is full, fails, or may not be written (EX_IOERR)."""
 

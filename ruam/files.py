@@ -68,6 +68,11 @@ def sync_all(paths: Sequence[Path], root: Path) -> None:
         os.close(descriptor)
 
 
+def is_of_disk(error: BaseException) -> bool:
+    """Whether it is for whoever runs the machine to mend, as `storage_errors` says."""
+    return isinstance(error, OSError) and error.errno in _REMEDIES
+
+
 @contextmanager
 def storage_errors(what: str, where: Path) -> Iterator[None]:
     """Turn the errors of a disk into a `StorageError` that says what was being done, where, and what to do."""

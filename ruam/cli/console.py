@@ -36,6 +36,7 @@ RUNBOOK_OF_EXIT = {
     5: "build_failed.md",
     6: "not_published.md",
     7: "not_fetched.md",
+    8: FAILED,
     74: "disk_full.md",
     75: "busy.md",
 }
