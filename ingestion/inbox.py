@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from io import BytesIO
 from pathlib import Path
 
@@ -13,7 +13,7 @@ import polars as pl
 from identity.keys import keys_of, load_key
 from identity.sealing import Sealed, Sealer, SealKey
 from ruam.faults import point
-from ruam.files import alone, replacing, shared
+from ruam.files import alone, replacing, shared, sync_way
 from ruam.home import DataHome
 
 _LOCK = ".receiving"
@@ -71,7 +71,7 @@ def sweep(inbox: Path) -> None:
     inbox.mkdir(parents=True, exist_ok=True)
     with alone(inbox / _LOCK) as free:
         if free:
-            for left in [*inbox.glob(".incoming-*"), *inbox.glob(f"{_ARRIVALS}/.*.tmp")]:
+            for left in [*inbox.glob(".incoming-*"), *(inbox / _ARRIVALS).rglob(".*.tmp")]:
                 left.unlink()
 
 
@@ -90,26 +90,38 @@ def sealed(inbox: Path, key: SealKey, delivery_id: str) -> Sealed:
     return Sealed(stored(inbox, delivery_id), key, delivery_id)
 
 
-def announce(inbox: Path, batch: str, receipts: pl.DataFrame) -> None:
+def announce(inbox: Path, region: str, batch: str, receipts: pl.DataFrame) -> None:
     """Keep what a batch is going to hold, before it is written: names and times, which no zip holds within.
 
     `receipts` has the columns of `receipts.parquet`; where the outcome is still open it is null.
     """
-    folder = inbox / _ARRIVALS
-    folder.mkdir(mode=0o700, exist_ok=True)
+    path = _announcement(inbox, region, batch)
+    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     content = BytesIO()
     receipts.write_parquet(content)
-    with shared(inbox / _LOCK), replacing(folder / f"{batch}.parquet") as temporary:
+    with shared(inbox / _LOCK), replacing(path) as temporary:
         # Not by the data frame itself: what it raises when a disk is full is no error of a disk.
         temporary.write_bytes(content.getvalue())
+    sync_way(path.parent, inbox)
 
 
-def withdraw(inbox: Path, batch: str) -> None:
+def withdraw(inbox: Path, region: str, batch: str) -> None:
     """Forget a batch that came to nothing."""
-    (inbox / _ARRIVALS / f"{batch}.parquet").unlink(missing_ok=True)
+    _announcement(inbox, region, batch).unlink(missing_ok=True)
+
+
+def withdraw_all_but(inbox: Path, region: str, committed: Collection[str]) -> None:
+    """Forget the batches of a region that came to nothing in runs that were killed. The region is locked."""
+    for path in (inbox / _ARRIVALS / region).glob("*.parquet"):
+        if path.stem not in committed:
+            path.unlink()
 
 
 def announced(inbox: Path, batches: Iterable[str]) -> dict[str, pl.DataFrame]:
     """What was announced of each of these batches."""
-    paths = {batch: inbox / _ARRIVALS / f"{batch}.parquet" for batch in batches}
-    return {batch: pl.read_parquet(path) for batch, path in paths.items() if path.exists()}
+    paths = {batch: path for batch in batches for path in (inbox / _ARRIVALS).rglob(f"{batch}.parquet")}
+    return {batch: pl.read_parquet(path) for batch, path in paths.items()}
+
+
+def _announcement(inbox: Path, region: str, batch: str) -> Path:
+    return inbox / _ARRIVALS / region / f"{batch}.parquet"

@@ -24,7 +24,7 @@ from identity.keys import KEY_BYTES, NEXT, Keys, KeySource, MissingKeyError, id_
 from identity.rekeying import Rekeying, UnknownPseudonymError
 from ingestion.batch import Delivery, Outcome
 from ingestion.inbox import announce, inbox_key, stored
-from ingestion.job import Job, batches_of, delivery_in_inbox, land_jobs, open_receipts, ready
+from ingestion.job import Failure, Job, Means, batches_of, delivery_in_inbox, land_jobs, open_receipts, ready
 from ingestion.landing import (
     NO_REGION,
     RECEIPTS,
@@ -299,13 +299,15 @@ def _land_again(settings: Settings, beside: Path, keys: Keys, held: list[int], f
         for region, deliveries in sorted(new.items())
         for batch in batches_of(deliveries, settings.batch_zips, settings.batch_bytes)
     ]
-    for _, name, batch in jobs:
-        announce(settings.data_home.inbox, name, open_receipts(batch, keys))
-    batches = {name: batch for _, name, batch in jobs}
+    for region, name, batch in jobs:
+        announce(settings.data_home.inbox, region, name, open_receipts(batch, keys))
     people = _intake_beside(settings.data_home, beside)
-    results = land_jobs(settings, beside, people, jobs, tuple(regions.items()), keys, frozenset(), held)
-    for n_done, (name, outcomes) in enumerate(results, start=1):
-        for delivery, outcome in zip(batches[name], outcomes, strict=True):
+    means = Means(tuple(regions.items()), keys, settings.limits, frozenset(), settings.feeds)
+    results = land_jobs(settings, beside, people, jobs, means, held)
+    for n_done, ((_, _, batch), outcomes) in enumerate(results, start=1):
+        if isinstance(outcomes, Failure):
+            raise RuamError(f"{outcomes.words}. Nothing was changed.")
+        for delivery, outcome in zip(batch, outcomes, strict=True):
             _require_no_fewer(delivery, outcome, told[delivery.delivery_id, delivery.hospcode]["n_landed"])
         follow(n_done, len(jobs))
 
