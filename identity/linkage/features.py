@@ -73,6 +73,7 @@ _KEYS = {
     ),
     "birth and place of a foreigner": ("birth is not null and nation <> '099'", "birth, sex, province, nation"),
     "mother and birth": ("mother is not null and birth is not null", "mother, birth"),
+    "birth and place of a child": ("month - birth < 400", "birth, sex, province"),
     "phone": ("phone is not null", "phone, sex"),
     "passport": ("passport is not null", "passport"),
     "hospital number": ("hn is not null", "hospcode, hn"),

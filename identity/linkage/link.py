@@ -231,7 +231,7 @@ def _tell_births_apart(connection: duckdb.DuckDBPyConnection) -> None:
             and (
                 l.sex <> r.sex
                 or coalesce(
-                    l.given_key <> r.given_key and jaro_winkler_similarity(l.given_roman, r.given_roman) < 0.85, false
+                    l.given_key <> r.given_key and jaro_winkler_similarity(l.given_roman, r.given_roman) < 0.75, false
                 )
                 or (l.hospcode = r.hospcode and coalesce(l.hn <> r.hn, l.given is null or r.given is null))
             );
