@@ -343,7 +343,7 @@ class Vault:
 
     def _name(self, pair: Pair) -> bytes:
         """p1 of the name that the vault gives to who has no usable number (decision 11)."""
-        return self._p1_of("person:" + "".join(pair))
+        return self._p1_of(":".join(("person", *pair)))
 
     def _pairs(self, sql: str, *values: object) -> list[Pair]:
         return [(row[0], row[1]) for row in self.connection.execute(sql, list(values)).fetchall()]
