@@ -50,6 +50,16 @@ def linked_at(records: pl.DataFrame, model: Model, threshold: float | None = Non
         return linked(connection, model)
 
 
+def evaluated(records: pl.DataFrame, model: Model, charts: Path | None = None) -> dict[str, Quality]:
+    """Link a population with its truth beside it (`judge`) in memory, and write charts of it into a folder."""
+    with duckdb.connect() as connection:
+        take(connection, records)
+        link(connection, model)
+        if charts:
+            write_charts(connection, records, charts)
+        return judge(records, linked(connection, model))
+
+
 def take(connection: duckdb.DuckDBPyConnection, records: pl.DataFrame) -> None:
     """Make `records` of a frame that may have its truth beside it."""
     connection.register("given_records", records)

@@ -79,10 +79,10 @@ _FIRST = {
     **dict.fromkeys("ลฬ", "l"),
     **dict.fromkeys("ว", "w"),
     **dict.fromkeys("หฮ", "h"),
-    "อ": "",
+    **dict.fromkeys("อฤฦ", ""),
 }
 _LAST = {
-    **dict.fromkeys("กขคฆ", "k"),
+    **dict.fromkeys("กขฃคฅฆ", "k"),
     "ง": "ng",
     **dict.fromkeys("จฉชซฌฎฏฐฑฒดตถทธศษส", "t"),
     **dict.fromkeys("ญณนรลฬ", "n"),
@@ -90,7 +90,7 @@ _LAST = {
     "ม": "m",
     "ย": "i",
     "ว": "o",
-    **dict.fromkeys("หฮอ", ""),
+    **dict.fromkeys("หฮอฤฦ", ""),
 }
 """First and last consonants of a syllable (Royal Institute, 2542)."""
 

@@ -118,23 +118,14 @@ def evaluate(
     charts: Annotated[Path | None, typer.Option(help="Folder for charts.", show_default=False)] = None,
 ) -> None:
     """Judge a model against an invented population whose truth is known. Exit code 5 below the targets."""
-    import duckdb
-
-    from identity.linkage.evaluation import TARGETS, failures, judge, linked, take, write_charts
-    from identity.linkage.link import link as link_all
+    from identity.linkage.evaluation import TARGETS, evaluated, failures
     from identity.linkage.model import CURRENT, load
     from identity.linkage.train import WITHOUT_NUMBER
     from ingestion.synthetic.linkage import invented_records
 
     chosen = load(model or CURRENT)
     records = invented_records(persons, seed, without_number=WITHOUT_NUMBER)
-    with duckdb.connect() as connection:
-        take(connection, records)
-        link_all(connection, chosen)
-        found = linked(connection, chosen)
-        if charts:
-            write_charts(connection, records, charts)
-    qualities = judge(records, found)
+    qualities = evaluated(records, chosen, charts)
     shown = table(
         f"Model {chosen.version}, {len(records):,} records", "pairs of", "precision", "recall", "true", "asked for"
     )

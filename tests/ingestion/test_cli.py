@@ -38,6 +38,7 @@ COMMANDS = [
     *("status", "deliveries", "quarantine list", "quarantine show", "quarantine release"),
     *("compact", "landing check", "landing repair", "feeds check", "inbox purge"),
     *("identity take-in", "identity status", "identity forget", "identity audit"),
+    *("identity link", "identity review", "identity train", "identity evaluate", "keys show", "keys rotate"),
 ]
 
 
@@ -54,7 +55,9 @@ def test_these_are_the_commands() -> None:
     assert registered() == set(COMMANDS)
 
 
-@pytest.mark.parametrize("name", ["", *COMMANDS, "reference", "quarantine", "landing", "feeds", "inbox", "identity"])
+@pytest.mark.parametrize(
+    "name", ["", *COMMANDS, "reference", "quarantine", "landing", "feeds", "inbox", "identity", "keys"]
+)
 def test_help_teaches(command: Command, capfd: pytest.CaptureFixture[str], name: str) -> None:
     assert command(*name.split(), "--help") == 0
     shown = capfd.readouterr().out
@@ -329,7 +332,7 @@ def test_rejected_rows_are_named_by_file_line_column_and_rule(
 
 def test_every_rule_that_ingestion_names_is_in_the_catalogue() -> None:
     named = set()
-    for path in (PROJECT / "ingestion").glob("*.py"):
+    for path in [*(PROJECT / "ingestion").glob("*.py"), PROJECT / "identity" / "cid.py"]:
         for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
             if isinstance(node, ast.Constant) and isinstance(node.value, str):
                 named |= {node.value, *re.findall("'([a-z0-9_]+)'", node.value)}

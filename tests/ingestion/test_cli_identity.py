@@ -146,7 +146,6 @@ def test_links_join_more_records_and_lose_the_forgotten(command: Command, people
     links = pl.DataFrame(
         {"hospcode": ["90101", "90101", "90201"], "pid": ["2", "1001", "5"], "person_key": ["a", "b", "a"]}
     )
-    peopled.data_home.links.parent.mkdir()
     links.write_parquet(peopled.data_home.links)
     assert command("identity", "forget", "90101", "2", *WHY) == 0
     assert pl.read_parquet(peopled.data_home.links).rows() == [("90101", "1001", "b")]

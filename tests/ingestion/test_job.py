@@ -15,6 +15,7 @@ import pytest
 from polars.exceptions import PanicException
 
 from identity.keys import KEY_BYTES, NAMES, FileKeys
+from identity.sealing import Sealed
 from ingestion.delivery import DeliveryZip
 from ingestion.job import Progress, ingest
 from ingestion.landing import BatchWriter
@@ -182,10 +183,11 @@ def failing(monkeypatch: pytest.MonkeyPatch) -> Callable[[str, type[BaseExceptio
 
     def fail_on(word: str, kind: type[BaseException]) -> None:
         class Failing(DeliveryZip):
-            def __init__(self, path: Path, *rest: Any) -> None:
-                if word.encode() in path.read_bytes():
-                    raise kind("1234567890123")
-                super().__init__(path, *rest)
+            def __init__(self, source: Sealed, *rest: Any) -> None:
+                with source.open() as file:
+                    if word.encode() in file.read():
+                        raise kind("1234567890123")
+                super().__init__(source, *rest)
 
         monkeypatch.setattr("ingestion.batch.DeliveryZip", Failing)
 

@@ -78,7 +78,6 @@ def landed_home(ready_home: Path, tmp_path_factory: pytest.TempPathFactory) -> P
     for path in paths[3:]:
         take_in(settings, path)
     home = settings.data_home
-    home.links.parent.mkdir()
     known = pseudonyms(settings)
     pl.DataFrame({"hospcode": "90101", "person_key": known, "wide_person_key": [None, *known[1:]]}).write_parquet(
         home.links

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import polars as pl
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from identity.linkage.names import cleaned, compared, is_placeholder, romanised, skeleton
 
@@ -82,3 +84,13 @@ def test_each_name_keeps_its_place_and_the_empty_stay_empty() -> None:
     made = compared(pl.Series(["สมชาย", None, "บุตรนางสมศรี", "สมชาย"]))
     assert made.columns == ["plain", "roman", "skeleton"]
     assert made["roman"].to_list() == ["somchai", None, None, "somchai"]
+
+
+THAI = "".join(chr(code) for code in (*range(0x0E01, 0x0E3B), *range(0x0E3F, 0x0E5C)))
+
+
+@given(st.text(st.sampled_from(THAI + " .-aZé\u200b")) | st.text())
+def test_any_text_has_a_form_that_can_be_compared(name: str) -> None:
+    plain = cleaned(name)
+    assert plain is None or skeleton(romanised(plain)).isascii() or not plain.isascii()
+    assert compared(pl.Series([name])).height == 1
