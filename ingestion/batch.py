@@ -230,11 +230,14 @@ class _Batch:
         return Engine()
 
     def take(self, index: int, opened: DeliveryZip) -> None:
+        first_slot = len(self.counts)
         if opened.feed.feed == STANDARD:
             for member in opened.members:
                 self._take_member(index, opened, member)
         else:
             self._take_mapped(index, opened)
+        for name in opened.ignored:
+            self._note(first_slot, "ignored_member", _shown_name(opened.feed, name), 1)
 
     def _open_slot(self, count: FileCount) -> int:
         self.counts.append(count)
@@ -263,7 +266,6 @@ class _Batch:
     def _take_mapped(self, index: int, opened: DeliveryZip) -> None:
         """A delivery of another feed: table after table, so that each finds those it looks up."""
         feed, lookups, parts = opened.feed, Lookups(), Parts(opened, self._engine)
-        first_slot = len(self.counts)
         for bundled in parts.bundled:
             self._count_bundled(index, feed, bundled)
         for table in feed.order():
@@ -287,8 +289,6 @@ class _Batch:
             lookups.add(table, wanted, kept)
             if n_repeated := sum(len(one) for one in ids) - (pl.concat(ids).n_unique() if ids else 0):
                 self._note(min(slots.values()), "duplicate_id", "id", n_repeated)
-        for name in opened.ignored:
-            self._note(first_slot, "ignored_member", _shown_name(feed, name), 1)
         self.finish()
 
     def _open_slots(self, index: int, feed: Feed, table: str, part: Part, first_line: int) -> dict[str, int]:
