@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import re
 from collections import defaultdict
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from datetime import date, datetime, timedelta
 from functools import cached_property, lru_cache
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from typing import Protocol
 
 import numpy as np
@@ -38,8 +37,6 @@ WAITING_BYTES = 32 << 20
 
 MAPPED_FLUSH_ROWS = 25_000
 """The same for rows of a feed that is mapped, whose reader needs memory of its own."""
-
-_RESOURCE_MEMBER = re.compile(r"[A-Z][A-Za-z]{2,63}([._-]?[0-9]+)*\.ndjson(\.gz)?")
 
 SORTED_BYTES = 2 << 20
 """Text whose lines are sorted together; the work takes several times its size in memory."""
@@ -237,7 +234,7 @@ class _Batch:
         else:
             self._take_mapped(index, opened)
         for name in opened.ignored:
-            self._note(first_slot, "ignored_member", _shown_name(opened.feed, name), 1)
+            self._note(first_slot, "ignored_member", name, 1)
 
     def _open_slot(self, count: FileCount) -> int:
         self.counts.append(count)
@@ -246,7 +243,7 @@ class _Batch:
 
     def _take_member(self, index: int, opened: DeliveryZip, member: Member) -> None:
         """A file of the standard: lines of many deliveries wait until there are enough to be split together."""
-        count = FileCount(index, member.table, member.name, STANDARD, Description())
+        count = FileCount(index, member.table, member.shown, STANDARD, Description())
         slot = self._open_slot(count)
         contract = opened.feed.contract(member.table)
         for lines in lines_of(opened, member, contract, count.description):
@@ -478,15 +475,6 @@ def _tally(slots: npt.NDArray[np.int32], n_slots: int) -> Iterator[tuple[int, in
     counts = np.bincount(slots, minlength=n_slots)
     for slot in np.flatnonzero(counts):
         yield int(slot), int(counts[slot])
-
-
-def _shown_name(feed: Feed, member: str) -> str:
-    """A member's name where it says what the member is; the shape alone of another, which may be a patient's."""
-    name = PurePosixPath(member.replace("\\", "/")).name
-    stem = name.lower().removesuffix(".gz").rsplit(".", 1)[0]
-    if stem.upper() in feed.ignored or _RESOURCE_MEMBER.fullmatch(name):
-        return name
-    return str(pl.select(checks.masked(pl.lit(name))).item())
 
 
 def _last(rows: pl.DataFrame) -> int:

@@ -229,6 +229,8 @@ class Feed(_Strict):
     """How members' names end, before a `.gz` that may follow."""
     ignored: list[str] = []
     """Names (without suffix) of members that come along and hold no table."""
+    known_words: list[str] = []
+    """Other words that the names of members may have; like those of tables they are shown, and all else is not."""
     patterns: dict[str, str] = {}
     """Regular expressions by name, for the tests in the paths of JSON fields."""
     tables: dict[str, Table] = {}

@@ -52,7 +52,7 @@ class Parts:
         for member in self._opened.members:
             if member.table == source and not its.bundle:
                 description = Description()
-                yield Part(member.name, description, self._read(member, table, description))
+                yield Part(member.shown, description, self._read(member, table, description))
         yield from self._held.pop(table, [])
 
     def _read(self, member: Member, table: str, description: Description) -> Iterator[Rows]:
@@ -67,9 +67,8 @@ class Parts:
         return (member for member in self._opened.members if holds(tables[member.table]))
 
     def _unpack(self, member: Member) -> Bundled:
-        """Read the Bundles of `member`, which is shown by its place: its name may be the patient's."""
-        place = self._opened.members.index(member) + 1
-        bundled = Bundled(member.table, f"{place}{_suffix(member.name)}")
+        """Read the Bundles of `member`, which is shown by its place: its name is often the patient's."""
+        bundled = Bundled(member.table, f"{member.entry.place}{_suffix(member.name)}")
         descriptions: dict[str, Description] = defaultdict(described)
         rows: dict[str, list[Rows]] = defaultdict(list)
         pieces = self._opened.pieces(member)

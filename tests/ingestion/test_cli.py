@@ -272,7 +272,7 @@ def test_a_member_whose_name_is_mistyped_is_noted_and_told(
     assert "1 thing noted" in told
     assert "ignored_member" in told
     noted = records(settings, "receipt_rules").filter(pl.col("level") == "note")
-    assert noted.select("rule", "column_name", "n_rows").rows() == [("ignored_member", "AAAAAA.AAA", 1)]
+    assert noted.select("rule", "column_name", "n_rows").rows() == [("ignored_member", "2: AAAAAA.txt", 1)]
     assert check(settings, sent=True) == []
 
 
