@@ -346,6 +346,13 @@ class Feed(_Strict):
         files = [route.file for route in self.routes if route.table == table and route.file]
         return list(dict.fromkeys(files)) or [table]
 
+    def sender_columns(self, table: str) -> set[str]:
+        """Columns of `table` itself that say which facility a row is of."""
+        if self.feed == STANDARD:
+            return {"HOSPCODE"}
+        origins = [route.columns["HOSPCODE"] for route in self.routes if route.table == table and route.file]
+        return {name for origin in origins for name in origin.sources}.intersection(self.tables[table].columns)
+
     def looked_up(self, table: str) -> dict[tuple[str, ...], list[str]]:
         """By which key columns other routes join `table`, and what they take from it."""
         wanted: dict[tuple[str, ...], list[str]] = {}

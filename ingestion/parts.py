@@ -57,7 +57,7 @@ class Parts:
 
     def _read(self, member: Member, table: str, description: Description) -> Iterator[Rows]:
         """Rows of `table` in `member`, by the reader that its suffix asks for."""
-        suffix, feed = _suffix(member.name), self._opened.feed
+        suffix, feed = suffix_of(member.name), self._opened.feed
         if suffix == ".ndjson":
             return resources(self._engine, self._opened.pieces(member), feed, table, description)
         return READERS[suffix](self._opened, member, feed.tables[table], description)
@@ -68,11 +68,11 @@ class Parts:
 
     def _unpack(self, member: Member) -> Bundled:
         """Read the Bundles of `member`, which is shown by its place: its name is often the patient's."""
-        bundled = Bundled(member.table, f"{member.entry.place}{_suffix(member.name)}")
+        bundled = Bundled(member.table, f"{member.entry.place}{suffix_of(member.name)}")
         descriptions: dict[str, Description] = defaultdict(described)
         rows: dict[str, list[Rows]] = defaultdict(list)
         pieces = self._opened.pieces(member)
-        if _suffix(member.name) == ".json":
+        if suffix_of(member.name) == ".json":
             pieces = one_line(pieces)
         for entries in bundles(self._engine, pieces, self._opened.feed, descriptions, bundled.others):
             bundled.rejected = bundled.rejected.vstack(entries.rejected)
@@ -83,5 +83,6 @@ class Parts:
         return bundled
 
 
-def _suffix(name: str) -> str:
+def suffix_of(name: str) -> str:
+    """How a member's name ends (lower case), before a `.gz`."""
     return PurePosixPath(name.lower().removesuffix(".gz")).suffix
