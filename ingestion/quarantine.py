@@ -61,8 +61,8 @@ def announced_by(file_name: str, extra_feeds: Path | None = None) -> str | None:
 def list_members(path: Path, announced: str | None = None, extra_feeds: Path | None = None) -> list[Listed]:
     """What the zip's directory names, in its order, folders left out. Nothing is inflated.
 
-    `announced` and `extra_feeds` as in `ingestion.delivery.feed_of`, here and below. Raises `zipfile.BadZipFile` when it
-    cannot be read.
+    `announced` and `extra_feeds` as in `ingestion.delivery.feed_of`, here and below. Raises `zipfile.BadZipFile` when
+    it cannot be read.
     """
     try:
         infos = _directory(path)
