@@ -57,7 +57,8 @@ def land_all(deliveries: Path, home: Path) -> None:
         found.append(Delivery(content_hash(path), path, path.name, sender.hospcode, sender.sent_at, utc_now(), size))
     for at in range(0, len(found), settings.batch_zips):
         batch = found[at : at + settings.batch_zips]
-        land_batch(stores.landing, Intake.of(stores), "01", batch_id(utc_now()), batch, registry, keys, settings.limits)
+        where = (stores.landing, Intake.of(stores), "01", batch_id(utc_now()))
+        land_batch(*where, batch, registry, keys, settings.limits, stores.spill)
 
 
 def record(deliveries: Path, home: Path, out: Path) -> str:

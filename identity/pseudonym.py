@@ -39,6 +39,7 @@ class Pseudonymiser:
         self._first = hmac_sha256(keys.linkage)
         self._second = hmac_sha256(keys.analysis)
         self._pseudonyms: dict[str, str] = {}
+        self._local_numbers: dict[str, str] = {}
 
     def pseudonym(self, text: str) -> str:
         """`HMAC(k2, HMAC(k1, text))`, both cut to 128 bits, in hex."""
@@ -106,10 +107,13 @@ class Pseudonymiser:
         return [made[number] for number in numbers]
 
     def stand_ins(self, numbers: pl.Series) -> pl.Series:
-        """`local_number` for every value that is not empty, once for each distinct one."""
-        distinct = numbers.drop_nulls().unique()
+        """`local_number` for every value that is not empty, once for each distinct one; the last are remembered."""
+        distinct, known = numbers.drop_nulls().unique(), self._local_numbers
+        if len(known) + len(distinct) > _REMEMBERED:
+            known.clear()
+        known.update((number, self.local_number(number)) for number in distinct if number not in known)
         made = pl.DataFrame(
-            {"sent": distinct, "made": pl.Series([self.local_number(number) for number in distinct], dtype=pl.String)},
+            {"sent": distinct, "made": pl.Series([known[number] for number in distinct], dtype=pl.String)},
             schema={"sent": pl.String, "made": pl.String},
         )
         return pl.DataFrame({"sent": numbers}).join(made, on="sent", how="left", maintain_order="left")["made"]

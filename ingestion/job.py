@@ -437,6 +437,7 @@ class Means(NamedTuple):
     registry: Registry
     keys: Keys
     limits: ZipLimits
+    spill: Path
     known: frozenset[Rejection]
     extra_feeds: Path | None
 
@@ -534,7 +535,7 @@ def _land(
         _announce(settings.data_home, job, keys)
     step = _Step("land", [one.n_bytes for _, _, batch in jobs for one in batch], follow)
     landed: dict[tuple[str, str], Outcome] = {}
-    means = Means(registry, keys, settings.limits, known, settings.feeds)
+    means = Means(registry, keys, settings.limits, settings.data_home.spill, known, settings.feeds)
     results = land_jobs(settings, landing, intake, jobs, means, held)
     each = (one for pair in results for one in _apart(settings.data_home, intake, *pair, means))
     for (_, name, batch), result in each:

@@ -283,7 +283,8 @@ def _read_again(settings: Settings, receipt: dict[str, Any]) -> tuple[pl.DataFra
     keys, regions = ready(settings)
     delivery = delivery_in_inbox(settings, inbox_key(settings.data_home), delivery_id, receipt["file_name"])
     region = regions.get(delivery.hospcode, NO_REGION)
-    return read_again(delivery, region, tuple(regions.items()), keys, settings.limits, settings.feeds)
+    spill = settings.data_home.spill
+    return read_again(delivery, region, tuple(regions.items()), keys, settings.limits, spill, settings.feeds)
 
 
 def _told_of_purged(inbox: Path, receipt: dict[str, Any]) -> tuple[pl.DataFrame, pl.DataFrame] | None:

@@ -302,7 +302,8 @@ def _land_again(settings: Settings, beside: Path, keys: Keys, held: list[int], f
     for region, name, batch in jobs:
         announce(settings.data_home.inbox, region, name, open_receipts(batch, keys))
     people = _intake_beside(settings.data_home, beside)
-    means = Means(tuple(regions.items()), keys, settings.limits, frozenset(), settings.feeds)
+    registry, spill = tuple(regions.items()), settings.data_home.spill
+    means = Means(registry, keys, settings.limits, spill, frozenset(), settings.feeds)
     results = land_jobs(settings, beside, people, jobs, means, held)
     for n_done, ((_, _, batch), outcomes) in enumerate(results, start=1):
         if isinstance(outcomes, Failure):
