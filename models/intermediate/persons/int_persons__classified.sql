@@ -46,7 +46,8 @@ select
     registrations.pid,
     registrations.cid_pseudonym,
     case
-        when registrations.cid_class = 'valid' and registrations.birth_year <> ranked.birth_year
+        -- A year beside is typed for the same person often; a number typed wrong is of somebody of another age.
+        when registrations.cid_class = 'valid' and abs(registrations.birth_year - ranked.birth_year) > 1
             then 'birth_year_mismatch'
         else registrations.cid_class
     end as cid_class,
