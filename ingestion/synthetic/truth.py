@@ -98,22 +98,27 @@ def visits_table(
     )
 
 
+_NO_NUMBER = 10**13
+
+
 def persons_table(known: pl.DataFrame) -> pl.DataFrame:
     """Registrations that were sent, as the final PERSON has them.
 
-    hospcode, pid, person_id (true), numbered_id (the person that a usable number makes of it: person_id, or a negative
-    one where the number is mistaken), tier (A, C: without linkage), kind, cid_state (at last), resident.
+    hospcode, pid, person_id (true), numbered_id (whom its number makes of it: the number where it is usable, its
+    bearer's or mistaken; else an id of the person that is no number), tier (A, C: without linkage), kind, cid_state (at
+    last), resident.
     """
+    has_number = pl.col("final_state").is_in([USABLE, MISTAKEN])
     state = pl.col("final_state").replace_strict(dict(enumerate(CID_STATES)), return_dtype=pl.String)
     kind = pl.col("kind").replace_strict(dict(enumerate(KINDS)), return_dtype=pl.String)
     return known.filter(pl.col("d") >= 0).select(
         "hospcode",
         "pid",
         person_id="person",
-        numbered_id=pl.when(pl.col("final_state") == MISTAKEN)
-        .then(-pl.when(pl.col("final_state") == MISTAKEN).then("final_cid").cast(pl.Int64))
-        .otherwise(pl.col("person").cast(pl.Int64)),
-        tier=pl.when(pl.col("final_state").is_in([USABLE, MISTAKEN])).then(pl.lit("A")).otherwise(pl.lit("C")),
+        numbered_id=pl.when(has_number)
+        .then(pl.when(has_number).then("final_cid").cast(pl.Int64))
+        .otherwise(pl.col("person").cast(pl.Int64) + _NO_NUMBER),
+        tier=pl.when(has_number).then(pl.lit("A")).otherwise(pl.lit("C")),
         kind=pl.when(state.is_in(["mistyped", "mistaken"])).then(pl.lit("mistyped")).otherwise(kind),
         cid_state=state,
         resident="home",
