@@ -257,7 +257,7 @@ class Checker:
             if column.type in (ColumnType.DATE, ColumnType.DATETIME):
                 if name not in decisive:
                     yield from _date_faults(column)
-                if column.landing is Landing.MONTH or name == STAMP:
+                if column.landing is Landing.MONTH or (name == STAMP and name not in decisive):
                     yield _future(column)
             elif column.type in (ColumnType.INTEGER, ColumnType.DECIMAL):
                 yield _Finding(name, "not_numeric", _any_unread(column), _unread(column))

@@ -35,7 +35,7 @@ from tests.ingestion.reading import landed, records
 
 FILES = ("PERSON", "SERVICE", "DIAGNOSIS_OPD")
 REGIONS = tuple(f"{region:02d}" for region in range(1, 14))
-PATIENCE = 120.0
+PATIENCE = 300.0
 """Seconds until a process that should end counts as hung."""
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import bz2
 import errno
-import os
 import shutil
 import zipfile
 from collections.abc import Callable
@@ -17,7 +16,7 @@ from hypothesis import given
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
-from identity.sealing import SealKey
+from identity.sealing import Sealed, Sealer, SealKey, Unsealer
 from ingestion import delivery
 from ingestion.archive import Archive
 from ingestion.checks import load_rules
@@ -242,12 +241,15 @@ def test_members_are_read_whole_by_each_method(
 
 
 def test_a_disk_that_fails_is_not_blamed_on_the_sender(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    def broken(descriptor: int, n: int, at: int) -> bytes:
+    def broken(*_: object) -> bytes:
         raise OSError(errno.EIO, "Input/output error")
 
-    path = make_zip(tmp_path / zip_name())
-    with Archive(path, ZipLimits()) as archive:
-        monkeypatch.setattr(os, "pread", broken)
+    held = Sealed(tmp_path / "sealed", KEY, "a delivery")
+    with held.path.open("wb") as file, Sealer(file, KEY) as sealer:
+        sealer.write(make_zip(tmp_path / zip_name()).read_bytes())
+        sealer.finish(held.label.encode())
+    with Archive(held, ZipLimits()) as archive:
+        monkeypatch.setattr(Unsealer, "read", broken)
         with pytest.raises(OSError, match="Input/output error"):
             list(archive.read(archive.entries[0], 1 << 20))
 
