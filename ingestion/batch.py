@@ -61,6 +61,8 @@ class Delivery:
     n_bytes: int
     feed: str | None = None
     """The feed that the name announces, if any."""
+    address: str = ""
+    """Where it was found; empty for one that is taken from the inbox."""
 
     @property
     def not_after(self) -> date:

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import hashlib
 import os
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from io import BytesIO
 from pathlib import Path
 
 import polars as pl
 
 from ruam.faults import point
-from ruam.files import alone, replacing, shared
+from ruam.files import alone, replacing, shared, sync_way
 
 _LOCK = ".receiving"
 _ARRIVALS = "arrivals"
@@ -50,7 +50,7 @@ def sweep(inbox: Path) -> None:
     inbox.mkdir(parents=True, exist_ok=True)
     with alone(inbox / _LOCK) as free:
         if free:
-            for left in [*inbox.glob(".incoming-*"), *inbox.glob(f"{_ARRIVALS}/.*.tmp")]:
+            for left in [*inbox.glob(".incoming-*"), *(inbox / _ARRIVALS).rglob(".*.tmp")]:
                 left.unlink()
 
 
@@ -59,26 +59,38 @@ def stored(inbox: Path, delivery_id: str) -> Path:
     return inbox / delivery_id[:2] / f"{delivery_id}.zip"
 
 
-def announce(inbox: Path, batch: str, receipts: pl.DataFrame) -> None:
+def announce(inbox: Path, region: str, batch: str, receipts: pl.DataFrame) -> None:
     """Keep what a batch is going to hold, before it is written: names and times, which no zip holds within.
 
     `receipts` has the columns of `receipts.parquet`; where the outcome is still open it is null.
     """
-    folder = inbox / _ARRIVALS
-    folder.mkdir(mode=0o700, exist_ok=True)
+    path = _announcement(inbox, region, batch)
+    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     content = BytesIO()
     receipts.write_parquet(content)
-    with shared(inbox / _LOCK), replacing(folder / f"{batch}.parquet") as temporary:
+    with shared(inbox / _LOCK), replacing(path) as temporary:
         # Not by the data frame itself: what it raises when a disk is full is no error of a disk.
         temporary.write_bytes(content.getvalue())
+    sync_way(path.parent, inbox)
 
 
-def withdraw(inbox: Path, batch: str) -> None:
+def withdraw(inbox: Path, region: str, batch: str) -> None:
     """Forget a batch that came to nothing."""
-    (inbox / _ARRIVALS / f"{batch}.parquet").unlink(missing_ok=True)
+    _announcement(inbox, region, batch).unlink(missing_ok=True)
+
+
+def withdraw_all_but(inbox: Path, region: str, committed: Collection[str]) -> None:
+    """Forget the batches of a region that came to nothing in runs that were killed. The region is locked."""
+    for path in (inbox / _ARRIVALS / region).glob("*.parquet"):
+        if path.stem not in committed:
+            path.unlink()
 
 
 def announced(inbox: Path, batches: Iterable[str]) -> dict[str, pl.DataFrame]:
     """What was announced of each of these batches."""
-    paths = {batch: inbox / _ARRIVALS / f"{batch}.parquet" for batch in batches}
-    return {batch: pl.read_parquet(path) for batch, path in paths.items() if path.exists()}
+    paths = {batch: path for batch in batches for path in (inbox / _ARRIVALS).rglob(f"{batch}.parquet")}
+    return {batch: pl.read_parquet(path) for batch, path in paths.items()}
+
+
+def _announcement(inbox: Path, region: str, batch: str) -> Path:
+    return inbox / _ARRIVALS / region / f"{batch}.parquet"

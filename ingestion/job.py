@@ -18,9 +18,10 @@ from datetime import datetime
 from multiprocessing import resource_tracker
 from multiprocessing.reduction import DupFd
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import polars as pl
+from polars.exceptions import PanicException
 
 from identity.keys import Keys, load_keys
 from ingestion.batch import GRACE, Delivery, Outcome, Registry, Rejection, land_batch, receipt, rejection
@@ -28,7 +29,7 @@ from ingestion.compaction import compact_region
 from ingestion.delivery import DeliveryRejectedError, Sender, sender_of
 from ingestion.feed import FeedError, load_feeds
 from ingestion.fetched import Fetched
-from ingestion.inbox import announce, store, stored, sweep, withdraw
+from ingestion.inbox import announce, store, stored, sweep, withdraw, withdraw_all_but
 from ingestion.landing import (
     NO_REGION,
     RECEIPTS,
@@ -36,18 +37,20 @@ from ingestion.landing import (
     batch_id,
     ensure_schema_batch,
     is_committed,
-    read_records,
+    newest_receipt,
+    receipts_of,
     region_locked,
     utc_now,
 )
 from ingestion.places import ChangedError, Found, Look, NotTaken, PlaceError, look, place_of
 from ingestion.reference import current_registry
-from ruam.errors import RuamError, SetupError
+from ruam.errors import BusyError, RuamError, SetupError, failed_at
 from ruam.faults import point
-from ruam.files import storage_errors, sync_all
+from ruam.files import is_of_disk, storage_errors, sync_all
 from ruam.geography import region_of_province
 from ruam.home import DataHome
-from ruam.settings import Settings
+from ruam.landing import committed_ids
+from ruam.settings import Settings, ZipLimits
 
 log = logging.getLogger("ruam.ingest")
 
@@ -125,10 +128,11 @@ class Report:
 def ingest(settings: Settings, places: Iterable[str | Path], follow: Follow = lambda _: None) -> Report:
     """Take in the deliveries that lie in `places`: paths, or addresses as `ingestion.places.place_of` reads them.
 
-    The same content of the same sender changes nothing, under whatever name; a name not seen before is recorded.
-    Raises `SetupError` without keys or registry, `UsageError` for an address that cannot be read or a path that does
-    not exist, `BusyError` when another process lands the same region, and `StorageError` when the disk is full, fails
-    or may not be written: batches committed until then stay, and the same call again does the rest.
+    The same content of the same sender changes nothing, under whatever name; a name not seen before is recorded. What
+    another process stands in the way of (`waiting`), and what our own code fails on (`failed`), is not taken, and holds
+    up no other. Raises `SetupError` without keys or registry, `UsageError` for an address that cannot be read or a path
+    that does not exist, and `StorageError` when the disk is full, fails or may not be written: batches committed until
+    then stay, and the same call again does the rest.
     """
     ready(settings)
     return take_in(settings, look([place_of(place, settings) for place in places]), follow)
@@ -158,12 +162,17 @@ def take_in(settings: Settings, seen: Look, follow: Follow = lambda _: None) -> 
     with storage_errors("Taking deliveries in", home.root):
         received, not_received = _receive(settings, found, follow)
         point("ingest.received")
-    for one in (*seen.not_taken, *not_received):
-        log.warning("not taken", extra={"address": one.address, "outcome": one.outcome, "detail": one.detail})
+    _log(seen.not_taken)
+    _log(not_received)
     report = land_received(settings, received, follow)
-    report.not_taken = [*seen.not_taken, *not_taken, *not_received]
+    report.not_taken = [*seen.not_taken, *not_taken, *not_received, *report.not_taken]
     report.seconds = time.monotonic() - begun
     return report
+
+
+def _log(not_taken: list[NotTaken]) -> None:
+    for one in not_taken:
+        log.warning("not taken", extra={"address": one.address, "outcome": one.outcome, "detail": one.detail})
 
 
 def land_received(settings: Settings, received: list[Delivery], follow: Follow = lambda _: None) -> Report:
@@ -177,25 +186,49 @@ def land_received(settings: Settings, received: list[Delivery], follow: Follow =
     report = Report()
     with storage_errors("Taking deliveries in", home.root), ExitStack() as locks:
         ensure_schema_batch(home.landing)
-        regions = sorted({region_of[one.hospcode] for one in received if one.hospcode in region_of})
-        held = {
-            # Every ingest may have to record something in the region of the unknown; the turn of each is short.
-            region: locks.enter_context(region_locked(home.landing, region, wait=region == NO_REGION))
-            for region in regions
-        }
-        receipts = read_records(home.landing, "receipts")
+        held, busy = {}, {}
+        for region in sorted({region_of[one.hospcode] for one in received if one.hospcode in region_of}):
+            try:
+                # Every ingest may have to record something in the region of the unknown; the turn of each is short.
+                held[region] = locks.enter_context(_region_held(home, region, wait=region == NO_REGION))
+            except BusyError as error:
+                busy[region] = str(error)
+        for one in received:
+            if region_of.get(one.hospcode) in busy:
+                report.not_taken.append(_left(one, "waiting", busy[region_of[one.hospcode]]))
+        received = [one for one in received if region_of.get(one.hospcode) not in busy]
+        receipts = receipts_of(home.landing, {one.delivery_id for one in received})
         known = _rejections(receipts)
-        received = _by_a_clock_that_never_goes_back(received, receipts)
+        received = _by_a_clock_that_never_goes_back(received, newest_receipt(home.landing))
         new, settled = _sort(received, region_of, receipts)
         first = _land(settings, new, tuple(region_of.items()), keys, known, report, follow, list(held.values()))
         point("ingest.landed")
         settled = [(region, one, _like_first(outcome, first.get(_content(one)))) for region, one, outcome in settled]
+        report.not_taken += [_left(one, FAILED, out.detail) for _, one, out in settled if out.outcome == FAILED]
+        settled = [one for one in settled if one[2].outcome != FAILED]
         report.batches += _record(home, settled, keys, known, held)
         report.outcomes += [outcome for _, _, outcome in settled]
-        for region in regions if settings.compact_batches else []:
+        _log(report.not_taken)
+        for region in held if settings.compact_batches else []:
             compact_region(home.landing, region, settings.compact_bytes, more_than=settings.compact_batches)
     report.seconds = time.monotonic() - begun
     return report
+
+
+@contextmanager
+def _region_held(home: DataHome, region: str, *, wait: bool) -> Iterator[int]:
+    """`region_locked`, with no batch announced that is not there."""
+    with region_locked(home.landing, region, wait=wait) as descriptor:
+        withdraw_all_but(home.inbox, region, committed_ids(home.landing, region))
+        yield descriptor
+
+
+FAILED = "failed"
+"""Outcome of a delivery that our own code failed on; it gets no receipt, so that the next run tries it again."""
+
+
+def _left(delivery: Delivery, outcome: str, detail: str | None) -> NotTaken:
+    return NotTaken(delivery.address or delivery.file_name, outcome, detail or "")
 
 
 def _of_region(settings: Settings, found: list[Found], region_of: dict[str, str]) -> tuple[list[Found], list[NotTaken]]:
@@ -236,7 +269,8 @@ def _receive(settings: Settings, found: list[Found], follow: Follow) -> tuple[li
                 if delivery_id is None:
                     delivery_id, path = store(inbox, one.pieces())
                     written.append((one, path))
-                deliveries.append(delivery_in_inbox(settings, delivery_id, one.name))
+                delivery = delivery_in_inbox(settings, delivery_id, one.name)
+                deliveries.append(replace(delivery, address=one.address))
             except PlaceError as error:
                 outcome = "changing" if isinstance(error, ChangedError) else "not_fetched"
                 not_taken.append(NotTaken(one.address, outcome, str(error)))
@@ -261,11 +295,10 @@ def delivery_in_inbox(settings: Settings, delivery_id: str, file_name: str) -> D
     return Delivery(delivery_id, path, file_name, sender.hospcode, sent_at, now, size, sender.feed)
 
 
-def _by_a_clock_that_never_goes_back(received: list[Delivery], receipts: pl.DataFrame) -> list[Delivery]:
+def _by_a_clock_that_never_goes_back(received: list[Delivery], newest: datetime | None) -> list[Delivery]:
     """Deliveries whose name tells no time are judged by the time of receipt: a clock that was set back must not make
     their rows lie in the future, and be rejected for good."""
-    newest = receipts["received_at"].max()
-    if not isinstance(newest, datetime) or all(newest <= one.received_at for one in received):
+    if newest is None or all(newest <= one.received_at for one in received):
         return received
     log.warning("the clock is behind the newest receipt", extra={"newest_receipt": newest})
     return [one if one.sent_at else replace(one, received_at=max(one.received_at, newest)) for one in received]
@@ -314,19 +347,19 @@ def _sort(
 
 
 def _like_first(copy: Outcome, first: Outcome | None) -> Outcome:
-    """A copy of a delivery that was rejected in this run is as bad as the first of them."""
-    if first is None or first.outcome != "rejected":
+    """A copy of a delivery that was rejected, or failed on, in this run is as bad as the first of them."""
+    if first is None or first.outcome not in ("rejected", FAILED):
         return copy
-    return replace(copy, outcome="rejected", reason=first.reason, detail=first.detail)
+    return replace(copy, outcome=first.outcome, reason=first.reason, detail=first.detail)
 
 
 def _unknown_sender(delivery: Delivery) -> Outcome:
     try:
-        hospcode = sender_of(delivery.file_name).hospcode
+        sender_of(delivery.file_name)
     except DeliveryRejectedError as error:
         return Outcome(delivery.file_name, None, "rejected", error.rule, error.message)
-    detail = f"facility {hospcode} is not in the registry in force"
-    return Outcome(delivery.file_name, hospcode, "rejected", "unknown_sender", detail)
+    detail = f"facility {delivery.hospcode} is not in the registry in force"
+    return Outcome(delivery.file_name, delivery.hospcode, "rejected", "unknown_sender", detail)
 
 
 def _record(
@@ -341,8 +374,8 @@ def _record(
     for region, ones in by_region.items():
         with ExitStack() as lock:
             if region not in held:
-                lock.enter_context(region_locked(home.landing, region, wait=True))
-                known = _rejections(read_records(home.landing, "receipts", region=region))
+                lock.enter_context(_region_held(home, region, wait=True))
+                known = _rejections(receipts_of(home.landing, {one.delivery_id for _, one, _ in ones}, region))
                 ones = [one for one in ones if rejection(*one[1:]) not in known]
             if ones:
                 batches.append(_record_one(home, region, ones, keys))
@@ -352,7 +385,7 @@ def _record(
 def _record_one(home: DataHome, region: str, ones: list[Settled], keys: Keys) -> str:
     rows = [receipt(delivery, outcome, keys.key_id) for _, delivery, outcome in ones]
     batch, receipts = batch_id(utc_now()), pl.DataFrame(rows, schema=RECEIPTS)
-    announce(home.inbox, batch, receipts)
+    announce(home.inbox, region, batch, receipts)
     with BatchWriter(home.landing, region, batch) as writer:
         writer.append("receipts", receipts)
         writer.commit()
@@ -361,6 +394,66 @@ def _record_one(home: DataHome, region: str, ones: list[Settled], keys: Keys) ->
 
 _OPEN = dict.fromkeys(("outcome", "n_rows", "n_landed", "n_rejected", "n_flagged"))
 """What a receipt does not tell before its delivery was read."""
+
+
+Job = tuple[str, str, list[Delivery]]
+"""A region, the id of a batch of it, and what the batch is to hold."""
+
+
+class _Means(NamedTuple):
+    """What all batches of a run are landed with, in the order of `land_batch`."""
+
+    registry: Registry
+    keys: Keys
+    limits: ZipLimits
+    known: frozenset[Rejection]
+    extra_feeds: Path | None
+
+
+@dataclass(frozen=True)
+class _Failure:
+    """What our own code failed with on a batch, of which nothing was landed."""
+
+    words: str
+
+
+def _landed(landing: Path, region: str, name: str, *rest: Any) -> list[Outcome] | _Failure:
+    """`land_batch`, with an error that nobody foresaw as a value: not every one reaches another process whole.
+
+    Raises what is no fault of a delivery (`RuamError`, errors of a disk), and what came up after the commit: the rows
+    are there, and must not be landed again.
+    """
+    try:
+        return land_batch(landing, region, name, *rest)
+    except RuamError:
+        raise
+    except (Exception, PanicException) as error:
+        if is_of_disk(error) or is_committed(landing, region, name):
+            raise
+        return _Failure(f"Ruam itself failed on it ({failed_at(error)})")
+
+
+def _apart(
+    home: DataHome, job: Job, result: list[Outcome] | _Failure, means: _Means
+) -> Iterator[tuple[Job, list[Outcome] | _Failure]]:
+    """A batch and what became of it; one that failed is landed again by halves, until what fails stands alone."""
+    region, name, batch = job
+    if not is_committed(home.landing, region, name):
+        withdraw(home.inbox, region, name)
+    if not isinstance(result, _Failure) or len(batch) == 1:
+        yield job, result
+        return
+    log.error("batch failed", extra={"batch": name, "n": len(batch), "detail": result.words})
+    for half in (batch[: len(batch) // 2], batch[len(batch) // 2 :]):
+        again = (region, batch_id(utc_now()), half)
+        _announce(home, again, means.keys)
+        yield from _apart(home, again, _landed(home.landing, *again, *means), means)
+
+
+def _announce(home: DataHome, job: Job, keys: Keys) -> None:
+    region, name, batch = job
+    rows = [receipt(one, Outcome(one.file_name, one.hospcode, ""), keys.key_id) | _OPEN for one in batch]
+    announce(home.inbox, region, name, pl.DataFrame(rows, schema=RECEIPTS))
 
 
 def _batches(deliveries: list[Delivery], most: int, most_bytes: int) -> Iterator[list[Delivery]]:
@@ -399,56 +492,41 @@ def _land(
         for region, deliveries in sorted(new.items())
         for batch in _batches(deliveries, settings.batch_zips, most_bytes)
     ]
-    batches = {name: batch for _, name, batch in jobs}
-    for _, name, batch in jobs:
-        rows = [receipt(one, Outcome(one.file_name, one.hospcode, ""), keys.key_id) | _OPEN for one in batch]
-        announce(settings.data_home.inbox, name, pl.DataFrame(rows, schema=RECEIPTS))
-    step = _Step("land", [one.n_bytes for batch in batches.values() for one in batch], follow)
+    for job in jobs:
+        _announce(settings.data_home, job, keys)
+    step = _Step("land", [one.n_bytes for _, _, batch in jobs for one in batch], follow)
     landed: dict[tuple[str, str], Outcome] = {}
-    if len(jobs) == 1:
-        region, batch_name, batch = jobs[0]
-        results: Iterator[tuple[str, list[Outcome]]] = iter(
-            [
-                (
-                    batch_name,
-                    land_batch(
-                        landing, region, batch_name, batch, registry, keys, settings.limits, known, settings.feeds
-                    ),
-                )
-            ]
-        )
-    else:
-        results = _side_by_side(settings, jobs, registry, keys, known, held)
-    regions = {name: region for region, name, _ in jobs}
-    for batch_name, outcomes in results:
-        if not is_committed(landing, regions[batch_name], batch_name):
-            withdraw(settings.data_home.inbox, batch_name)
-        report.batches.append(batch_name)
-        report.outcomes += outcomes
-        landed |= {_content(one): outcome for one, outcome in zip(batches[batch_name], outcomes, strict=True)}
-        step.add([one.n_bytes for one in batches[batch_name]], outcomes)
+    means = _Means(registry, keys, settings.limits, known, settings.feeds)
+    results = (
+        ((job, _landed(landing, *job, *means)) for job in jobs)
+        if len(jobs) < 2
+        else _side_by_side(settings, jobs, means, held)
+    )
+    for (_, name, batch), result in (one for pair in results for one in _apart(settings.data_home, *pair, means)):
+        if isinstance(result, _Failure):
+            outcomes = [Outcome(one.file_name, one.hospcode, FAILED, detail=result.words) for one in batch]
+            report.not_taken += [_left(one, FAILED, result.words) for one in batch]
+        else:
+            outcomes = result
+            report.batches.append(name)
+            report.outcomes += outcomes
+        landed |= {_content(one): outcome for one, outcome in zip(batch, outcomes, strict=True)}
+        step.add([one.n_bytes for one in batch], outcomes)
     return landed
 
 
 def _side_by_side(
-    settings: Settings,
-    jobs: list[tuple[str, str, list[Delivery]]],
-    registry: Registry,
-    keys: Keys,
-    known: frozenset[Rejection],
-    held: list[int],
-) -> Iterator[tuple[str, list[Outcome]]]:
+    settings: Settings, jobs: list[Job], means: _Means, held: list[int]
+) -> Iterator[tuple[Job, list[Outcome] | _Failure]]:
     # Not fork: the data frames' thread pool does not survive it.
     context = multiprocessing.get_context("spawn")
     most = min(settings.workers, max(len(jobs), 1))
     with ProcessPoolExecutor(most, context, initializer=_begin_worker, initargs=(_Shared(held),)) as pool:
-        running: dict[Future[list[Outcome]], str] = {}
+        running: dict[Future[list[Outcome] | _Failure], Job] = {}
         try:
             with _signals_held_back():
-                for region, name, batch in jobs:
-                    place = (settings.data_home.landing, region, name)
-                    args = (*place, batch, registry, keys, settings.limits, known, settings.feeds)
-                    running[_submitted(pool, args)] = name
+                for job in jobs:
+                    running[_submitted(pool, (settings.data_home.landing, *job, *means))] = job
             for future in as_completed(running):
                 yield running[future], future.result()
         except BrokenProcessPool as error:
@@ -476,10 +554,10 @@ def _signals_held_back() -> Iterator[None]:
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
-def _submitted(pool: ProcessPoolExecutor, arguments: tuple[Any, ...]) -> Future[list[Outcome]]:
+def _submitted(pool: ProcessPoolExecutor, arguments: tuple[Any, ...]) -> Future[list[Outcome] | _Failure]:
     """Raises `BrokenProcessPool` when a worker was killed before; just then the pool may say so less plainly."""
     try:
-        return pool.submit(land_batch, *arguments)
+        return pool.submit(_landed, *arguments)
     except OSError as error:
         if error.errno is not None:
             raise

@@ -21,7 +21,7 @@ from ingestion import corrections
 from ingestion.checks import landing_schema
 from ingestion.contract import Contract, load_contracts
 from ruam.faults import point
-from ruam.files import alone, locked, sync_file, sync_folder
+from ruam.files import alone, locked, sync_file, sync_folder, sync_way
 from ruam.geography import UNKNOWN_REGION
 from ruam.landing import (
     BATCH,
@@ -166,6 +166,7 @@ class BatchWriter:
     def __init__(self, landing: Path, region: str, batch: str) -> None:
         region_dir = region_folder(landing, region)
         region_dir.mkdir(parents=True, exist_ok=True)
+        self._landing = landing
         self._batch = batch
         self._final = region_dir / f"{PREFIX}{batch}"
         self._folder = region_dir / f"{_INCOMING}{batch}"
@@ -231,7 +232,7 @@ class BatchWriter:
         point("batch.synced")
         self._folder.rename(self._final)
         point("batch.renamed")
-        sync_folder(self._final.parent)
+        sync_way(self._final.parent, self._landing)
         point("batch.committed")
         return self._final
 
@@ -286,14 +287,31 @@ def read_records(
     `only` names the batches to read, by id; `region` keeps to one region.
     """
     schema = RECORDS[table] | {"region": pl.String(), BATCH: pl.String()}
+    is_wanted = True if only is None else pl.col(BATCH).is_in(pl.Series(list(only), dtype=pl.String).implode())
     with reading(landing, region) as folders:
         wanted = [folder for folder in folders if only is None or not holds(folder).isdisjoint(only)]
-        records = pl.concat([pl.DataFrame(schema=schema), *_read_each(wanted, table, list(schema))])
-    return (
-        records
-        if only is None
-        else records.filter(pl.col(BATCH).is_in(pl.Series(list(only), dtype=pl.String).implode()))
-    )
+        found = (rows.filter(is_wanted).select(*schema).collect() for rows in _scan_each(wanted, table))
+        return pl.concat([pl.DataFrame(schema=schema), *found])
+
+
+def receipts_of(landing: Path, deliveries: Collection[str], region: str | None = None) -> pl.DataFrame:
+    """The receipts (`RECEIPTS`) of some deliveries (by id), in one region or all; of millions no more are held."""
+    is_wanted = pl.col("delivery_id").is_in(pl.Series(list(deliveries), dtype=pl.String).implode())
+    with reading(landing, region) as folders:
+        return _all_receipts(folders).filter(is_wanted).collect(engine="streaming")
+
+
+def newest_receipt(landing: Path) -> datetime | None:
+    """When the newest receipt was written, by the clock of then."""
+    with reading(landing) as folders:
+        newest = _all_receipts(folders).select(pl.col("received_at").max()).collect(engine="streaming").item()
+    return newest if isinstance(newest, datetime) else None
+
+
+def _all_receipts(folders: list[Path]) -> pl.LazyFrame:
+    paths = [path for folder in folders if (path := folder / "receipts.parquet").exists()]
+    found = pl.scan_parquet(paths, hive_partitioning=False) if paths else pl.LazyFrame(schema=RECEIPTS)
+    return found.select(*RECEIPTS)
 
 
 def first_rejects(landing: Path, only: Collection[str]) -> pl.DataFrame:
@@ -310,12 +328,13 @@ def first_rejects(landing: Path, only: Collection[str]) -> pl.DataFrame:
     return pl.concat(found).unique("rule", keep="first", maintain_order=True)
 
 
-def _read_each(folders: list[Path], table: str, columns: list[str]) -> Iterator[pl.DataFrame]:
+def _scan_each(folders: list[Path], table: str) -> Iterator[pl.LazyFrame]:
+    """The rows of a table, folder by folder, with `region`."""
     for folder in folders:
         path = folder / f"{table}.parquet"
         if path.exists():
-            frame = pl.read_parquet(path, hive_partitioning=False)
-            yield frame.with_columns(pl.lit(region_of(folder)).alias("region")).select(columns)
+            rows = pl.scan_parquet(path, hive_partitioning=False)
+            yield rows.with_columns(pl.lit(region_of(folder)).alias("region"))
 
 
 def utc_now() -> datetime:

@@ -67,12 +67,12 @@ class Found:
 
 @dataclass(frozen=True)
 class NotTaken:
-    """A delivery, or a place, that was left where it lies; nothing of it was stored, and it has no receipt."""
+    """A delivery, or a place, that was left; nothing of it was landed, and it has no receipt."""
 
     address: str
     outcome: str
-    """`not_fetched` (it could not be read), `changing` (its sender is at it still), `other_region`; in a watch also
-    `waiting` (for a lock or for room on the disk) and `failed`."""
+    """`not_fetched` (it could not be read), `changing` (its sender is at it still), `other_region`, `waiting` (for a
+    region that is in use; in a watch also for room on the disk), `failed` (our own code did on it)."""
     detail: str
 
 
@@ -206,13 +206,28 @@ class Place:
                         look.found.append(folder_found)
                     else:
                         self._look_into(path, look)
-                elif _is_delivery(path):
-                    is_link = listed["type"] == "link" or listed.get("islink")
-                    info = self._info(path) if is_link else listed
-                    if info["type"] == "file":
-                        look.found.append(self._found(info | {"name": path}))
+                    continue
+                info = self._behind(path) if listed["type"] == "link" or listed.get("islink") else listed
+                if info["type"] == "directory" and not self._is_searched(path):
+                    # Followed, it might lead round in a circle or anywhere else.
+                    raise PlaceError("it is a link to a folder, which is not followed; name that folder as a place too")
+                if info["type"] == "file" and _is_delivery(path):
+                    look.found.append(self._found(info | {"name": path}))
             except PlaceError as error:
                 look.not_taken.append(NotTaken(self._address(path), "not_fetched", str(error)))
+
+    def _behind(self, link: str) -> _Info:
+        """What a link leads to; one to nothing matters only where a delivery would be."""
+        try:
+            return self._info(link)
+        except PlaceError:
+            if _is_delivery(link):
+                raise
+            return {"type": "other"}
+
+    def _is_searched(self, link: str) -> bool:
+        """Whether the folder that a link leads to is searched by its own path."""
+        return Path(link).resolve().is_relative_to(Path(self.root).resolve())
 
     def _info(self, path: str) -> _Info:
         return self._patiently(lambda files: self._stat(files, path))
@@ -286,6 +301,9 @@ class SftpPlace(Place):
 
     def _folder(self, path: str) -> Found | None:
         return None
+
+    def _is_searched(self, link: str) -> bool:
+        return False
 
     def _stat(self, files: AbstractFileSystem, path: str) -> _Info:
         info: _Info = files.info(path, timeout=self.network.timeout_seconds)

@@ -157,7 +157,9 @@ def release(
     tried = []
     left = list(report.outcomes)
     for delivery_id, name in names.items():
-        outcome = next(one for one in left if one.file_name == name)
+        outcome = next((one for one in left if one.file_name == name), None)
+        if outcome is None:
+            continue  # Not taken in, as the report says.
         left.remove(outcome)
         note(delivery_id, outcome.outcome, outcome.reason)
         tried.append(Tried(delivery_id, name, outcome))
@@ -168,7 +170,10 @@ def _stored(home: DataHome, delivery_id: str, came: pl.DataFrame) -> Path:
     """Where a delivery that may be released lies, its content as it came."""
     accepted = came.filter(pl.col("outcome").is_in(history.ACCEPTED))
     if accepted.height:
-        raise UsageError(f"There is nothing to release: {delivery_id[:12]} was accepted as {accepted['file_name'][0]}.")
+        raise UsageError(
+            f"There is nothing to release: {delivery_id[:12]} was accepted as {accepted['file_name'][0]}. "
+            "Rows of it that were set aside come in with a new export alone."
+        )
     path = stored(home.inbox, delivery_id)
     if not path.exists():
         raise UsageError(f"{path} is gone from the inbox; ask the sender for it again.")

@@ -7,9 +7,9 @@ import time
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 
-from ingestion.job import Report
+from ingestion.job import FAILED, Report
 from ingestion.places import Found, Look, NotTaken
-from ruam.errors import BusyError, SetupError, StorageError
+from ruam.errors import BusyError, SetupError, StorageError, failed_at
 
 log = logging.getLogger("ruam.ingestion.watch")
 
@@ -96,9 +96,9 @@ class Watch:
                     yield from self._take_together([one])
             else:
                 self._done |= {one.address: one for one in ready}
-                detail = f"ruam failed on it ({type(error).__name__}); it is tried again when the file changes"
-                yield Report(not_taken=[NotTaken(one.address, "failed", detail) for one in ready])
+                detail = f"Ruam itself failed on it ({failed_at(error)}); it is tried again when the file changes"
+                yield Report(not_taken=[NotTaken(one.address, FAILED, detail) for one in ready])
         else:
-            again = {one.address for one in report.not_taken if one.outcome != "other_region"}
+            again = {one.address for one in report.not_taken if one.outcome not in ("other_region", FAILED)}
             self._done |= {one.address: one for one in ready if one.address not in again}
             yield report

@@ -172,20 +172,22 @@ def _times_changed(folders: list[Path], built: set[str]) -> bool:
 
     Its rows then lose ties they had won against rows that staging no longer holds: only a full refresh is right.
     """
-    receipts = [
-        pl.read_parquet(folder / "receipts.parquet", columns=["delivery_id", "sent_at", BATCH], hive_partitioning=False)
-        for folder in folders
-        if (folder / "receipts.parquet").exists()
-    ]
-    if not receipts:
-        return False
-    earliest = (
-        pl.concat(receipts)
-        .with_columns(pl.col(BATCH).is_in(pl.Series(list(built), dtype=pl.String).implode()).alias("is_built"))
-        .group_by("delivery_id")
-        .agg(pl.col("sent_at").filter("is_built").min().alias("built"), pl.col("sent_at").min().alias("now"))
-    )
-    return earliest.filter(pl.col("now") < pl.col("built")).height > 0
+    is_built = pl.col(BATCH).is_in(pl.Series(list(built), dtype=pl.String).implode())
+    by_delivery = _receipts([one for one in folders if not holds(one) <= built]).filter(~is_built)
+    new = by_delivery.group_by("delivery_id").agg(pl.col("sent_at").min()).collect(engine="streaming")
+    # Of millions built before, no more are held than those that came again.
+    is_again = pl.col("delivery_id").is_in(new["delivery_id"].implode())
+    before = _receipts(folders).filter(is_again, is_built).group_by("delivery_id").agg(pl.col("sent_at").min())
+    times = before.collect(engine="streaming").join(new, on="delivery_id", suffix="_now")
+    return times.filter(pl.col("sent_at_now") < pl.col("sent_at")).height > 0
+
+
+def _receipts(folders: list[Path]) -> pl.LazyFrame:
+    """Columns `delivery_id, sent_at, batch` of the receipts in some folders."""
+    schema = {"delivery_id": pl.String(), "sent_at": pl.Datetime("us"), BATCH: pl.String()}
+    paths = [path for folder in folders if (path := folder / "receipts.parquet").exists()]
+    found = pl.scan_parquet(paths, hive_partitioning=False) if paths else pl.LazyFrame(schema=schema)
+    return found.select(*schema)
 
 
 def _project_digest() -> str:

@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+from traceback import walk_tb
 from typing import ClassVar
+
+_ROOT = Path(__file__).parent.parent
+_OWN = {"dashboards", "identity", "ingestion", "ruam"}
 
 
 class RuamError(Exception):
@@ -47,6 +52,12 @@ class NotFetchedError(RuamError):
     exit_code = 7
 
 
+class DeliveryFailedError(RuamError):
+    """Ruam itself failed on some deliveries; the others were taken in."""
+
+    exit_code = 8
+
+
 class StorageError(RuamError):
     """The disk is full, fails, or may not be written (EX_IOERR)."""
 
@@ -57,3 +68,14 @@ class BusyError(RuamError):
     """Another process holds the lock (EX_TEMPFAIL)."""
 
     exit_code = 75
+
+
+def failed_at(error: BaseException) -> str:
+    """Class of an error and the line of our own code that it came through last: `KeyError at ingestion/checks.py:120`.
+
+    Of an unexpected error that is all that may be shown or logged: its words may hold a record's values.
+    """
+    passed = [(Path(frame.f_code.co_filename), line) for frame, line in walk_tb(error.__traceback__)]
+    inside = [(path.relative_to(_ROOT), line) for path, line in passed if path.is_relative_to(_ROOT)]
+    own = [f"{path}:{line}" for path, line in inside if path.parts[0] in _OWN]
+    return f"{type(error).__name__} at {own[-1] if own else 'an unknown place'}"

@@ -34,6 +34,14 @@ def sync_folder(folder: Path) -> None:
         os.close(descriptor)
 
 
+def sync_way(folder: Path, root: Path) -> None:
+    """`sync_folder`, and the same for the folders above up to `root`, in which one on the way may be new."""
+    for one in (folder, *folder.parents):
+        sync_folder(one)
+        if one == root:
+            return
+
+
 def sync_file(path: Path) -> None:
     with path.open("rb") as handle:
         os.fsync(handle.fileno())
@@ -48,7 +56,7 @@ def sync_all(paths: Sequence[Path], root: Path) -> None:
     if len(paths) <= FEW:
         for path in paths:
             sync_file(path)
-        for folder in {path.parent for path in paths}:
+        for folder in {folder for path in paths for folder in path.parents if folder.is_relative_to(root)}:
             sync_folder(folder)
         return
     descriptor = os.open(root, os.O_RDONLY)
@@ -60,15 +68,9 @@ def sync_all(paths: Sequence[Path], root: Path) -> None:
         os.close(descriptor)
 
 
-def is_alive(pid: int) -> bool:
-    """Whether a process of this machine still runs."""
-    try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
-        return False
-    except PermissionError:
-        return True
-    return True
+def is_of_disk(error: BaseException) -> bool:
+    """Whether it is for whoever runs the machine to mend, as `storage_errors` says."""
+    return isinstance(error, OSError) and error.errno in _REMEDIES
 
 
 @contextmanager

@@ -41,6 +41,12 @@ def committed_batches(landing: Path, region: str | None = None) -> list[Path]:
         return folders
 
 
+def committed_ids(landing: Path, region: str | None = None) -> frozenset[str]:
+    """Ids of all batches that were committed in the landing or one region of it, whatever folders they lie in now."""
+    with reading(landing, region) as folders:
+        return frozenset[str]().union(*map(holds, folders))
+
+
 @contextmanager
 def reading(landing: Path, region: str | None = None) -> Iterator[list[Path]]:
     """The committed batches (`committed_batches`), none of which goes away until the block ends."""

@@ -7,6 +7,7 @@ import logging
 from datetime import UTC, datetime
 from logging.handlers import RotatingFileHandler
 
+from ruam.errors import failed_at
 from ruam.home import DataHome
 
 _STANDARD = frozenset(vars(logging.makeLogRecord({})))
@@ -21,8 +22,8 @@ class JsonLines(logging.Formatter):
             "message": record.getMessage(),
             **{name: value for name, value in vars(record).items() if name not in _STANDARD},
         }
-        if record.exc_info and record.exc_info[0]:
-            entry["error"] = record.exc_info[0].__name__
+        if record.exc_info and record.exc_info[1]:
+            entry["error"] = failed_at(record.exc_info[1])
         return json.dumps(entry, ensure_ascii=False, default=str)
 
 

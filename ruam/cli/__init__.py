@@ -4,19 +4,21 @@ A command is a function in one of the modules here, and a line below. What it ne
 itself, so that `ruam --help` does not wait for a database engine.
 
 Exit codes: 0 done · 1 unexpected · 2 wrong argument · 3 nothing could be accepted · 4 home, keys or reference not
-ready · 5 build failed · 6 not published · 7 not all could be fetched · 74 disk full or failing · 75 busy, try again.
+ready · 5 build failed · 6 not published · 7 not all could be fetched · 8 Ruam itself failed on
+some · 74 disk full or failing · 75 busy, try again.
 """
 
 from __future__ import annotations
 
 import sys
+from secrets import token_hex
 
 import typer
 
 from ruam.cli import deliveries, feeds, flow, landing, prepare, quarantine, status
 from ruam.cli.active import log
-from ruam.cli.console import RUNBOOK_OF_EXIT, RUNBOOKS, said, say
-from ruam.errors import RuamError
+from ruam.cli.console import FAILED, RUNBOOK_OF_EXIT, RUNBOOKS, said, say
+from ruam.errors import RuamError, failed_at
 
 app = typer.Typer(
     help="Ruam (รวม): hospital extracts in, one national warehouse of patient visits, "
@@ -26,7 +28,8 @@ app = typer.Typer(
     "[bold]status[/], [bold]deliveries[/] and [bold]quarantine[/] say what came and what is wrong with it.\n\n"
     "Settings come from RUAM_* variables, then ruam.toml; RUAM_HOME names the data home (default ./data).",
     epilog="Exit codes: 0 done, 2 wrong argument, 3 nothing could be accepted, 4 home, keys or reference not ready, "
-    "5 build failed, 6 not published, 7 not all could be fetched, 74 disk full or failing, 75 busy (try again). "
+    "5 build failed, 6 not published, 7 not all could be fetched, 8 Ruam itself failed on some, 74 disk full or "
+    "failing, 75 busy (try again). "
     f"What to do about each: {RUNBOOKS}/",
     no_args_is_help=True,
     rich_markup_mode="rich",
@@ -50,7 +53,7 @@ app.add_typer(feeds.feeds, name="feeds")
 
 
 def main() -> None:
-    """Entry point: errors a user can act on become one message and an exit code."""
+    """Entry point: errors a user can act on become one message and an exit code, all others one without their words."""
     try:
         app()
     except (RuamError, OSError) as error:
@@ -60,3 +63,14 @@ def main() -> None:
         if exit_code in RUNBOOK_OF_EXIT:
             say(f"What to do: {RUNBOOKS}/{RUNBOOK_OF_EXIT[exit_code]}", stderr=True)
         sys.exit(exit_code)
+    except (SystemExit, KeyboardInterrupt):
+        raise
+    except BaseException as error:  # noqa: BLE001 - not every error of the data frames is an `Exception`
+        reference = token_hex(4)
+        log.exception("failed unexpectedly", extra={"reference": reference, "exit_code": 1})
+        say(
+            f"[bold red]ruam:[/] Ruam itself failed ({failed_at(error)}), logged as {reference}. What was committed "
+            f"stays; nothing is half done. What to do: {RUNBOOKS}/{FAILED}",
+            stderr=True,
+        )
+        sys.exit(1)

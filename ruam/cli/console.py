@@ -28,12 +28,15 @@ OUTCOMES = ("accepted", "accepted_with_rejects", "duplicate", "rejected")
 NOTHING_RECEIVED = "ไม่มีข้อมูลส่งเข้ามา / nothing received"
 
 RUNBOOKS = "docs/runbooks"
+FAILED = "failed.md"
+"""What to do when Ruam itself failed."""
 RUNBOOK_OF_EXIT = {
     3: "nothing_accepted.md",
     4: "not_ready.md",
     5: "build_failed.md",
     6: "not_published.md",
     7: "not_fetched.md",
+    8: FAILED,
     74: "disk_full.md",
     75: "busy.md",
 }

@@ -11,8 +11,8 @@ from ruam.cli.active import log, settings
 from ruam.cli.bar import Advance, bar
 from ruam.cli.console import OUTCOMES, said, say
 from ruam.cli.options import NodeRegion, Places
-from ruam.cli.summary import show_report, to_bar
-from ruam.errors import NotFetchedError, NothingAcceptedError, UsageError
+from ruam.cli.summary import LEFT, TROUBLES, of_what_was_left, show_report, to_bar
+from ruam.errors import NothingAcceptedError, RuamError, UsageError
 
 if TYPE_CHECKING:
     from ingestion.job import Report
@@ -30,7 +30,8 @@ def ingest(
 
     The same zip again changes nothing, and what was fetched before is not fetched again; nothing is written to the
     sender's place. Rejected rows are kept with line, column, rule and a masked value; a rejected zip stays in the
-    inbox. Exit code 3 when zips came and none could be accepted, 7 when one could not be fetched.
+    inbox. Exit code 3 when zips came and none could be accepted, 7 when one could not be fetched, 8 when Ruam itself
+    failed on one, 75 when one must wait for another process; all others are taken in nevertheless.
     """
     if not places:
         raise UsageError("Name the zips or folders to take in: ruam ingest PLACE...")
@@ -67,11 +68,8 @@ def _ingest(active: Settings, places: list[str]) -> Report:
     with bar() as follow:
         report = land(active, places, to_bar(follow))
     _tell(active, report)
-    if not_fetched := report.left("not_fetched"):
-        raise NotFetchedError(
-            f"{len(not_fetched):,} of the places and deliveries could not be read; see the reasons above. "
-            "The others were read. Run the same command again when the cause is gone."
-        )
+    if trouble := of_what_was_left(report):
+        raise trouble
     if report.outcomes and report.count("rejected") == len(report.outcomes):
         raise NothingAcceptedError(
             f"None of the {len(report.outcomes):,} deliveries could be accepted; see the reasons above."
@@ -82,7 +80,7 @@ def _ingest(active: Settings, places: list[str]) -> Report:
 def _tell(active: Settings, report: Report) -> None:
     show_report(active.data_home, report)
     counts = {outcome: report.count(outcome) for outcome in OUTCOMES}
-    left = {outcome: len(report.left(outcome)) for outcome in ("not_fetched", "changing", "other_region")}
+    left = {outcome: len(report.left(outcome)) for outcome in LEFT}
     log.info("ingested", extra={"batches": report.batches, "seconds": round(report.seconds, 3), **counts, **left})
 
 
@@ -142,11 +140,11 @@ def run(places: Places = None, region: NodeRegion = None) -> None:
 
     active = settings(region=region)
     sources = places or ([active.drop_folder] if active.drop_folder else [])
-    failure: NothingAcceptedError | NotFetchedError | None = None
+    failure: RuamError | None = None
     if sources:
         try:
             _ingest(active, sources)
-        except (NothingAcceptedError, NotFetchedError) as error:
+        except (NothingAcceptedError, *TROUBLES) as error:
             failure = error  # What was landed before may still wait to be built.
     _build(active)
     pointer = current(active.data_home)

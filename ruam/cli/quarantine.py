@@ -26,7 +26,7 @@ from ruam.cli.console import (
 )
 from ruam.cli.deliveries import facility_words, record
 from ruam.cli.options import AsCsv, AsJson, HospCode, Limit, Region, one_format
-from ruam.cli.summary import to_bar
+from ruam.cli.summary import of_what_was_left, show_left, to_bar
 from ruam.cli.words import counted, explained, rule_words
 from ruam.errors import NothingAcceptedError, UsageError
 
@@ -364,8 +364,11 @@ def release(
                 f"{label}: [green]{outcome.outcome}[/]: {outcome.n_rows:,} rows = {outcome.n_landed:,} landed + "
                 f"{outcome.n_rejected:,} rejected; {outcome.n_flagged:,} flagged"
             )
+    show_left(report)
     broken = [one for one in tried if one.outcome.outcome == "rejected"]
     log.info("released", extra={"batches": report.batches, "tried": len(tried), "rejected": len(broken)})
+    if trouble := of_what_was_left(report):
+        raise trouble
     if broken:
         raise NothingAcceptedError(
             f"Of {many(len(tried), 'delivery', 'deliveries')} tried again, {len(broken):,} still broken: "

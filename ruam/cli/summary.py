@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from ruam.cli.bar import Advance, Follow
 from ruam.cli.console import OUTCOMES, many, runbook, said, say, show, table
 from ruam.cli.words import counted, explained
+from ruam.errors import BusyError, DeliveryFailedError, NotFetchedError, RuamError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -18,6 +19,10 @@ if TYPE_CHECKING:
 SHOWN_RULES = {"row": 10, "warning": 5}
 SHOWN_NAMES = 5
 SHOWN_LEFT = 20
+LEFT = ("failed", "not_fetched", "waiting", "changing", "other_region")
+"""Outcomes of what was not taken in."""
+TROUBLES = (DeliveryFailedError, NotFetchedError, BusyError)
+"""Errors of `of_what_was_left`."""
 
 
 def to_bar(follow: Follow) -> Callable[[Progress], None]:
@@ -35,9 +40,28 @@ def facts(progress: Progress) -> str:
     return ", ".join(parts)
 
 
+def of_what_was_left(report: Report) -> RuamError | None:
+    """The error with which a command ends that had to leave something: what only a person can mend goes first."""
+    if failed := report.left("failed"):
+        return DeliveryFailedError(
+            f"Ruam itself failed on {many(len(failed), 'delivery', 'deliveries')}, of which nothing was landed; see "
+            "the places above. The others were taken in."
+        )
+    if not_fetched := report.left("not_fetched"):
+        return NotFetchedError(
+            f"{len(not_fetched):,} of the places and deliveries could not be read; see the reasons above. "
+            "The others were read. Run the same command again when the cause is gone."
+        )
+    if waiting := report.left("waiting"):
+        reasons = "\n".join(dict.fromkeys(one.detail for one in waiting))
+        n_waiting = many(len(waiting), "delivery waits", "deliveries wait")
+        return BusyError(f"{n_waiting}; the others were taken in.\n{reasons}")
+    return None
+
+
 def show_report(home: DataHome, report: Report) -> None:
     """The table of outcomes, what was rejected, and the rules that most rows broke."""
-    _show_left(report)
+    show_left(report)
     if not report.outcomes:
         if not report.not_taken:
             say("No zip was found.")
@@ -60,11 +84,11 @@ def show_report(home: DataHome, report: Report) -> None:
     _show_rules(home, report.batches)
 
 
-def _show_left(report: Report) -> None:
-    """What was left where it lies, and why."""
+def show_left(report: Report) -> None:
+    """What was not taken in, and why."""
     for outcome in dict.fromkeys(one.outcome for one in report.not_taken):
         ones = report.left(outcome)
-        say(f"{outcome}: {len(ones):,}, left where they lie:")
+        say(f"{outcome}: {len(ones):,}, not taken in:")
         for one in ones[:SHOWN_LEFT]:
             say(f"  {said(one.address)}: {said(one.detail)}")
         if len(ones) > SHOWN_LEFT:

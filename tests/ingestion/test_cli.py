@@ -4,20 +4,24 @@ from __future__ import annotations
 
 import ast
 import json
+import os
 import re
 import shutil
 import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 import typer
+from polars.exceptions import PanicException
 
 from identity.keys import Keys
 from identity.pseudonym import Pseudonymiser
 from ingestion.checks import Checker, load_rules
 from ingestion.contract import load_contracts
+from ingestion.delivery import DeliveryZip
 from ingestion.feed import load_feeds
 from ruam import cli
 from ruam.errors import RuamError
@@ -218,9 +222,15 @@ def test_nothing_to_publish_is_6(command: Command, capfd: pytest.CaptureFixture[
     assert "ruam build" in capfd.readouterr().err
 
 
-def test_a_busy_region_is_75(command: Command, settings: Settings, tmp_path: Path) -> None:
+def test_a_busy_region_is_75(
+    command: Command, settings: Settings, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
     with locked(region_folder(settings.data_home.landing, "01") / ".lock", "Region 01"):
         assert command("ingest", make_zip(tmp_path / zip_name())) == 75
+        told = capfd.readouterr()
+        assert "waiting: 1, not taken in" in told.out
+        assert "1 delivery waits; the others were taken in.\nRegion 01 of" in told.err
+        assert f"is in use by process {os.getpid()}" in told.err
     assert command("ingest", tmp_path / zip_name()) == 0
 
 
@@ -230,9 +240,64 @@ def test_a_busy_build_or_publish_is_75(command: Command, settings: Settings, loc
         assert command(name) == 75
 
 
+@pytest.mark.parametrize("kind", [KeyError, RuntimeError, PanicException])
+def test_an_error_that_nobody_foresaw_is_told_by_its_place_and_without_its_words(
+    command: Command,
+    settings: Settings,
+    capfd: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+    kind: type[BaseException],
+) -> None:
+    def fail(*_: object) -> None:
+        raise kind("1234567890123 สมชาย ใจดี")
+
+    monkeypatch.setattr("ingestion.history.read_records", fail)
+    assert command("deliveries") == 1
+    said = capfd.readouterr().err
+    found = re.search(rf"failed \({kind.__name__} at ingestion/history.py:\d+\), logged as (\w+)\.", said)
+    assert found, said
+    assert "docs/runbooks/failed.md" in said
+    log = (settings.data_home.logs / "ruam.jsonl").read_text(encoding="utf-8")
+    entry = next(one for one in map(json.loads, log.splitlines()) if one.get("reference") == found[1])
+    assert entry["error"].startswith(f"{kind.__name__} at ingestion/history.py:")
+    for words in (said, log):
+        assert re.search("Traceback|1234567890123|สมชาย", words) is None
+
+
+def test_a_delivery_on_which_ruam_fails_is_8_and_the_day_goes_on(
+    command: Command,
+    settings: Settings,
+    tmp_path: Path,
+    capfd: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    class Failing(DeliveryZip):
+        def __init__(self, *arguments: Any) -> None:
+            super().__init__(*arguments)
+            if self.members[0].name == "SERVICE_odd.txt":
+                raise KeyError("1234567890123")
+
+    for hospcode, name in (("90101", "SERVICE"), ("90102", "SERVICE_odd")):
+        make_zip(tmp_path / "in" / zip_name(hospcode), {f"{name}.txt": text("SERVICE", row("SERVICE", hospcode))})
+    built: list[Settings] = []
+    monkeypatch.setattr("ingestion.batch.DeliveryZip", Failing)
+    monkeypatch.setattr("ruam.cli.flow._build", built.append)
+    monkeypatch.setattr("ruam.cli.flow._publish", lambda _: None)
+    assert command("run", tmp_path / "in") == 8
+    told = capfd.readouterr()
+    assert f"{zip_name('90102')}: Ruam itself failed on it (KeyError at ingestion/batch.py:" in told.out
+    assert "Ruam itself failed on 1 delivery" in told.err
+    assert "docs/runbooks/failed.md" in told.err
+    assert len(built) == 1
+    assert landed(settings, "SERVICE").height == 1
+    log = (settings.data_home.logs / "ruam.jsonl").read_text(encoding="utf-8")
+    assert '"failed": 1' in log
+    assert "1234567890123" not in log + told.out + told.err
+
+
 def test_exit_codes_are_told_apart() -> None:
     codes = [error.exit_code for error in RuamError.__subclasses__()]
-    assert sorted(codes) == [2, 3, 4, 5, 6, 7, 74, 75]
+    assert sorted(codes) == [2, 3, 4, 5, 6, 7, 8, 74, 75]
 
 
 def test_the_program_is_installed_and_its_errors_are_one_message(tmp_path: Path) -> None:

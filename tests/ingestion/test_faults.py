@@ -180,6 +180,26 @@ def test_a_worker_that_is_killed_is_told_and_the_next_run_does_the_rest(
     assert_nothing_is_half_done(settings)
 
 
+def test_what_killed_runs_announced_goes_with_the_next_run_of_the_region(settings: Settings, tmp_path: Path) -> None:
+    here, there = tmp_path / "here", tmp_path / "there"
+    make_zip(here / zip_name())
+    make_zip(there / zip_name("90201"), {"SERVICE.txt": visits(1, "90201")})
+
+    def announced() -> set[str]:
+        return {path.stem for path in (settings.data_home.inbox / "arrivals").rglob("*.parquet")}
+
+    for folder in (here, here, there):
+        assert run(settings.home, "ingest", folder, fault="batch.synced:kill")[0] == -signal.SIGKILL
+    assert len(announced()) == 2
+    take_in(settings, here)
+    committed = {batch for folder in committed_batches(settings.data_home.landing) for batch in holds(folder)}
+    assert len(announced() - committed) == 1, "the other region may still be landing its own"
+    take_in(settings, here, there)
+    committed = {batch for folder in committed_batches(settings.data_home.landing) for batch in holds(folder)}
+    assert len(announced()) == 2
+    assert announced() <= committed
+
+
 @contextmanager
 def small_disk(folder: Path, kibibytes: int) -> Iterator[Path]:
     """A disk of its own, which only root may mount."""
@@ -244,6 +264,26 @@ def test_a_landing_that_may_not_be_written_is_told(settings: Settings, days: Pat
     lock.rmdir()
     take_in(settings, days)
     assert state(settings) == clean
+
+
+def test_the_names_of_new_folders_would_survive_a_power_cut_too(
+    settings: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A region's, those of the inbox, and of what was announced: each was there when its parent was made durable."""
+    durable: set[Path] = set()
+
+    def fsync(descriptor: int, really: Callable[[int], None] = os.fsync) -> None:
+        really(descriptor)
+        path = Path(f"/proc/self/fd/{descriptor}").readlink()
+        durable.update(path.iterdir() if path.is_dir() else ())
+
+    home = settings.data_home
+    before = {*home.landing.rglob("*"), *home.inbox.rglob("*")}
+    monkeypatch.setattr(os, "fsync", fsync)
+    take_in(settings, make_zip(tmp_path / zip_name()))
+    new = [path for path in (*home.landing.rglob("*"), *home.inbox.rglob("*")) if path.is_dir() and path not in before]
+    assert {path.relative_to(home.root).parts[0] for path in new} == {"landing", "inbox"}
+    assert [path for path in new if path not in durable] == []
 
 
 @pytest.mark.parametrize("point", OF_REFERENCE)
@@ -326,8 +366,9 @@ def test_a_second_ingest_of_the_region_is_refused_and_a_stopped_one_goes_on(
 ) -> None:
     first = Node.start(settings.home, "ingest", days, fault="batch.synced:stop")
     wait_until(lambda: is_stopped(first.pid))
-    with pytest.raises(BusyError, match="Region 01"):
-        take_in(settings, days)
+    report = take_in(settings, days)
+    assert {one.outcome for one in report.not_taken} == {"waiting"}
+    assert all(f"in use by process {first.pid}" in one.detail for one in report.not_taken)
     os.kill(first.pid, signal.SIGCONT)
     assert first.end() == 0
     assert state(settings) == clean

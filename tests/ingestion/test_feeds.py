@@ -282,7 +282,24 @@ def test_a_look_up_gives_only_what_all_rows_of_the_key_agree_on() -> None:
     ]
 
 
-def test_the_example_of_the_how_to_is_a_feed(tmp_path: Path) -> None:
+def how_to_feed(folder: Path) -> Path:
+    """Write the example of the how-to, a feed named R99 in names of zips."""
     page = (PROJECT / "docs" / "how-to" / "add-a-feed.md").read_text(encoding="utf-8")
-    (tmp_path / "r99.yml").write_text(page.split("```yaml\n")[1].split("```")[0], encoding="utf-8")
+    folder.mkdir(exist_ok=True)
+    (folder / "r99.yml").write_text(page.split("```yaml\n")[1].split("```")[0], encoding="utf-8")
+    return folder
+
+
+def test_an_unknown_sender_of_a_feed_of_ones_own_is_named_as_its_name_is_read(
+    settings: Settings, tmp_path: Path
+) -> None:
+    """The code after the feed's word is the sender's, whatever digits stand before."""
+    own = settings.model_copy(update={"feeds": how_to_feed(tmp_path / "feeds")})
+    (outcome,) = take_in(own, make_zip(tmp_path / "12345_R99_99999_20240601.zip")).outcomes
+    assert (outcome.reason, outcome.hospcode) == ("unknown_sender", "99999")
+    assert outcome.detail == "facility 99999 is not in the registry in force"
+
+
+def test_the_example_of_the_how_to_is_a_feed(tmp_path: Path) -> None:
+    how_to_feed(tmp_path)
     assert [route.file for route in read_feed(tmp_path / "r99.yml").routes] == ["SERVICE", "PERSON", "DIAGNOSIS_OPD"]

@@ -3,16 +3,21 @@
 from __future__ import annotations
 
 import itertools
+import re
 import shutil
 import zipfile
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import polars as pl
 import pytest
+from polars.exceptions import PanicException
 
+from ingestion.delivery import DeliveryZip
 from ingestion.job import Progress, ingest
 from ingestion.landing import BatchWriter
-from ruam.errors import BusyError, SetupError
+from ruam.errors import SetupError
 from ruam.files import locked
 from ruam.home import DataHome
 from ruam.landing import committed_batches, region_folder
@@ -150,14 +155,92 @@ def region_batches(settings: Settings) -> list[Path]:
     return list(region_folder(settings.data_home.landing, "01").glob("batch=*"))
 
 
-def test_a_busy_region_is_refused_and_the_others_go_on(settings: Settings, tmp_path: Path) -> None:
-    here = make_zip(tmp_path / zip_name("90101"))
-    there = make_zip(tmp_path / zip_name("90201"), {"SERVICE.txt": visits(1, "90201")})
+def test_what_is_of_a_busy_region_waits_and_holds_up_no_other(settings: Settings, tmp_path: Path) -> None:
+    folder = tmp_path / "in"
+    here = make_zip(folder / zip_name("90101"))
+    make_zip(folder / zip_name("90201"), {"SERVICE.txt": visits(1, "90201")})
+    make_zip(folder / zip_name("99999"))
     with locked(region_folder(settings.data_home.landing, "01") / ".lock", "Region 01"):
-        with pytest.raises(BusyError, match="Region 01"):
-            take_in(settings, here)
-        assert [one.outcome for one in take_in(settings, there).outcomes] == ["accepted"]
-    assert [one.outcome for one in take_in(settings, here).outcomes] == ["accepted"]
+        report = take_in(settings, folder)
+    assert [(one.file_name, one.outcome) for one in report.outcomes] == [
+        (zip_name("90201"), "accepted"),
+        (zip_name("99999"), "rejected"),
+    ]
+    (left,) = report.not_taken
+    assert (left.address, left.outcome) == (str(here), "waiting")
+    assert re.match("Region 01 of .* is in use by process", left.detail)
+    again = take_in(settings, folder)
+    assert [one.outcome for one in again.outcomes if one.file_name == here.name] == ["accepted"]
+    assert again.not_taken == []
+    assert_balanced(settings)
+
+
+@pytest.fixture
+def failing(monkeypatch: pytest.MonkeyPatch) -> Callable[[str, type[BaseException]], None]:
+    """Let our own code fail on deliveries with a word in their names."""
+
+    def fail_on(word: str, kind: type[BaseException]) -> None:
+        class Failing(DeliveryZip):
+            def __init__(self, path: Path, *rest: Any) -> None:
+                if word.encode() in path.read_bytes():
+                    raise kind("1234567890123")
+                super().__init__(path, *rest)
+
+        monkeypatch.setattr("ingestion.batch.DeliveryZip", Failing)
+
+    return fail_on
+
+
+@pytest.mark.parametrize("kind", [KeyError, PanicException])
+def test_a_delivery_on_which_our_own_code_fails_holds_up_no_other(
+    settings: Settings,
+    tmp_path: Path,
+    failing: Callable[[str, type[BaseException]], None],
+    monkeypatch: pytest.MonkeyPatch,
+    kind: type[BaseException],
+) -> None:
+    """One of seven of a region fails, and so does a copy of it; both come in when our code is mended."""
+    folder = tmp_path / "in"
+    for day in range(1, 8):
+        make_zip(folder / zip_name(sent_at=f"2024060{day}000000"), {f"SERVICE{'_odd' * (day == 5)}.txt": visits(day)})
+    shutil.copy(folder / zip_name(sent_at="20240605000000"), folder / zip_name(sent_at="20240609000000"))
+    failing("SERVICE_odd", kind)
+    report = take_in(settings, folder)
+    assert [one.outcome for one in report.outcomes] == ["accepted"] * 6
+    bad = [str(folder / zip_name(sent_at=f"2024060{day}000000")) for day in (5, 9)]
+    assert [(one.address, one.outcome) for one in report.not_taken] == [(address, "failed") for address in bad]
+    assert all(f"{kind.__name__} at ingestion/batch.py:" in one.detail for one in report.not_taken)
+    assert "1234567890123" not in str(report)
+    assert landed(settings, "SERVICE").height == 1 + 2 + 3 + 4 + 6 + 7
+    assert_balanced(settings)
+    assert announced(settings) == set(report.batches)
+    monkeypatch.undo()
+    again = take_in(settings, folder)
+    assert sorted(one.outcome for one in again.outcomes) == ["accepted", *["duplicate"] * 7]
+    assert landed(settings, "SERVICE").height == 28
+    assert_balanced(settings)
+
+
+def announced(settings: Settings) -> set[str]:
+    return {path.stem for path in (settings.data_home.inbox / "arrivals").rglob("*.parquet")}
+
+
+def test_what_fails_after_the_commit_is_not_landed_again(
+    settings: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def commit(self: BatchWriter, *rest: Any, really: Callable[..., Path] = BatchWriter.commit) -> Path:
+        really(self, *rest)
+        raise KeyError("on the way out")
+
+    folder = tmp_path / "in"
+    for day in (1, 2):
+        make_zip(folder / zip_name(sent_at=f"2024060{day}000000"), {"SERVICE.txt": visits(day)})
+    with monkeypatch.context() as patched:
+        patched.setattr(BatchWriter, "commit", commit)
+        with pytest.raises(KeyError):
+            take_in(settings, folder)
+    assert take_in(settings, folder).count("duplicate") == 2
+    assert landed(settings, "SERVICE").height == 3
 
 
 @pytest.mark.parametrize("name", ["linkage", "analysis"])

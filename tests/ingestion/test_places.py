@@ -176,6 +176,28 @@ def test_folders_are_searched_whatever_the_case_of_zip_and_each_file_is_found_on
     assert [one.name for one in look(places).found] == ["F43_1.ZIP", "F43_2.zip", "F43_5.zip"]
 
 
+@pytest.mark.parametrize("kind", ["folder", "sftp"])
+def test_a_link_to_a_folder_elsewhere_is_told_and_one_to_nothing_is_of_no_interest(
+    sender_at: Callable[[str], Sender], tmp_path: Path, kind: str
+) -> None:
+    sender = sender_at(kind)
+    sender.put("day/F43_1.zip", b"")
+    make_zip(tmp_path / "elsewhere" / "F43_2.zip")
+    (tmp_path / "sender" / "linked").symlink_to(tmp_path / "elsewhere")
+    (tmp_path / "sender" / "nothing").symlink_to(tmp_path / "nowhere")
+    seen = look([place_of(sender.address, sender.settings)])
+    assert [one.name for one in seen.found] == ["F43_1.zip"]
+    assert [(one.address.rpartition("/")[2], one.outcome) for one in seen.not_taken] == [("linked", "not_fetched")]
+    assert "link to a folder" in seen.not_taken[0].detail
+
+
+def test_a_link_to_a_folder_that_is_searched_anyway_is_no_matter(sender_at: Callable[[str], Sender]) -> None:
+    sender = sender_at("folder")
+    sender.put("2024-06/F43_1.zip", b"")
+    (Path(sender.address) / "latest").symlink_to(Path(sender.address) / "2024-06")
+    assert [one.name for one in sender.look()] == ["F43_1.zip"]
+
+
 def test_names_with_thai_letters_and_blanks_are_kept(sender: Sender, tmp_path: Path) -> None:
     name = "รพ.สมมติ ส่งข้อมูล #1 100%25_F43_90101_20240601120000.zip"
     sender.put(f"เขต 1/{name}", make_zip(tmp_path / "made.zip").read_bytes())

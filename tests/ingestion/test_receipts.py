@@ -150,7 +150,7 @@ def test_what_was_never_announced_cannot_be_made_anew(filled: Settings) -> None:
 
 def test_only_what_is_committed_stays_announced(filled: Settings) -> None:
     held = {batch.removeprefix("batch=") for batch in batches(filled) if "schema" not in batch}
-    assert {path.stem for path in (filled.data_home.inbox / "arrivals").iterdir()} == held
+    assert {path.stem for path in (filled.data_home.inbox / "arrivals").rglob("*.parquet")} == held
 
 
 def test_the_commands_say_what_they_found(
