@@ -60,7 +60,7 @@ lint: setup ## ruff, mypy, sqlfluff.
 	@echo "▸ mypy"; $(BIN)/mypy
 	@echo "▸ sqlfluff"; $(BIN)/sqlfluff lint --disable-progress-bar --processes 2 models tests/dbt
 
-proof: setup ## Slow proofs: 210 kills over three seeds, the demo country against its truth, 300 MB of resources.
+proof: setup ## Slow proofs: 210 kills over three seeds, the demo country against its truth, large deliveries of each feed.
 	@RUAM_TEST_KILLS=210 $(BIN)/python -m pytest tests/ingestion/test_exactly_once.py
 	@RUAM_TEST_COUNTRY=demo $(BIN)/python -m pytest tests/test_end_to_end.py tests/test_fhir_memory.py
 

@@ -38,6 +38,7 @@ class Pseudonymiser:
         self._first = _hmac_sha256(keys.linkage)
         self._second = _hmac_sha256(keys.analysis)
         self._pseudonyms: dict[str, str] = {}
+        self._local_numbers: dict[str, str] = {}
 
     def pseudonym(self, text: str) -> str:
         """`HMAC(k2, HMAC(k1, text))`, both cut to 128 bits, in hex."""
@@ -73,8 +74,9 @@ class Pseudonymiser:
     def stand_ins(self, numbers: pl.Series) -> pl.Series:
         """`local_number` for every value that is not empty, once for each distinct one."""
         distinct = numbers.drop_nulls().unique()
+        make = self._cached(self.local_number, self._local_numbers)
         made = pl.DataFrame(
-            {"sent": distinct, "made": pl.Series([self.local_number(number) for number in distinct], dtype=pl.String)},
+            {"sent": distinct, "made": pl.Series([make(number) for number in distinct], dtype=pl.String)},
             schema={"sent": pl.String, "made": pl.String},
         )
         return pl.DataFrame({"sent": numbers}).join(made, on="sent", how="left", maintain_order="left")["made"]

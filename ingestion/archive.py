@@ -15,11 +15,13 @@ import unicodedata
 import zipfile
 from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import accumulate
 from pathlib import Path
 from typing import BinaryIO, Protocol
 
 from isal import igzip_lib, isal_zlib
 
+from ingestion.names import shown_name
 from ruam.settings import ZipLimits
 
 _LOCAL = struct.Struct("<4s5H3L2H")
@@ -64,6 +66,10 @@ class Entry:
     """A member as the directory and its own header agree that it is."""
 
     name: str
+    shown: str
+    """The name as it may stand in a message or a receipt (`ingestion/names.py`)."""
+    place: int
+    """Its number among the zip's members, from 1; folders do not count."""
     info: zipfile.ZipInfo
     begin: int
     """Offset of its packed bytes."""
@@ -89,14 +95,19 @@ class Archive:
     entries: list[Entry]
     """In the order of the directory, folders included."""
 
-    def __init__(self, path: Path, limits: ZipLimits) -> None:
+    def __init__(self, path: Path, limits: ZipLimits, extra_feeds: Path | None = None) -> None:
         self._limits = limits
         self._file = path.open("rb")
         try:
             directory = _find_directory(self._file, limits)
             infos, self._names_in = _read_directory(self._file, directory)
+            places = accumulate(not info.is_dir() for info in infos)
+            self._places = {id(info): place for info, place in zip(infos, places, strict=True)}
+            self._shown = {
+                id(info): shown_name(info.orig_filename, self._places[id(info)], extra_feeds) for info in infos
+            }
             for info in infos:
-                _check_entry(info, limits)
+                _check_entry(info, self._shown[id(info)], limits)
             self.entries = self._placed(infos, directory)
         except BaseException:
             self._file.close()
@@ -120,7 +131,7 @@ class Archive:
             if size > entry.declared_size:
                 raise DeliveryRejectedError(
                     "wrong_declared_size",
-                    f"{entry.name} holds more than the {entry.declared_size:,} bytes it declares",
+                    f"{entry.shown} holds more than the {entry.declared_size:,} bytes it declares",
                 )
             checksum = isal_zlib.crc32(piece, checksum)
             yield piece
@@ -128,7 +139,7 @@ class Archive:
             raise _damaged(entry, "its checksum is another")
         if size != entry.declared_size:
             raise DeliveryRejectedError(
-                "wrong_declared_size", f"{entry.name} holds {size:,} bytes and declares {entry.declared_size:,}"
+                "wrong_declared_size", f"{entry.shown} holds {size:,} bytes and declares {entry.declared_size:,}"
             )
 
     def _pieces(self, entry: Entry, most: int) -> Iterator[bytes]:
@@ -170,7 +181,7 @@ class Archive:
             raise _damaged(entry, "its LZMA header cannot be read")
         if window > _MOST_LZMA_WINDOW:
             raise DeliveryRejectedError(
-                "unsupported_compression", f"{entry.name} is packed by LZMA with a window of {window:,} bytes"
+                "unsupported_compression", f"{entry.shown} is packed by LZMA with a window of {window:,} bytes"
             )
         rest, lc = divmod(header[4], 9)
         pb, lp = divmod(rest, 5)
@@ -185,11 +196,11 @@ class Archive:
         limits = self._limits
         if size > limits.max_member_bytes:
             raise DeliveryRejectedError(
-                "member_too_large", f"{entry.name} holds more than {limits.max_member_bytes:,} bytes"
+                "member_too_large", f"{entry.shown} holds more than {limits.max_member_bytes:,} bytes"
             )
         if size > limits.ratio_applies_from_bytes and size > limits.max_ratio * max(entry.info.compress_size, 1):
             raise DeliveryRejectedError(
-                "ratio_too_high", f"{entry.name} grows more than {limits.max_ratio} times when inflated"
+                "ratio_too_high", f"{entry.shown} grows more than {limits.max_ratio} times when inflated"
             )
 
     def _placed(self, infos: list[zipfile.ZipInfo], directory: _Directory) -> list[Entry]:
@@ -207,17 +218,20 @@ class Archive:
             begin = self._begin_of_data(info) if room >= 0 else bound
             if begin + info.compress_size > bound or room < 0:
                 raise DeliveryRejectedError(
-                    "overlapping_members", f"{_shown(info)} shares bytes with what follows it in the zip"
+                    "overlapping_members", f"{self._shown[id(info)]} shares bytes with what follows it in the zip"
                 )
             begins[id(info)] = begin
-        return [Entry(_shown(info), info, begins[id(info)]) for info in infos]
+        return [
+            Entry(_printable(info), self._shown[id(info)], self._places[id(info)], info, begins[id(info)])
+            for info in infos
+        ]
 
     def _begin_of_data(self, info: zipfile.ZipInfo) -> int:
         """Where the member's data begin, by its own header, which must say what the directory says."""
         header = self._bytes(info.header_offset, _LOCAL.size)
         signature, _, flags, method, _, _, checksum, packed, size, n_name, n_extra = _LOCAL.unpack(header)
         if signature != _LOCAL_SIGNATURE:
-            raise DeliveryRejectedError("inconsistent_zip", f"{_shown(info)} is not where the directory says")
+            raise DeliveryRejectedError("inconsistent_zip", f"{self._shown[id(info)]} is not where the directory says")
         allowed = (_IN_EXTRA_FIELD, 0) if flags & _SIZES_FOLLOW else (_IN_EXTRA_FIELD,)
         told = ((checksum, info.CRC), (packed, info.compress_size), (size, info.file_size))
         agrees = (
@@ -228,7 +242,7 @@ class Archive:
         )
         if not agrees:
             raise DeliveryRejectedError(
-                "inconsistent_zip", f"{_shown(info)}: its own header and the directory contradict each other"
+                "inconsistent_zip", f"{self._shown[id(info)]}: its own header and the directory contradict each other"
             )
         return info.header_offset + _LOCAL.size + int(n_name) + int(n_extra)
 
@@ -260,12 +274,12 @@ def _decompressor(entry: Entry) -> _Decompressor:
         case method:
             raise DeliveryRejectedError(
                 "unsupported_compression",
-                f"{entry.name} is packed by method {method}; deflate, bzip2, LZMA and none are read",
+                f"{entry.shown} is packed by method {method}; deflate, bzip2, LZMA and none are read",
             )
 
 
 def _damaged(entry: Entry, how: str) -> DeliveryRejectedError:
-    return DeliveryRejectedError("corrupt_member", f"{entry.name} is damaged: {how}")
+    return DeliveryRejectedError("corrupt_member", f"{entry.shown} is damaged: {how}")
 
 
 def _find_directory(file: BinaryIO, limits: ZipLimits) -> _Directory:
@@ -338,24 +352,23 @@ def _read_directory(file: BinaryIO, directory: _Directory) -> tuple[list[zipfile
     return infos, names_in
 
 
-def _check_entry(info: zipfile.ZipInfo, limits: ZipLimits) -> None:
+def _check_entry(info: zipfile.ZipInfo, shown: str, limits: ZipLimits) -> None:
     name = info.orig_filename
     if len(name) > limits.max_name_length:
         raise DeliveryRejectedError(
             "member_name_too_long", f"a name of {len(name):,} characters; {limits.max_name_length} are allowed"
         )
     if any(unicodedata.category(character) == "Cc" for character in name):
-        raise DeliveryRejectedError("unsafe_member_name", f"{_shown(info)} has control characters in its name")
+        raise DeliveryRejectedError("unsafe_member_name", f"{shown} has control characters in its name")
     parts = name.replace("\\", "/").split("/")
     if ".." in parts or parts[0] == "" or ":" in parts[0]:
-        raise DeliveryRejectedError("unsafe_member_name", f"{_shown(info)} points outside the zip")
+        raise DeliveryRejectedError("unsafe_member_name", f"{shown} points outside the zip")
     if stat.S_IFMT(info.external_attr >> 16) not in (0, stat.S_IFREG, stat.S_IFDIR):
-        raise DeliveryRejectedError("link_member", f"{_shown(info)} is a link or a device")
+        raise DeliveryRejectedError("link_member", f"{shown} is a link or a device")
     if info.flag_bits & _ENCRYPTED or info.compress_type == _AES:
-        raise DeliveryRejectedError("encrypted_member", f"{_shown(info)} is encrypted; send it without a password")
+        raise DeliveryRejectedError("encrypted_member", f"{shown} is encrypted; send it without a password")
 
 
-def _shown(info: zipfile.ZipInfo) -> str:
-    """The name as it may stand in a message or a receipt."""
+def _printable(info: zipfile.ZipInfo) -> str:
     name = info.orig_filename
     return name if name.isprintable() else ascii(name)[1:-1]

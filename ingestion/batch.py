@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import re
 from collections import defaultdict
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from datetime import date, datetime, timedelta
 from functools import cached_property, lru_cache
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from typing import Protocol
 
 import numpy as np
@@ -23,11 +22,13 @@ from ingestion.corrections import Corrections
 from ingestion.delivery import DeliveryRejectedError, DeliveryZip, Member
 from ingestion.feed import STANDARD, Feed, load_feeds
 from ingestion.landing import RECEIPT_FILES, RECEIPT_RULES, RECEIPTS, BatchWriter
-from ingestion.mapping import Lookups, Routed, routed
+from ingestion.mapping import LINE, Lookups, Plan, Routed, gathered, plan, routed, with_columns
 from ingestion.ndjson import Engine, described
 from ingestion.parts import Bundled, Part, Parts
-from ingestion.readers import Description, Rows, lines_of, read_block
+from ingestion.readers import Description, lines_of, read_block
+from ingestion.spool import HASH, Buckets
 from ingestion.text import Header, decoded, sort_lines, split_cells
+from ruam.home import DataHome
 from ruam.settings import ZipLimits
 
 FLUSH_ROWS = 50_000
@@ -39,7 +40,8 @@ WAITING_BYTES = 32 << 20
 MAPPED_FLUSH_ROWS = 25_000
 """The same for rows of a feed that is mapped, whose reader needs memory of its own."""
 
-_RESOURCE_MEMBER = re.compile(r"[A-Z][A-Za-z]{2,63}([._-]?[0-9]+)*\.ndjson(\.gz)?")
+IDS_BYTES = 8 << 20
+"""Hashes of ids, eight bytes each."""
 
 SORTED_BYTES = 2 << 20
 """Text whose lines are sorted together; the work takes several times its size in memory."""
@@ -119,6 +121,16 @@ _Shape = tuple[str, tuple[tuple[str, int], ...], int]
 
 
 _Numbers = npt.NDArray[np.int32]
+
+
+@dataclass
+class _Reading:
+    """How far the reading of a part has come: its last line, and the columns it has."""
+
+    part: Part
+    with_ids: bool
+    last_line: int = 0
+    sent: set[str] = field(default_factory=set)
 
 
 @dataclass
@@ -208,8 +220,10 @@ class _Batch:
         registry: Registry,
         keys: Keys,
         feeds: dict[str, Feed],
+        spill: Path,
     ) -> None:
         self._writer = writer
+        self._spill = spill
         self._feeds = feeds
         self._region = region
         self._checker_of = _checkers(registry, keys)
@@ -232,11 +246,14 @@ class _Batch:
         return Engine()
 
     def take(self, index: int, opened: DeliveryZip) -> None:
+        first_slot = len(self.counts)
         if opened.feed.feed == STANDARD:
             for member in opened.members:
                 self._take_member(index, opened, member)
         else:
             self._take_mapped(index, opened)
+        for name in opened.ignored:
+            self._note(first_slot, "ignored_member", name, 1)
 
     def _open_slot(self, count: FileCount) -> int:
         self.counts.append(count)
@@ -245,7 +262,7 @@ class _Batch:
 
     def _take_member(self, index: int, opened: DeliveryZip, member: Member) -> None:
         """A file of the standard: lines of many deliveries wait until there are enough to be split together."""
-        count = FileCount(index, member.table, member.name, STANDARD, Description())
+        count = FileCount(index, member.table, member.shown, STANDARD, Description())
         slot = self._open_slot(count)
         contract = opened.feed.contract(member.table)
         for lines in lines_of(opened, member, contract, count.description):
@@ -264,34 +281,47 @@ class _Batch:
 
     def _take_mapped(self, index: int, opened: DeliveryZip) -> None:
         """A delivery of another feed: table after table, so that each finds those it looks up."""
-        feed, lookups, parts = opened.feed, Lookups(), Parts(opened, self._engine)
-        first_slot = len(self.counts)
-        for bundled in parts.bundled:
+        feed, parts = opened.feed, Parts(opened, self._engine, self._spill)
+        lookups = Lookups(feed, self._spill)
+        for bundled in parts.bundled():
             self._count_bundled(index, feed, bundled)
         for table in feed.order():
-            wanted, kept, ids = feed.looked_up(table), [], []
-            names = {name for key, columns in wanted.items() for name in [*key, *columns]}
+            way, ids = plan(feed, table), Buckets(self._spill, IDS_BYTES)
             first_line = 0
             for part in parts.of(table):
                 slots = self._open_slots(index, feed, table, part, first_line)
-                last_line = 0
-                for rows in part.rows:
-                    if slots:
-                        self._route(feed, table, rows, lookups, slots)
-                    last_line = max(last_line, _last(rows.frame), _last(rows.rejected))
-                    if wanted:
-                        kept.append(rows.frame.select(names.intersection(rows.frame.columns)))
-                    if slots and feed.tables[table].fields and "ID" in rows.frame.columns:
-                        ids.append(rows.frame["ID"].hash())
-                first_line += last_line
+                reading = _Reading(part, with_ids=bool(slots and feed.tables[table].fields))
+                joined = lookups.join(self._read_part(reading, table, way, lookups, ids, slots), way.steps)
+                for block in gathered(joined, MAPPED_FLUSH_ROWS):
+                    self._route(feed, way, table, block, reading.sent | lookups.sent, slots)
+                first_line += reading.last_line
                 for name, n in part.description.unknown_fields.items() if slots else ():
                     self._note(min(slots.values()), "unknown_field", name, n)
-            lookups.add(table, wanted, kept)
-            if n_repeated := sum(len(one) for one in ids) - (pl.concat(ids).n_unique() if ids else 0):
+            if n_repeated := sum(_n_repeated(hashes) for hashes in ids.each()):
                 self._note(min(slots.values()), "duplicate_id", "id", n_repeated)
-        for name in opened.ignored:
-            self._note(first_slot, "ignored_member", _shown_name(feed, name), 1)
         self.finish()
+
+    def _read_part(
+        self, reading: _Reading, table: str, way: Plan, lookups: Lookups, ids: Buckets, slots: dict[str, int]
+    ) -> Iterator[pl.DataFrame]:
+        """The rows of a part, as `way` wants them; what others look up is kept. None for a table of look-ups alone."""
+        for block in gathered(self._sound_rows(reading, slots), MAPPED_FLUSH_ROWS):
+            reading.sent |= set(block.columns)
+            lookups.add(table, block)
+            if reading.with_ids and "ID" in block.columns:
+                ids.add(block.select(pl.col("ID").hash().alias(HASH)))
+            if slots:
+                yield with_columns(block, [*way.columns, LINE])
+
+    def _sound_rows(self, reading: _Reading, slots: dict[str, int]) -> Iterator[pl.DataFrame]:
+        """Rows that have columns; the others are set aside under the first of the part's files."""
+        for rows in reading.part.rows:
+            reading.last_line = max(reading.last_line, _last(rows.frame), _last(rows.rejected))
+            if slots:
+                self._set_aside(min(slots.values()), rows.rejected)
+                self.counts[min(slots.values())].n_out_of_scope += rows.n_deleted
+            if rows.frame.height:
+                yield rows.frame
 
     def _open_slots(self, index: int, feed: Feed, table: str, part: Part, first_line: int) -> dict[str, int]:
         """Slot by file, for what the part's rows become; none for a table that was read for look-ups alone."""
@@ -302,20 +332,22 @@ class _Batch:
             for file in feed.files_of(table)
         }
 
-    def _route(self, feed: Feed, table: str, rows: Rows, lookups: Lookups, slots: dict[str, int]) -> None:
+    def _route(
+        self, feed: Feed, way: Plan, table: str, rows: pl.DataFrame, sent: set[str], slots: dict[str, int]
+    ) -> None:
         """Collect what rows of a table become; the first of its files bears what becomes nothing."""
         main = min(slots.values())
         sender = self._deliveries[self.counts[main].delivery].hospcode
-        mapped = routed(feed, table, rows.frame, lookups, sender, self._pseudonymiser)
-        self._set_aside(main, rows.rejected)
+        mapped = routed(feed, way, table, rows, sent, sender, self._pseudonymiser)
         self._set_aside(main, mapped.rejected)
-        self.counts[main].n_out_of_scope += mapped.n_left + rows.n_deleted
+        self.counts[main].n_out_of_scope += mapped.n_left
         for result in mapped.files:
             self._collect_mapped(feed, slots[result.file], result)
 
     def _count_bundled(self, index: int, feed: Feed, bundled: Bundled) -> None:
         slot = self._open_slot(FileCount(index, bundled.table, bundled.member, feed.feed, described()))
-        self._set_aside(slot, bundled.rejected)
+        for rejected in bundled.rejected:
+            self._set_aside(slot, rejected)
         for name, n in bundled.others.items():
             self.counts[slot].n_out_of_scope += n
             self._note(slot, "ignored_resource", name, n)
@@ -482,13 +514,10 @@ def _tally(slots: npt.NDArray[np.int32], n_slots: int) -> Iterator[tuple[int, in
         yield int(slot), int(counts[slot])
 
 
-def _shown_name(feed: Feed, member: str) -> str:
-    """A member's name where it says what the member is; the shape alone of another, which may be a patient's."""
-    name = PurePosixPath(member.replace("\\", "/")).name
-    stem = name.lower().removesuffix(".gz").rsplit(".", 1)[0]
-    if stem.upper() in feed.ignored or _RESOURCE_MEMBER.fullmatch(name):
-        return name
-    return str(pl.select(checks.masked(pl.lit(name))).item())
+def _n_repeated(hashes: Iterator[pl.DataFrame]) -> int:
+    """How many values of `HASH` stood before."""
+    found = pl.concat([pl.DataFrame(schema={HASH: pl.UInt64()}), *hashes])[HASH]
+    return len(found) - found.n_unique()
 
 
 def _last(rows: pl.DataFrame) -> int:
@@ -514,7 +543,8 @@ def land_batch(
     not built in.
     """
     with BatchWriter(landing, region, batch) as writer:
-        work = _Batch(writer, region, deliveries, registry, keys, load_feeds(extra_feeds))
+        feeds, spill = load_feeds(extra_feeds), DataHome(landing.parent).spill
+        work = _Batch(writer, region, deliveries, registry, keys, feeds, spill)
         rejected: dict[int, DeliveryRejectedError] = {}
         for index, delivery in enumerate(deliveries):
             try:
@@ -531,13 +561,19 @@ def land_batch(
 
 
 def read_again(
-    delivery: Delivery, region: str, registry: Registry, keys: Keys, limits: ZipLimits, extra_feeds: Path | None = None
+    delivery: Delivery,
+    region: str,
+    registry: Registry,
+    keys: Keys,
+    limits: ZipLimits,
+    spill: Path,
+    extra_feeds: Path | None = None,
 ) -> tuple[pl.DataFrame, pl.DataFrame]:
     """What the receipts of a delivery's files and rules would tell (`RECEIPT_FILES`, `RECEIPT_RULES`); nothing lands.
 
     Raises `DeliveryRejectedError`.
     """
-    work = _Batch(_Nowhere(), region, [delivery], registry, keys, load_feeds(extra_feeds))
+    work = _Batch(_Nowhere(), region, [delivery], registry, keys, load_feeds(extra_feeds), spill)
     with DeliveryZip(delivery.path, limits, delivery.feed, extra_feeds) as opened:
         work.take(0, opened)
     work.finish()

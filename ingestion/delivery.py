@@ -97,6 +97,10 @@ class Member:
     name: str
     entry: Entry
 
+    @property
+    def shown(self) -> str:
+        return self.entry.shown
+
 
 def feed_of(announced: str | None, member_names: list[str], extra_feeds: Path | None = None) -> Feed:
     """The feed of a delivery: the one its name announces, else the first one that knows most of its members."""
@@ -115,7 +119,7 @@ class DeliveryZip:
 
     members: list[Member]
     ignored: list[str]
-    """Names of members that hold no table of the feed."""
+    """Members that hold no table of the feed, by the names that may be shown."""
 
     def __init__(
         self, path: Path, limits: ZipLimits, announced: str | None = None, extra_feeds: Path | None = None
@@ -123,7 +127,7 @@ class DeliveryZip:
         self.limits = limits
         self._held: dict[str, list[bytes]] = {}
         self._encodings: dict[str, str | None] = {}
-        self._archive = Archive(path, limits)
+        self._archive = Archive(path, limits, extra_feeds)
         try:
             self.feed = feed_of(announced, [entry.name for entry in self._archive.entries], extra_feeds)
             self.members, self.ignored = _select(self.feed, self._archive.entries)
@@ -166,7 +170,7 @@ class DeliveryZip:
                     pieces.append(piece)
             if probe.head.startswith(_ARCHIVES):
                 raise DeliveryRejectedError(
-                    "nested_archive", f"{member.name} is itself an archive; put the text file into the zip"
+                    "nested_archive", f"{member.shown} is itself an archive; put the text file into the zip"
                 )
             self._encodings[member.name] = probe.encoding
             if hold:
@@ -185,7 +189,7 @@ class DeliveryZip:
                 self._archive.check_size(member.entry, size)
                 yield piece
         except (zlib.error, EOFError) as error:
-            raise DeliveryRejectedError("corrupt_member", f"{member.name} is damaged: {error}") from error
+            raise DeliveryRejectedError("corrupt_member", f"{member.shown} is damaged: {error}") from error
 
     def encoding(self, member: Member) -> str | None:
         """What the whole member is written in: `ascii`, `utf-8` or `utf-16`; None when its lines must tell, each."""
@@ -218,17 +222,17 @@ def _select(feed: Feed, entries: list[Entry]) -> tuple[list[Member], list[str]]:
             continue
         table = feed.table_of(name)
         if table is None:
-            ignored.append(name)
+            ignored.append(entry)
         elif table in by_table and not feed.tables[table].several:
             raise DeliveryRejectedError(
-                "duplicate_member", f"{by_table[table].name} and {name} both hold {table}; send one of them"
+                "duplicate_member", f"{by_table[table].shown} and {entry.shown} both hold {table}; send one of them"
             )
         else:
             by_table[table] = Member(table, name, entry)
             members.append(by_table[table])
     if members:
-        return members, ignored
-    nested = next((name for name in ignored if name.lower().endswith(".zip")), None)
+        return members, [entry.shown for entry in ignored]
+    nested = next((entry for entry in ignored if entry.name.lower().endswith(".zip")), None)
     if nested:
-        raise DeliveryRejectedError("nested_archive", f"{nested} is itself a zip; send that one as it is")
+        raise DeliveryRejectedError("nested_archive", f"{nested.shown} is itself a zip; send that one as it is")
     raise DeliveryRejectedError("no_known_member", f"no member is a file of the {feed.label_en}")

@@ -229,6 +229,8 @@ class Feed(_Strict):
     """How members' names end, before a `.gz` that may follow."""
     ignored: list[str] = []
     """Names (without suffix) of members that come along and hold no table."""
+    known_words: list[str] = []
+    """Other words that the names of members may have; like those of tables they are shown, and all else is not."""
     patterns: dict[str, str] = {}
     """Regular expressions by name, for the tests in the paths of JSON fields."""
     tables: dict[str, Table] = {}
@@ -343,6 +345,13 @@ class Feed(_Strict):
         """Files of the standard that rows of `table` become; its own name when it serves look-ups alone."""
         files = [route.file for route in self.routes if route.table == table and route.file]
         return list(dict.fromkeys(files)) or [table]
+
+    def sender_columns(self, table: str) -> set[str]:
+        """Columns of `table` itself that say which facility a row is of."""
+        if self.feed == STANDARD:
+            return {"HOSPCODE"}
+        origins = [route.columns["HOSPCODE"] for route in self.routes if route.table == table and route.file]
+        return {name for origin in origins for name in origin.sources}.intersection(self.tables[table].columns)
 
     def looked_up(self, table: str) -> dict[tuple[str, ...], list[str]]:
         """By which key columns other routes join `table`, and what they take from it."""

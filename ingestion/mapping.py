@@ -3,14 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass
+from functools import reduce
+from operator import and_
+from pathlib import Path
 
+import numpy as np
+import numpy.typing as npt
 import polars as pl
 
 from identity.pseudonym import Pseudonymiser
 from ingestion.checks import FLAG
 from ingestion.feed import ColumnSource, Condition, Feed, Form, Route
 from ingestion.readers import REJECTED
+from ingestion.spool import HASH, N_BUCKETS, Buckets
 
 LINE = "source_line"
 THAI_TIME = "Asia/Bangkok"
@@ -19,38 +25,166 @@ _ISO = r"^[0-9]{4}(-[0-9]{2}(-[0-9]{2})?)?(T[0-9:.]+)?(Z|[+-][0-9]{2}:[0-9]{2})?
 _OFFSET = r"T.*(Z|[+-][0-9]{2}:[0-9]{2})$"
 
 
-@dataclass
+LOOKUP_BYTES = 6 << 20
+"""Of a table that is looked up by one key; there are up to a dozen."""
+JOINED_BYTES = 12 << 20
+"""Of rows that wait to be joined with such a table when it did not stay in memory."""
+
+
+@dataclass(frozen=True)
+class _Step:
+    """One join of a table: the table looked up, its key, and the columns that must be equal to it.
+
+    Columns of the result are named `<number>:TABLE.COLUMN`: two routes may look one table up by different columns.
+    """
+
+    number: int
+    table: str
+    key: tuple[str, ...]
+    by: tuple[tuple[str, ...], ...]
+
+    def named(self, column: str) -> str:
+        return f"{self.number}:{self.table}.{column}"
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What the rows of one table need on their way: `columns` of their own, and joins."""
+
+    columns: list[str]
+    steps: list[_Step]
+    views: list[dict[str, str]]
+    """For each of the feed's routes the joined columns by the names that the route knows them by."""
+
+
+def plan(feed: Feed, table: str) -> Plan:
+    """Each join that a route of `table` asks for, once."""
+    steps: dict[tuple[str, tuple[str, ...], tuple[tuple[str, ...], ...]], _Step] = {}
+    views: list[dict[str, str]] = []
+    used: set[str] = set()
+    for route in feed.routes:
+        names: dict[str, str] = {}
+        views.append(names)
+        if route.table != table:
+            continue
+        for other, keys in route.lookups.items():
+            by = tuple(tuple(names.get(own, own) for own in owns) for owns in keys.values())
+            step = steps.setdefault((other, tuple(keys), by), _Step(len(steps), other, tuple(keys), by))
+            used.update(own for owns in keys.values() for own in owns)
+            columns = [*step.key, *feed.looked_up(other)[step.key]]
+            names |= {f"{other}.{name}": step.named(name) for name in columns}
+        used.update(condition.column for condition in route.where)
+        used.update(name for source in route.columns.values() for name in source.sources)
+    return Plan([name for name in feed.tables[table].columns if name in used], list(steps.values()), views)
+
+
 class Lookups:
-    """Tables of one delivery that others join, each unique by its key."""
+    """Tables of one delivery that others join, each unique by its key; what is too much for memory goes to `spill`."""
 
-    _frames: dict[tuple[str, tuple[str, ...]], pl.DataFrame] = field(default_factory=dict)
-    sent: set[str] = field(default_factory=set)
-    """Columns (`TABLE.COLUMN`) that the delivery has."""
+    def __init__(self, feed: Feed, spill: Path) -> None:
+        self._feed = feed
+        self._spill = spill
+        self._tables: dict[tuple[str, tuple[str, ...]], _Lookup] = {}
+        self.sent: set[str] = set()
+        """Columns (`TABLE.COLUMN`) that the delivery has."""
+        for table in feed.tables:
+            for key, columns in feed.looked_up(table).items():
+                names = list(dict.fromkeys([*key, *columns]))
+                self._tables[table, key] = _Lookup(key, names, spill)
 
-    def add(self, table: str, wanted: dict[tuple[str, ...], list[str]], rows: list[pl.DataFrame]) -> None:
-        """Keep of `rows` (of `table`) what `Feed.looked_up` wants. A row without a key joins nothing."""
-        self.sent |= {f"{table}.{name}" for one in rows for name in one.columns}
-        for key, columns in wanted.items():
-            names = list(dict.fromkeys([*key, *columns]))
-            frame = pl.concat(
-                [pl.DataFrame(schema=dict.fromkeys(names, pl.String)), *(with_columns(one, names) for one in rows)]
-            )
-            frame = _one_for_each(frame.drop_nulls(list(key)), list(key))
-            self._frames[table, key] = frame.rename({name: f"{table}.{name}" for name in names})
+    def add(self, table: str, rows: pl.DataFrame) -> None:
+        """Keep of `rows` (of `table`) what routes take from it. A row without a key joins nothing."""
+        for key in self._feed.looked_up(table):
+            lookup = self._tables[table, key]
+            self.sent |= {f"{table}.{name}" for name in lookup.names if name in rows.columns}
+            lookup.add(rows)
 
-    def join(self, rows: pl.DataFrame, route: Route) -> pl.DataFrame:
-        """`rows` with the columns of every table that the route looks up, as many rows in the same order."""
-        for table, keys in route.lookups.items():
-            other = self._frames[table, tuple(keys)]
-            rows = rows.join(
-                other,
-                left_on=[pl.coalesce(names) for names in keys.values()],
-                right_on=[f"{table}.{key}" for key in keys],
-                how="left",
-                coalesce=False,
-                maintain_order="left",
-            )
-        return rows
+    def join(self, blocks: Iterator[pl.DataFrame], steps: list[_Step]) -> Iterator[pl.DataFrame]:
+        """The rows of all blocks with the columns of every step. Their order is kept while all fits into memory."""
+        for step in steps:
+            blocks = self._tables[step.table, step.key].join(blocks, step, self._spill)
+        return blocks
+
+
+class _Lookup:
+    """Rows of one table by one key."""
+
+    def __init__(self, key: tuple[str, ...], names: list[str], spill: Path) -> None:
+        self.names = names
+        self._key = list(key)
+        self._rows = Buckets(spill, LOOKUP_BYTES)
+        self._index: _Index | None = None
+
+    def add(self, rows: pl.DataFrame) -> None:
+        rows = _one_for_each(with_columns(rows, self.names).drop_nulls(self._key), self._key)
+        self._rows.add(rows.with_columns(_hash([pl.col(name) for name in self._key])))
+
+    def join(self, blocks: Iterator[pl.DataFrame], step: _Step, spill: Path) -> Iterator[pl.DataFrame]:
+        """Each side is divided by the hash of the key where one side is too large: a bucket joins its like alone."""
+        by = [pl.coalesce(names) for names in step.by]
+        if not self._rows.are_divided:
+            self._index = self._index or self._indexed(iter(self._rows.taken()))
+            for block in blocks:
+                yield self._index.join(block, by, step)
+            return
+        waiting = Buckets(spill, JOINED_BYTES)
+        for block in blocks:
+            waiting.add(block.with_columns(_hash(by)))
+        for number in range(N_BUCKETS):
+            index = None
+            for block in waiting.bucket(number):
+                index = index or self._indexed(self._rows.bucket(number))
+                yield index.join(block.drop(HASH), by, step)
+
+    def _indexed(self, rows: Iterator[pl.DataFrame]) -> _Index:
+        empty = pl.DataFrame(schema=dict.fromkeys(self.names, pl.String) | {HASH: pl.UInt64()})
+        frame = pl.concat([empty, *rows])
+        unique = _one_for_each(frame.drop(HASH), self._key).with_columns(_hash([pl.col(name) for name in self._key]))
+        ordered = unique.sort(HASH)
+        return _Index(ordered[HASH].to_numpy(), ordered.drop(HASH), self._key)
+
+
+def _hash(key: list[pl.Expr]) -> pl.Expr:
+    """One number for equal keys, whatever frame they stand in; another for most others."""
+    one, *more = (part.hash(seed) for seed, part in enumerate(key))
+    for other in more:
+        one ^= other
+    return one.alias(HASH)
+
+
+@dataclass(frozen=True)
+class _Index:
+    """Rows in the order of their hashes: each look costs little, whatever their number."""
+
+    hashes: npt.NDArray[np.uint64]
+    frame: pl.DataFrame
+    key: list[str]
+
+    def join(self, rows: pl.DataFrame, by: list[pl.Expr], step: _Step) -> pl.DataFrame:
+        """`rows` with the columns of the row that has their key, empty where none has."""
+        theirs = self.frame.rename(step.named)
+        keys = [step.named(name) for name in self.key]
+        if len(self.hashes) < 1 or (self.hashes[1:] == self.hashes[:-1]).any():
+            # Two keys of one hash: once in a thousand years, and right all the same.
+            return rows.join(theirs, left_on=by, right_on=keys, how="left", coalesce=False, maintain_order="left")
+        wanted = rows.select(part.alias(name) for part, name in zip(by, keys, strict=True))
+        hashes = wanted.select(_hash([pl.col(name) for name in keys]))[HASH].to_numpy()
+        places = np.minimum(np.searchsorted(self.hashes, hashes), len(self.hashes) - 1)
+        found = theirs[places]
+        is_same = reduce(and_, (found[name] == wanted[name] for name in keys)).fill_null(value=False)
+        return rows.hstack(found.select(pl.when(is_same).then(pl.all()).name.keep()))
+
+
+def gathered(blocks: Iterator[pl.DataFrame], n_rows: int) -> Iterator[pl.DataFrame]:
+    """The same rows in blocks of at least `n_rows`, but for the last: much costs as much for one row as for many."""
+    waiting: list[pl.DataFrame] = []
+    for block in blocks:
+        waiting.append(block)
+        if sum(one.height for one in waiting) >= n_rows:
+            yield pl.concat(waiting)
+            waiting = []
+    if waiting:
+        yield pl.concat(waiting)
 
 
 def _one_for_each(rows: pl.DataFrame, key: list[str]) -> pl.DataFrame:
@@ -86,24 +220,29 @@ class Mapped:
 
 
 def routed(
-    feed: Feed, table: str, rows: pl.DataFrame, lookups: Lookups, sender: str, pseudonymiser: Pseudonymiser
+    feed: Feed,
+    way: Plan,
+    table: str,
+    rows: pl.DataFrame,
+    sent: set[str],
+    sender: str,
+    pseudonymiser: Pseudonymiser,
 ) -> Mapped:
-    """Send rows of `table` (its columns as text, and `source_line`) along its routes.
+    """Send rows of `table` (the columns of `way`, joined, and `source_line`) along its routes.
 
-    A column of the standard that nothing in the delivery can fill is not among the results' columns.
+    A column of the standard that none of the columns that were `sent` can fill is not among the results' columns.
     """
-    sent = {*rows.columns, *lookups.sent}
-    rows = with_columns(rows, feed.tables[table].columns).hstack([rows[LINE]])
     files = []
     rejected = [pl.DataFrame(schema=REJECTED)]
     remaining = rows
-    for route in feed.routes:
+    for route, view in zip(feed.routes, way.views, strict=True):
         if route.table == table:
-            joined = lookups.join(rows if route.also else remaining, route)
+            source = rows if route.also else remaining
+            joined = source.select(*way.columns, LINE, *(pl.col(name).alias(known) for known, name in view.items()))
             holds = joined.select(_holds(route.where).alias("holds"))["holds"]
             taken = joined.filter(holds)
             if not route.also:
-                remaining = joined.filter(~holds).select(rows.columns)
+                remaining = remaining.filter(~holds)
             if route.reject:
                 rejected.append(taken.select(pl.col(LINE).cast(pl.Int32), pl.lit(route.reject).alias("rule")))
             elif not taken.is_empty():

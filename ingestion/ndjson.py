@@ -25,6 +25,8 @@ BLOCK_BYTES = 4 << 20
 MAX_LINE_BYTES = 16 << 20
 """A resource that is longer is set aside: the tables that are read hold no attachments."""
 MAX_BUNDLE_BYTES = 24 << 20
+MAX_LINES = 10_000
+"""Resources that are looked at together: each becomes a row of many columns, however short it is."""
 MAX_NAMES = 100
 """Names of unknown fields, or of resource types, that one member may add to its receipt."""
 OTHER_NAMES = "(others)"
@@ -137,6 +139,10 @@ def _table_of_lines(lines: _Lines, limit: int, faults: _Faults) -> pa.Table:
         kept &= ~broken
     table = pa.table([numbers, pa.nulls(len(ends), pa.string()), texts], schema=_LINES)
     return table if kept.all() else table.filter(pa.array(kept))
+
+
+def _sliced(table: pa.Table) -> Iterator[pa.Table]:
+    return (table.slice(first, MAX_LINES) for first in range(0, len(table), MAX_LINES))
 
 
 def _decodable(text: bytes, offsets: npt.NDArray[np.int64]) -> npt.NDArray[np.bool_]:
@@ -340,7 +346,8 @@ def resources(
 
     for block in _blocks(pieces, MAX_LINE_BYTES):
         faults = _Faults()
-        yield from engine.parts(_table_of_lines(block, MAX_LINE_BYTES, faults), faults, read)
+        for lines in _sliced(_table_of_lines(block, MAX_LINE_BYTES, faults)):
+            yield from engine.parts(lines, faults, read)
         rejected = faults.frame()
         if not rejected.is_empty():
             yield Rows(pl.DataFrame(schema={"source_line": pl.Int32()}), rejected)
@@ -378,17 +385,18 @@ def bundles(
         for entries, faults in engine.parts(_table_of_lines(block, MAX_BUNDLE_BYTES, documents), documents, read):
             rejected = faults.numbered(last)
             last += rejected.height
-            found: dict[str, Rows] = {}
+            yield Entries({}, rejected)
             numbers = pa.array(np.arange(last + 1, last + 1 + len(entries), dtype=np.int32))
-            entries = entries.append_column("source_line", numbers)
             last += len(entries)
-            for kind in entries["kind"].unique().to_pylist():
-                chosen = entries.filter(pc.equal(entries["kind"], kind)).select(_LINES.names)
-                for name, reading in readings.get(kind, {}).items():
-                    found[name] = reading.rows(engine, chosen, descriptions[name], _Faults())
-                if kind not in readings:
-                    add_name(others, kind, len(chosen), TYPE_NAME)
-            yield Entries(found, rejected)
+            for some in _sliced(entries.append_column("source_line", numbers)):
+                found: dict[str, Rows] = {}
+                for kind in some["kind"].unique().to_pylist():
+                    chosen = some.filter(pc.equal(some["kind"], kind)).select(_LINES.names)
+                    for name, reading in readings.get(kind, {}).items():
+                        found[name] = reading.rows(engine, chosen, descriptions[name], _Faults())
+                    if kind not in readings:
+                        add_name(others, kind, len(chosen), TYPE_NAME)
+                yield Entries(found, pl.DataFrame(schema=REJECTED))
         rejected = documents.numbered(last)
         last += rejected.height
         if not rejected.is_empty():

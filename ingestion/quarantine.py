@@ -16,18 +16,21 @@ from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
+from itertools import islice
 from pathlib import Path, PurePath
 
 import polars as pl
 
 from ingestion import history
 from ingestion.batch import Outcome
-from ingestion.delivery import DeliveryRejectedError, DeliveryZip, Sender, content_hash, feed_of, sender_of
+from ingestion.delivery import DeliveryRejectedError, DeliveryZip, Member, Sender, content_hash, feed_of, sender_of
+from ingestion.feed import STANDARD
 from ingestion.inbox import stored
 from ingestion.job import Follow, Report, delivery_in_inbox, land_received
 from ingestion.landing import utc_now
+from ingestion.parts import suffix_of
+from ingestion.readers import READERS, Description
 from ingestion.reference import current_registry
-from ingestion.text import UTF8_BOM
 from ruam.errors import UsageError
 from ruam.files import sync_folder
 from ruam.home import DataHome
@@ -47,16 +50,25 @@ class Listed:
     file: str | None
 
 
-def list_members(path: Path) -> list[Listed]:
+def announced_by(file_name: str, extra_feeds: Path | None = None) -> str | None:
+    """The feed that a delivery's name announces, if any."""
+    try:
+        return sender_of(file_name, extra_feeds).feed
+    except DeliveryRejectedError:
+        return None
+
+
+def list_members(path: Path, announced: str | None = None, extra_feeds: Path | None = None) -> list[Listed]:
     """What the zip's directory names, in its order, folders left out. Nothing is inflated.
 
-    Raises `zipfile.BadZipFile` when it cannot be read.
+    `announced` and `extra_feeds` as in `ingestion.delivery.feed_of`, here and below. Raises `zipfile.BadZipFile` when
+    it cannot be read.
     """
     try:
         infos = _directory(path)
     except (ValueError, RuntimeError, OSError, EOFError) as error:
         raise zipfile.BadZipFile(str(error)) from error
-    feed = feed_of(None, [info.filename for info in infos])
+    feed = feed_of(announced, [info.filename for info in infos], extra_feeds)
     return [
         Listed(info.filename, info.file_size, info.compress_size, feed.table_of(info.filename))
         for info in infos
@@ -74,39 +86,52 @@ def _directory(path: Path) -> list[zipfile.ZipInfo]:
             return archive.infolist()
 
 
-def senders_inside(path: Path, limits: ZipLimits) -> Counter[str]:
+def senders_inside(
+    path: Path, limits: ZipLimits, announced: str | None = None, extra_feeds: Path | None = None
+) -> Counter[str]:
     """How many of the first rows of each member bear which HOSPCODE; empty when the zip cannot be read.
 
-    Codes that had lost their leading zeros have them again. What is no code is left out.
+    Only columns that the feed takes for HOSPCODE are looked at: in another an identifier may stand. Codes that had lost
+    their leading zeros have them again. What is no code is left out.
     """
     found: Counter[str] = Counter()
     try:
-        with DeliveryZip(path, limits) as opened:
+        with DeliveryZip(path, limits, announced, extra_feeds) as opened:
             for member in opened.members:
-                found.update(_codes(next(iter(opened.blocks(member)), b"")))
+                found.update(_codes(opened, member))
     except DeliveryRejectedError:
         return Counter()
     return found
 
 
-def _codes(block: bytes) -> Iterator[str]:
-    """A code is ASCII in every encoding, and the first column where no header says otherwise."""
-    first, *rows = block.removeprefix(UTF8_BOM).strip(b"\n").split(b"\n", ROWS_LOOKED_AT + 1)[: ROWS_LOOKED_AT + 1]
-    names = [name.strip(b' "').upper() for name in first.split(b"|")]
-    at = names.index(b"HOSPCODE") if b"HOSPCODE" in names else 0
-    for row in [first, *rows]:
-        cells = row.split(b"|")
-        if len(cells) > at and re.fullmatch(rb"[0-9]{3,5}", code := cells[at].strip(b" \"'")):
-            yield code.decode().zfill(5)
+def _codes(opened: DeliveryZip, member: Member) -> Iterator[str]:
+    feed, read = opened.feed, READERS.get(suffix_of(member.name))
+    columns = feed.sender_columns(member.table)
+    if not read or not columns:
+        return
+    table = feed.contract(member.table) if feed.feed == STANDARD else feed.tables[member.table]
+    for rows in islice(read(opened, member, table, Description()), 1):
+        for name in columns.intersection(rows.frame.columns):
+            for value in rows.frame[name].head(ROWS_LOOKED_AT).drop_nulls():
+                if re.fullmatch(r"[0-9]{3,5}", code := value.strip(" \"'")):
+                    yield code.zfill(5)
 
 
-def proposed_name(path: Path, hospcode: str, otherwise: datetime) -> str:
+def proposed_name(
+    path: Path,
+    hospcode: str,
+    otherwise: datetime,
+    announced: str | None = None,
+    extra_feeds: Path | None = None,
+) -> str:
     """The name that the zip should have had; its time is that of its newest member, or `otherwise` if none has any."""
     times = [otherwise]
-    for info in _directory(path):
+    infos = _directory(path)
+    for info in infos:
         with suppress(ValueError):  # Some programs write a month of 0.
             times.append(datetime(*info.date_time))  # noqa: DTZ001 - as senders write it
-    return f"F43_{hospcode}_{max(times[1:] or times):%Y%m%d%H%M%S}.zip"
+    word = feed_of(announced, [info.filename for info in infos], extra_feeds).name_tokens[0]
+    return f"{word}_{hospcode}_{max(times[1:] or times):%Y%m%d%H%M%S}.zip"
 
 
 @dataclass(frozen=True)
@@ -142,7 +167,7 @@ def release(
     for delivery_id, came in chosen.items():
         path = _stored(home, delivery_id, came)
         if as_name:
-            _check_name(as_name, path, set(registry["hoscode"]), settings.limits)
+            _check_name(as_name, path, set(registry["hoscode"]), settings)
         waiting.append(delivery_in_inbox(settings, delivery_id, as_name or came["file_name"][0]))
     who = _who()
     names = {one.delivery_id: one.file_name for one in waiting}
@@ -182,20 +207,20 @@ def _stored(home: DataHome, delivery_id: str, came: pl.DataFrame) -> Path:
     return path
 
 
-def _check_name(name: str, path: Path, registered: set[str], limits: ZipLimits) -> None:
+def _check_name(name: str, path: Path, registered: set[str], settings: Settings) -> None:
     """A wrong code would be taken for the sender's: all rows would be set aside, and the content count as received."""
-    pattern = "F43_<HOSPCODE>_<YYYYMMDDHHMMSS>.zip"
+    pattern = "<FEED>_<HOSPCODE>_<YYYYMMDDHHMMSS>.zip, as F43_10670_20240601120000.zip"
     if PurePath(name).name != name or PurePath(name).suffix.lower() != ".zip":
         raise UsageError(f"{name} is no name of a zip; give {pattern}, without a folder.")
     try:
-        sender: Sender = sender_of(name)
+        sender: Sender = sender_of(name, settings.feeds)
     except DeliveryRejectedError as error:
         raise UsageError(f"{name}: {error.message}.") from error
     if sender.sent_at is None:
         raise UsageError(f"{name} bears no time, which decides between two deliveries of a row; give {pattern}.")
     if sender.hospcode not in registered:
         raise UsageError(f"{name}: facility {sender.hospcode} is not in the registry in force.")
-    inside = senders_inside(path, limits)
+    inside = senders_inside(path, settings.limits, sender.feed, settings.feeds)
     if inside and sender.hospcode not in inside:
         raise UsageError(
             f"{name}: none of the rows looked at is of {sender.hospcode}; they are of {', '.join(sorted(inside)[:5])}."

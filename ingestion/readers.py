@@ -10,7 +10,6 @@ import numpy as np
 import polars as pl
 
 from ingestion import dbf
-from ingestion.feed import Table
 from ingestion.text import UTF8_BOM, Block, Header, Layouts, read_header, read_lines, split_cells, to_utf8
 
 if TYPE_CHECKING:
@@ -96,7 +95,7 @@ def _first_line(block: bytes) -> str:
         return line.decode("ascii", errors="replace")
 
 
-def delimited(opened: DeliveryZip, member: Member, table: Table, description: Description) -> Iterator[Rows]:
+def delimited(opened: DeliveryZip, member: Member, table: Layouts, description: Description) -> Iterator[Rows]:
     """Pipe-delimited text."""
     for lines in lines_of(opened, member, table, description):
         block = read_block(opened, member, lines, description)
@@ -107,7 +106,7 @@ def delimited(opened: DeliveryZip, member: Member, table: Table, description: De
         yield Rows(frame, block.rejected)
 
 
-def dbase(opened: DeliveryZip, member: Member, table: Table, description: Description) -> Iterator[Rows]:
+def dbase(opened: DeliveryZip, member: Member, table: Layouts, description: Description) -> Iterator[Rows]:
     """A dBase or FoxPro table. One that is damaged is set aside whole, every record that is there."""
 
     def pieces() -> Iterator[bytes]:
@@ -137,7 +136,7 @@ def _all_set_aside(n_rows: int, rule: str, step: int = 100_000) -> Iterator[Rows
         yield Rows(pl.DataFrame(schema={"source_line": pl.Int32}), dbf.rejected_lines(lines, rule))
 
 
-READERS: dict[str, Callable[[DeliveryZip, Member, Table, Description], Iterator[Rows]]] = {
+READERS: dict[str, Callable[[DeliveryZip, Member, Layouts, Description], Iterator[Rows]]] = {
     ".txt": delimited,
     ".csv": delimited,
     ".dbf": dbase,

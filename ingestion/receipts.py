@@ -275,7 +275,8 @@ def _read_again(settings: Settings, receipt: dict[str, Any]) -> tuple[pl.DataFra
     keys, regions = ready(settings)
     delivery = delivery_in_inbox(settings, receipt["delivery_id"], receipt["file_name"])
     region = regions.get(delivery.hospcode, NO_REGION)
-    return read_again(delivery, region, tuple(regions.items()), keys, settings.limits, settings.feeds)
+    spill = settings.data_home.spill
+    return read_again(delivery, region, tuple(regions.items()), keys, settings.limits, spill, settings.feeds)
 
 
 def _mend(settings: Settings, region: str, folder: Path) -> Path:

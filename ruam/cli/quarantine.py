@@ -201,21 +201,21 @@ def show_(delivery: Id, limit: Limit = 20, as_json: AsJson = False) -> None:
     home = active.data_home
     home.require()
     came = history.find_delivery(home, delivery)
-    told = _told(home, came)
+    told = _told(home, came, active.feeds)
     if told["rule"] and not told["members_error"]:
-        _look_inside(home, told, active.limits)
+        _look_inside(home, told, active.limits, active.feeds)
     if as_json:
         print_json(told)
     else:
         _show_delivery(told, limit)
 
 
-def _told(home: DataHome, came: pl.DataFrame) -> dict[str, Any]:
+def _told(home: DataHome, came: pl.DataFrame, feeds: Path | None) -> dict[str, Any]:
     import polars as pl
 
     from ingestion import history
     from ingestion.inbox import stored
-    from ingestion.quarantine import list_members, releases_of
+    from ingestion.quarantine import announced_by, list_members, releases_of
 
     newest = came.row(0, named=True)
     accepted = came.filter(pl.col("outcome").is_in(history.ACCEPTED))
@@ -237,7 +237,9 @@ def _told(home: DataHome, came: pl.DataFrame) -> dict[str, Any]:
     }
     try:
         if path.exists():
-            told["members"] = [vars(member) for member in list_members(path)]
+            told["members"] = [
+                vars(member) for member in list_members(path, announced_by(newest["file_name"], feeds), feeds)
+            ]
         else:
             told["members_error"] = "the zip is gone from the inbox"
     except zipfile.BadZipFile as error:
@@ -245,18 +247,19 @@ def _told(home: DataHome, came: pl.DataFrame) -> dict[str, Any]:
     return told
 
 
-def _look_inside(home: DataHome, told: dict[str, Any], limits: ZipLimits) -> None:
+def _look_inside(home: DataHome, told: dict[str, Any], limits: ZipLimits, feeds: Path | None) -> None:
     """Add whose rows the zip holds, and the names under which it could be released: of registered facilities."""
     from ingestion.history import facilities
-    from ingestion.quarantine import proposed_name, senders_inside
+    from ingestion.quarantine import announced_by, proposed_name, senders_inside
 
     path = Path(told["path"])
-    told["senders_inside"] = dict(senders_inside(path, limits).most_common(SHOWN_SENDERS))
+    feed = announced_by(told["receipts"][0]["file_name"], feeds)
+    told["senders_inside"] = dict(senders_inside(path, limits, feed, feeds).most_common(SHOWN_SENDERS))
     if told["rule"]["rule"] in ("bad_zip_name", "unknown_sender"):
         registered = set(facilities(home)["hospcode"])
         received = told["receipts"][-1]["received_at"]
         told["proposed_names"] = [
-            proposed_name(path, code, received) for code in told["senders_inside"] if code in registered
+            proposed_name(path, code, received, feed, feeds) for code in told["senders_inside"] if code in registered
         ]
 
 

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from ingestion.job import Progress, Report
     from ruam.home import DataHome
 
-SHOWN_RULES = {"row": 10, "warning": 5}
+SHOWN_RULES = {"row": 10, "warning": 5, "note": 5}
 SHOWN_NAMES = 5
 SHOWN_LEFT = 20
 LEFT = ("failed", "not_fetched", "waiting", "changing", "other_region")
@@ -122,6 +122,7 @@ def _show_rules(home: DataHome, batches: list[str]) -> None:
     titles = {
         "row": ("row set aside", "rows set aside"),
         "warning": ("value flagged", "values flagged: kept, or emptied where they cannot be read"),
+        "note": ("thing noted", "things noted: no row was changed, but something sent may be missing"),
     }
     for level, (one, more) in titles.items():
         broken = rules.filter(pl.col("level") == level).group_by("rule").agg(pl.col("n_rows").sum())

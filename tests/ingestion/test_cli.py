@@ -13,6 +13,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import polars as pl
 import pytest
 import typer
 from polars.exceptions import PanicException
@@ -23,6 +24,7 @@ from ingestion.checks import Checker, load_rules
 from ingestion.contract import load_contracts
 from ingestion.delivery import DeliveryZip
 from ingestion.feed import load_feeds
+from ingestion.receipts import check
 from ruam import cli
 from ruam.errors import RuamError
 from ruam.files import locked
@@ -30,7 +32,7 @@ from ruam.landing import region_folder
 from ruam.settings import PROJECT, Settings
 from tests.conftest import registry_csv
 from tests.ingestion.odd_zips import make_zip, row, text, zip_name
-from tests.ingestion.reading import batches, landed
+from tests.ingestion.reading import batches, landed, records
 
 Command = Callable[..., int]
 COMMANDS = [
@@ -324,6 +326,19 @@ def test_rejected_rows_are_named_by_file_line_column_and_rule(
     shown = capfd.readouterr().out
     assert "1 × be_year: The year is of the Buddhist Era" in shown
     assert f"{zip_name()} › SERVICE.txt, line 3, DATE_SERV: be_year (25670101)" in shown
+
+
+def test_a_member_whose_name_is_mistyped_is_noted_and_told(
+    command: Command, settings: Settings, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    sent = {"PERSON.txt": text("PERSON"), "SERVCE.txt": text("SERVICE"), "__MACOSX/._PERSON.txt": "", ".DS_Store": ""}
+    assert command("ingest", make_zip(tmp_path / zip_name(), sent)) == 0
+    told = " ".join(capfd.readouterr().out.split())
+    assert "1 thing noted" in told
+    assert "ignored_member" in told
+    noted = records(settings, "receipt_rules").filter(pl.col("level") == "note")
+    assert noted.select("rule", "column_name", "n_rows").rows() == [("ignored_member", "2: AAAAAA.txt", 1)]
+    assert check(settings, sent=True) == []
 
 
 def test_every_rule_that_ingestion_names_is_in_the_catalogue() -> None:

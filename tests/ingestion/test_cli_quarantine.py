@@ -18,12 +18,14 @@ import pytest
 
 from ingestion import history
 from ingestion.delivery import content_hash
+from ingestion.feed import FEEDS
 from ingestion.inbox import stored
 from ingestion.quarantine import list_members, proposed_name, senders_inside
 from ingestion.reference import load
 from ruam.files import locked
 from ruam.settings import PROJECT, Settings, ZipLimits
 from tests.conftest import registry_csv
+from tests.ingestion.f16_zips import f16_dbf, f16_row, f16_text
 from tests.ingestion.odd_zips import cid, make_zip, row, text, visits, zip_name, zip_of_infos
 from tests.ingestion.reading import assert_balanced, batches, landed, records, take_in
 
@@ -385,3 +387,41 @@ def test_codes_are_read_from_the_first_rows_in_any_encoding_and_with_lost_zeros(
     assert senders_inside(make_zip(tmp_path / "a.zip", members), ZipLimits()) == {"00501": 2}
     (tmp_path / "b.zip").write_bytes(b"junk")
     assert senders_inside(tmp_path / "b.zip", ZipLimits()) == {}
+
+
+def test_the_codes_of_another_feed_are_those_of_its_own_columns_and_its_name_bears_its_own_word(
+    command: Command, settings: Settings, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    sent = {
+        "PAT.txt": f16_text("PAT", f16_row("PAT", HN="90102")),
+        "OPD.txt": f16_text("OPD", f16_row("OPD", HN="90102")),
+        "DRU.dbf": f16_dbf("DRU"),
+    }
+    path = make_zip(tmp_path / "export.zip", sent)
+    take_in(settings, path)
+    assert command("quarantine", "show", content_hash(path), "--json") == 0
+    one = told(capfd)
+    assert one["senders_inside"] == {"90101": 2}
+    assert one["proposed_names"] == ["F16_90101_20240601120000.zip"]
+    assert command("quarantine", "release", content_hash(path), "--as", "F16_90102_20240601120000.zip") == 2
+    assert "none of the rows looked at is of 90102; they are of 90101" in " ".join(capfd.readouterr().err.split())
+    assert command("quarantine", "release", content_hash(path), "--as", one["proposed_names"][0]) == 0
+    assert landed(settings, "SERVICE").height == 1
+
+
+def test_a_feed_of_ones_own_is_released_under_its_own_word(
+    command: Command, settings: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    feeds = tmp_path / "feeds"
+    feeds.mkdir()
+    words = {"feed: f16": "feed: claims", "[F16, ECLAIM, CLAIM, FDH]": "[OURCLAIMS]"}
+    text_of = (FEEDS / "f16.yml").read_text(encoding="utf-8")
+    for old, new in words.items():
+        text_of = text_of.replace(old, new)
+    (feeds / "claims.yml").write_text(text_of, encoding="utf-8")
+    monkeypatch.setenv("RUAM_FEEDS", str(feeds))
+    ours = settings.model_copy(update={"feeds": feeds})
+    path = make_zip(tmp_path / "OURCLAIMS_export.zip", {"OPD.txt": f16_text("OPD")})
+    take_in(ours, path)
+    assert command("quarantine", "release", content_hash(path), "--as", "OURCLAIMS_90101_20240601120000.zip") == 0
+    assert set(records(settings, "receipt_files")["feed"]) == {"claims"}

@@ -24,6 +24,8 @@ from ingestion.contract import standard_contracts
 from ingestion.delivery import DeliveryRejectedError, DeliveryZip, content_hash, sender_of
 from ingestion.feed import STANDARD, load_feeds
 from ingestion.inbox import store
+from ingestion.landing import RECORDS
+from ingestion.names import shown_name
 from ruam.errors import UsageError
 from ruam.settings import Settings, ZipLimits
 from tests.fuzz.targets import zip_reader
@@ -414,3 +416,44 @@ def test_the_receipt_says_what_came(settings: Settings, tmp_path: Path) -> None:
     assert files["member"].to_list() == ["DIAGNOSIS_OPD.txt", "PERSON.txt", "SERVICE.txt"]
     assert files["layout"].unique().to_list() == ["2.4.1"]
     assert files["missing_columns"].null_count() == 3
+
+
+@pytest.mark.parametrize(
+    ("name", "shown"),
+    [
+        ("SERVICE.txt", "SERVICE.txt"),
+        ("สมชาย/person.TXT", "person.TXT"),
+        ("F43_DIAGNOSIS_OPD-2.txt", "F43_DIAGNOSIS_OPD-2.txt"),
+        ("Patient.000.ndjson.gz", "Patient.000.ndjson.gz"),
+        ("Claim.ndjson", "Claim.ndjson"),
+        ("Encounter.1721218811633.ndjson", "7: Encounter.9999999999999.ndjson"),
+        ("SERVICE_สมชาย ใจดี 1234567890121.txt", "7: SERVICE_กกกกก กกกก 9999999999999.txt"),
+        ("Somchai.ndjson", "7: AAAAAAA.ndjson"),
+        ("မောင်.txt", "7: AAAAA.txt"),
+    ],
+)
+def test_a_name_shows_what_a_member_is_and_of_all_else_the_shape(name: str, shown: str) -> None:
+    assert shown_name(name, 7) == shown
+
+
+PERSON_IN_NAME = "สมชาย_Jaidee_1234567890121"
+
+
+@pytest.mark.parametrize(
+    ("name", "members", "n_rejected"),
+    [
+        (zip_name(), {f"SERVICE_{PERSON_IN_NAME}.txt": text("SERVICE", row("SERVICE", SEQ=""))}, 1),
+        (f"FHIR_{SENDER}_20240601120000.zip", {f"Patient_{PERSON_IN_NAME}.ndjson": "x\n"}, 1),
+        (f"FHIR_{SENDER}_20240601120000.zip", {f"{PERSON_IN_NAME}.json": b"PK\x03\x04"}, 0),
+        (zip_name(), {f"SERVICE_{PERSON_IN_NAME}.txt": "", f"{PERSON_IN_NAME}_SERVICE.txt": ""}, 0),
+        (zip_name(), {"SERVICE.txt": text("SERVICE"), f"{PERSON_IN_NAME}.pdf": ""}, 0),
+        (zip_name(), {f"../{PERSON_IN_NAME}.txt": ""}, 0),
+    ],
+)
+def test_a_name_that_bears_a_person_stays_in_the_zip(
+    settings: Settings, tmp_path: Path, name: str, members: dict[str, str | bytes], n_rejected: int
+) -> None:
+    report = take_in(settings, make_zip(tmp_path / name, members))
+    assert [one.n_rejected for one in report.outcomes] == [n_rejected]
+    told = "".join(str(records(settings, table).rows()) for table in RECORDS) + str(report)
+    assert not [part for part in PERSON_IN_NAME.split("_") if part in told]

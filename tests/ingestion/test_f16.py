@@ -15,7 +15,9 @@ from hypothesis import strategies as st
 
 from identity.keys import load_keys
 from identity.pseudonym import Pseudonymiser
+from ingestion import batch, mapping
 from ingestion.delivery import sender_of
+from ingestion.spool import HASH, Spool
 from ruam.settings import Settings
 from tests.ingestion.f16_zips import HN, TABLES, f16_dbf, f16_members, f16_name, f16_row, f16_text, layout
 from tests.ingestion.odd_zips import SENDER, cells, cid, make_zip
@@ -445,3 +447,57 @@ def test_any_text_in_any_column_lands_or_is_rejected(settings: Settings, tmp_pat
     report = take_in(settings, path)
     assert all(outcome.outcome != "rejected" for outcome in report.outcomes)
     assert_balanced(settings)
+
+
+# ── more than memory holds ──────────────────────────────────────────────────────────────────────────────────────────
+
+
+def one_hash(key: list[pl.Expr]) -> pl.Expr:
+    return (key[0].hash() * 0).alias(HASH)
+
+
+@pytest.mark.parametrize("case", ["all is spilled", "all hashes are one", "all is spilled to one bucket"])
+def test_what_memory_does_not_hold_lands_as_if_it_did(
+    settings: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, case: str
+) -> None:
+    people, files = range(200), ["PERSON", "SERVICE", "DIAGNOSIS_OPD", "CHARGE_OPD", "CHARGE_IPD", "ADMISSION"]
+
+    def table(name: str, key: str) -> str:
+        rows = [f16_row(name, HN=f"{n:07d}", **{key: f"{key}{n}"}) for n in people]
+        return f16_text(name, *rows, f16_row(name, HN="7777777", **{key: ""}))
+
+    sent = {name: table(name, "SEQ") for name in ("INS", "OPD", "ODX", "CHT", "AER", "CHA")}
+    sent["PAT"] = f16_text("PAT", *(f16_row("PAT", HN=f"{n:07d}", PERSON_ID=cid(n + 1)) for n in people))
+    # Two rights of one patient and visit: neither is taken.
+    sent["INS"] += f16_text("INS", f16_row("INS", HN="0000003", SEQ="SEQ3", INSCL="SSS"), header=False)
+    sent["IPD"] = table("IPD", "AN")
+
+    def land() -> dict[str, pl.DataFrame]:
+        home = Settings(home=shutil.copytree(settings.home, tmp_path / f"home-{len(list(tmp_path.iterdir()))}"))
+        path = make_zip(tmp_path / f16_name(), {f"{name}.txt": text for name, text in sent.items()})
+        assert take_in(home, path).outcomes[0].n_landed > 1000
+        assert_balanced(home)
+        return {file: landed(home, file).sort(pl.all()) for file in files}
+
+    expected = land()
+    if "hash" in case or "bucket" in case:
+        monkeypatch.setattr(mapping, "_hash", one_hash)
+    if "spilled" in case:
+        for name in ("LOOKUP_BYTES", "JOINED_BYTES"):
+            monkeypatch.setattr(mapping, name, 0)
+        monkeypatch.setattr(batch, "IDS_BYTES", 0)
+    found = land()
+    for file in files:
+        assert found[file].equals(expected[file]), file
+    assert expected["SERVICE"]["instype"].null_count() == 1
+
+
+def test_what_is_spilled_is_sealed_and_has_no_name(tmp_path: Path) -> None:
+    spool = Spool(tmp_path, 0)
+    frame = pl.DataFrame({"cid": [cid(n) for n in range(100)]})
+    piece = spool.put(frame)
+    open_now = [path for path in Path("/proc/self/fd").iterdir() if path.is_symlink()]
+    (file,) = [path for path in open_now if path.readlink().is_relative_to(tmp_path)]
+    assert not list(tmp_path.iterdir())
+    assert cid(5).encode() not in file.read_bytes()
+    assert spool.get(piece).equals(frame)

@@ -15,6 +15,8 @@ import pytest
 
 from identity.keys import load_keys
 from identity.pseudonym import Pseudonymiser
+from ingestion import mapping, parts
+from ingestion import ndjson as reader
 from ingestion.batch import Outcome
 from ingestion.fetched import Fetched
 from ingestion.places import ChangedError, look, place_of
@@ -516,8 +518,8 @@ def test_what_was_not_read_is_named_in_the_receipt_but_no_name_of_a_person(setti
         ("ignored_member", "log.ndjson", 1),
         ("ignored_member", "parameters.json", 1),
         ("ignored_member", "Claim.000.ndjson", 1),
-        ("ignored_member", "กกกกก กกกกก.AAA", 1),
-        ("ignored_member", "AAAAA99.AAAAAA.AAA", 1),
+        ("ignored_member", "6: กกกกก กกกกก.AAA", 1),
+        ("ignored_member", "7: AAAAA99.ndjson.AAA", 1),
         ("ignored_resource", "Claim", 1),
         ("unknown_field", "novelField", 1),
         ("duplicate_id", "id", 1),
@@ -681,3 +683,22 @@ def test_times_of_any_offset_are_thai_and_a_date_stays_the_day_it_is(settings: S
         (day, clock)
         for day, clock in zip(["2024-05-01"] * 5, ["063000", "003000", "083000", None, "010203"], strict=True)
     ]
+
+
+def test_bundles_that_memory_does_not_hold_land_as_if_it_did(
+    settings: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    zipped = {"a.json": bundle([*thai_set(), encounter("lost", "p", "XX"), patient("", 3)])}
+    other = Settings(home=shutil.copytree(settings.home, tmp_path / "other"))
+    take_in(settings, make_zip(tmp_path / f"{fhir_name()}.zip", zipped))
+    for module, name in ((parts, "SPOOLED_BYTES"), (mapping, "LOOKUP_BYTES"), (mapping, "JOINED_BYTES")):
+        monkeypatch.setattr(module, name, 0)
+    monkeypatch.setattr(reader, "MAX_LINES", 3)
+    take_in(other, tmp_path / f"{fhir_name()}.zip")
+    assert_balanced(other)
+    assert records(settings, "rejects").height == 2
+    for file, rows in content(other).items():
+        assert rows.equals(content(settings)[file]), file
+    for table in ("rejects", "receipt_files", "receipt_rules"):
+        one, two = (records(home, table).drop("batch").sort(pl.all()) for home in (settings, other))
+        assert one.equals(two), table
