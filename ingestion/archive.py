@@ -101,7 +101,7 @@ class Archive:
         try:
             directory = _find_directory(self._file, limits)
             infos, self._names_in = _read_directory(self._file, directory)
-            places = accumulate(not info.is_dir() for info in infos)
+            places = accumulate(not info.filename.endswith("/") for info in infos)
             self._places = {id(info): place for info, place in zip(infos, places, strict=True)}
             self._shown = {
                 id(info): shown_name(info.orig_filename, self._places[id(info)], extra_feeds) for info in infos

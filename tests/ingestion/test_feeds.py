@@ -11,9 +11,10 @@ from typing import get_args
 import polars as pl
 import pytest
 
+from ingestion import mapping
 from ingestion.contract import load_contracts
-from ingestion.feed import JSON, Feed, FeedError, load_feeds, read_feed
-from ingestion.mapping import Lookups
+from ingestion.feed import JSON, Feed, FeedError, Route, Table, load_feeds, read_feed
+from ingestion.mapping import Lookups, plan
 from ingestion.readers import READERS
 from ruam.errors import SetupError
 from ruam.settings import PROJECT, Settings
@@ -267,19 +268,34 @@ def test_what_is_wrong_in_a_yaml_of_resources_is_told(tmp_path: Path, old: str, 
         read_feed(path)
 
 
-def test_a_look_up_gives_only_what_all_rows_of_the_key_agree_on() -> None:
+@pytest.mark.parametrize("most_bytes", [mapping.LOOKUP_BYTES, 0])
+def test_a_look_up_gives_only_what_all_rows_of_the_key_agree_on(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, most_bytes: int
+) -> None:
+    monkeypatch.setattr(mapping, "LOOKUP_BYTES", most_bytes)
+    own, other = Table(layouts={"": ["K"]}), Table(layouts={"": ["K", "A", "B"]})
+    columns = {"PID": "T.A", "SEQ": "T.B"}
+    route = Route.model_validate({"table": "S", "file": "SERVICE", "lookups": {"T": {"K": "K"}}, "columns": columns})
+    feed = load_feeds()["f16"].model_copy(update={"tables": {"S": own, "T": other}, "routes": [route]})
     rows = pl.DataFrame(
         {"K": ["1", "1", "2", "2", "3", "3", None, "4"], "A": ["x", "y", "x", "x", "x", None, "x", "z"], "B": ["b"] * 8}
     )
-    lookups = Lookups()
-    lookups.add("T", {("K",): ["A", "B"]}, [rows[:3], rows[3:]])
-    (frame,) = lookups._frames.values()
-    assert sorted(frame.select("T.K", "T.A", "T.B").rows()) == [
-        ("1", None, "b"),
-        ("2", "x", "b"),
-        ("3", None, "b"),
-        ("4", "z", "b"),
-    ]
+    lookups = Lookups(feed, tmp_path)
+    for part in (rows[:3], rows[3:5], rows[5:]):
+        lookups.add("T", part)
+    asking = pl.DataFrame({"K": ["4", "3", "2", "1", None, "0"]})
+    way = plan(feed, "S")
+    joined = pl.concat(lookups.join(iter([asking]), way.steps))
+    found = {row["K"]: (row[way.views[0]["T.A"]], row[way.views[0]["T.B"]]) for row in joined.iter_rows(named=True)}
+    assert joined.height == asking.height
+    assert found == {
+        "1": (None, "b"),
+        "2": ("x", "b"),
+        "3": (None, "b"),
+        "4": ("z", "b"),
+        None: (None, None),
+        "0": (None, None),
+    }
 
 
 def how_to_feed(folder: Path) -> Path:
