@@ -11,6 +11,7 @@ from pathlib import Path
 
 import polars as pl
 
+from identity.keys import keys_of, load_keys
 from ingestion.landing import RECEIPTS
 from ruam.landing import BATCH, region_folder
 from ruam.settings import Settings
@@ -41,7 +42,8 @@ def write_history(settings: Settings, first: str) -> None:
     n = N_RECEIPTS
     came = datetime.fromisoformat("2024-07-01")
     one = {
-        **{"hospcode": "90101", "sent_at": came, "received_at": came, "outcome": "accepted", "key_id": "k" * 16},
+        **{"hospcode": "90101", "sent_at": came, "received_at": came, "outcome": "accepted"},
+        "key_id": load_keys(keys_of(settings.data_home)).key_id,
         **dict.fromkeys(("n_bytes", "n_rows", "n_landed", "n_rejected", "n_flagged"), 0),
         **dict.fromkeys(("reason", "detail")),
     }
