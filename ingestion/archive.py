@@ -46,6 +46,8 @@ _IN_EXTRA_FIELD, _IN_EXTRA_FIELD_16 = 0xFFFFFFFF, 0xFFFF
 _ENCRYPTED = 0x0001 | 0x0040 | 0x2000
 """Flags of a member, or of the directory, that needs a key."""
 _SIZES_FOLLOW = 0x0008
+_PATCH = 0x0020
+"""The data are a difference to another file."""
 _NAME_IN_UTF_8 = 0x0800
 _AES = 99
 _INFLATE_ERROR: type[Exception] = igzip_lib.IsalError  # type: ignore[assignment]  # The stub says an instance.
@@ -237,7 +239,7 @@ class Archive:
         told = ((checksum, info.CRC), (packed, info.compress_size), (size, info.file_size))
         agrees = (
             method == info.compress_type
-            and (flags ^ info.flag_bits) & (_ENCRYPTED | _SIZES_FOLLOW) == 0
+            and (flags ^ info.flag_bits) & (_ENCRYPTED | _PATCH | _SIZES_FOLLOW) == 0
             and self._bytes(info.header_offset + _LOCAL.size, n_name) == self._raw_name(info)
             and all(own in (directory, *allowed) for own, directory in told)
         )
@@ -371,6 +373,8 @@ def _check_entry(info: zipfile.ZipInfo, shown: str, limits: ZipLimits) -> None:
         raise DeliveryRejectedError("unsafe_member_name", f"{shown} points outside the zip")
     if stat.S_IFMT(info.external_attr >> 16) not in (0, stat.S_IFREG, stat.S_IFDIR):
         raise DeliveryRejectedError("link_member", f"{shown} is a link or a device")
+    if info.flag_bits & _PATCH:
+        raise DeliveryRejectedError("unsupported_compression", f"{shown} is a patch; send the file itself")
     if info.flag_bits & _ENCRYPTED or info.compress_type == _AES:
         raise DeliveryRejectedError("encrypted_member", f"{shown} is encrypted; send it without a password")
 

@@ -158,12 +158,22 @@ def _is_utf8(line: bytes) -> bool:
     return True
 
 
+def _connected() -> duckdb.DuckDBPyConnection:
+    connection = duckdb.connect(":memory:", config=_ENGINE)
+    connection.execute("set enable_external_access = false")
+    return connection
+
+
 class Engine:
     """DuckDB in memory; one serves any number of members, one after another."""
 
     def __init__(self) -> None:
-        self._connection = duckdb.connect(":memory:", config=_ENGINE)
-        self._connection.execute("set enable_external_access = false")
+        self._connection = _connected()
+
+    def rest(self) -> None:
+        """Give back what memory it keeps for the next member; it would keep a hundred megabytes."""
+        self._connection.close()
+        self._connection = _connected()
 
     def parts(self, lines: pa.Table, faults: _Faults, make: Callable[[pa.Table], _Made]) -> Iterator[_Made]:
         """What `make` makes of `lines`, in as many parts as memory demands; a line too large by itself is set aside.

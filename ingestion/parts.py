@@ -14,7 +14,7 @@ from ingestion.ndjson import Engine, bundles, described, one_line, resources
 from ingestion.readers import READERS, Description, Rows
 from ingestion.spool import Piece, Spool
 
-SPOOLED_BYTES = 24 << 20
+SPOOLED_BYTES = 8 << 20
 """Rows of Bundles that are held in memory."""
 
 
@@ -58,6 +58,7 @@ class Parts:
                 # By its place: its name is often the patient's.
                 shown, others = f"{member.entry.place}{suffix_of(member.name)}", dict[str, int]()
                 yield Bundled(member.table, shown, self._unpacked(member, shown, others), others)
+                self._engine.rest()
 
     def of(self, table: str) -> Iterator[Part]:
         """The parts that hold `table`, members first."""

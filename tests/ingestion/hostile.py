@@ -266,6 +266,7 @@ MEMBERS = [
     Fixture("a zip in a zip", _zip_of_a_zip, "nested_archive"),
     Fixture("gzip as a member", _members(SERVICE=gzip.compress(GOOD)), "nested_archive"),
     Fixture("deflate64", _raw(service(method=DEFLATE64)), "unsupported_compression"),
+    Fixture("a patch", _raw(service(flags=0x20)), "unsupported_compression"),
     Fixture("zstandard", _raw(service(method=ZSTANDARD)), "unsupported_compression"),
     Fixture("LZMA with a window of 4 GB", _raw(_lzma(window=0xFFFFFFFF)), "unsupported_compression"),
     Fixture("LZMA", _raw(_lzma()), landed=2),
