@@ -25,9 +25,9 @@ _ISO = r"^[0-9]{4}(-[0-9]{2}(-[0-9]{2})?)?(T[0-9:.]+)?(Z|[+-][0-9]{2}:[0-9]{2})?
 _OFFSET = r"T.*(Z|[+-][0-9]{2}:[0-9]{2})$"
 
 
-LOOKUP_BYTES = 6 << 20
+LOOKUP_BYTES = 4 << 20
 """Of a table that is looked up by one key; there are up to a dozen."""
-JOINED_BYTES = 12 << 20
+JOINED_BYTES = 8 << 20
 """Of rows that wait to be joined with such a table when it did not stay in memory."""
 
 

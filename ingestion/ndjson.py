@@ -21,11 +21,13 @@ from ingestion.paths import ROOT, Path, Shape, elements, first_value, literal, p
 from ingestion.readers import REJECTED, Description, Rows
 from ingestion.text import UTF8_BOM
 
-BLOCK_BYTES = 4 << 20
+BLOCK_BYTES = 2 << 20
 MAX_LINE_BYTES = 16 << 20
 """A resource that is longer is set aside: the tables that are read hold no attachments."""
 MAX_BUNDLE_BYTES = 24 << 20
-MAX_LINES = 10_000
+REST_FROM_BYTES = 16 << 20
+"""So much read makes it worth the while to begin with a fresh engine."""
+MAX_LINES = 5_000
 """Resources that are looked at together: each becomes a row of many columns, however short it is."""
 MAX_NAMES = 100
 """Names of unknown fields, or of resource types, that one member may add to its receipt."""
@@ -169,17 +171,21 @@ class Engine:
 
     def __init__(self) -> None:
         self._connection = _connected()
+        self._n_bytes = 0
 
     def rest(self) -> None:
-        """Give back what memory it keeps for the next member; it would keep a hundred megabytes."""
-        self._connection.close()
-        self._connection = _connected()
+        """Give back the memory that it keeps for the next member, which is a hundred megabytes after a large one."""
+        if self._n_bytes > REST_FROM_BYTES:
+            self._connection.close()
+            self._connection = _connected()
+            self._n_bytes = 0
 
     def parts(self, lines: pa.Table, faults: _Faults, make: Callable[[pa.Table], _Made]) -> Iterator[_Made]:
         """What `make` makes of `lines`, in as many parts as memory demands; a line too large by itself is set aside.
 
         A line of few bytes may become very large: `[{},{},{},...`.
         """
+        self._n_bytes += lines.nbytes
         try:
             made = make(lines)
         except duckdb.OutOfMemoryException:

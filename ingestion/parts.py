@@ -74,8 +74,10 @@ class Parts:
         """Rows of `table` in `member`, by the reader that its suffix asks for."""
         suffix, feed = suffix_of(member.name), self._opened.feed
         if suffix == ".ndjson":
-            return resources(self._engine, self._opened.pieces(member), feed, table, description)
-        return READERS[suffix](self._opened, member, feed.tables[table], description)
+            yield from resources(self._engine, self._opened.pieces(member), feed, table, description)
+            self._engine.rest()
+        else:
+            yield from READERS[suffix](self._opened, member, feed.tables[table], description)
 
     def _unpacked(self, member: Member, shown: str, others: dict[str, int]) -> Iterator[pl.DataFrame]:
         """Read the Bundles of `member`: what could not be read; the tables' rows are held."""
