@@ -246,8 +246,13 @@ class Vault:
         run("drop table standing")
 
     def linkage_pseudonyms(self) -> Iterator[pl.DataFrame]:
-        """Every p1 that pseudonyms outside of the vault were made of: frames with the column `p1` (16 bytes)."""
-        rows = self.connection.execute("select p1 from numbers").to_arrow_reader(ROWS_READ)
+        """Every p1 that pseudonyms outside of the vault were made of: frames with the column `p1` (16 bytes).
+
+        The landed rows of who was forgotten stay, so that their pseudonyms are put under a new key as all others are.
+        """
+        rows = self.connection.execute("select p1 from numbers union all select p1 from forgotten").to_arrow_reader(
+            ROWS_READ
+        )
         for batch in rows:
             yield pl.DataFrame({"p1": pl.from_arrow(batch.column(0))})
         if self._one("select count(*) from duckdb_tables() where schema_name = 'linkage' and table_name = 'persons'"):

@@ -20,6 +20,8 @@ DELIMITER = "|"
 MAX_STRAY_MARKS = 0.5
 """Share of a line's Thai vowel signs and tone marks that may follow no Thai letter. In Thai none does; a text of
 another encoding, whose accented letters cp874 reads as such signs, has little else."""
+LETTERS_A_STRAY_MARK = 4
+"""A line with so many Thai letters for each such mark is Thai all the same: a clerk typed it before its letter."""
 MAX_NAME_LENGTH = 64
 """Characters of an unknown column's name that a receipt keeps."""
 
@@ -225,11 +227,11 @@ def _cp874_to_utf8(block: bytes) -> tuple[bytes, _Indices]:
     failed = _NO_LINES
     if len(undefined) or strays.any():
         ends = _line_ends(block)
-        marks_in, strays_in = (
+        marks_in, strays_in, letters_in = (
             np.bincount(np.searchsorted(ends, np.flatnonzero(found)), minlength=len(ends) + 1)
-            for found in (is_mark, strays)
+            for found in (is_mark, strays, classes == _THAI)
         )
-        bad = strays_in > MAX_STRAY_MARKS * marks_in
+        bad = (strays_in > MAX_STRAY_MARKS * marks_in) & (LETTERS_A_STRAY_MARK * strays_in > letters_in)
         bad[np.searchsorted(ends, undefined)] = True
         failed = np.flatnonzero(bad)
         block = _emptied(block, failed, ends)

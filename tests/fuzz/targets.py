@@ -175,7 +175,8 @@ def _plain_text(line: bytes, whole: str | None) -> str | None:
         return utf8
     marks = [at for at, letter in enumerate(thai) if unicodedata.category(letter) == "Mn" and letter != "\u0e4f"]
     strays = [at for at in marks if at == 0 or not "\u0e01" <= thai[at - 1] <= "\u0e4e"]
-    return utf8 if 2 * len(strays) > len(marks) else thai
+    letters = [letter for letter in thai if "\u0e01" <= letter <= "\u0e4e" and unicodedata.category(letter) != "Mn"]
+    return utf8 if 2 * len(strays) > len(marks) and 4 * len(strays) > len(letters) else thai
 
 
 def _decoded(line: bytes, encoding: str) -> str | None:

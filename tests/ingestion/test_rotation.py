@@ -13,6 +13,8 @@ from pathlib import Path
 import polars as pl
 import pytest
 
+from identity import audit
+from identity.intake import Intake
 from identity.keys import KEY_BYTES, FileKeys, MissingKeyError, keys_of, load_keys
 from identity.pseudonym import PSEUDONYM_BYTES, hmac_sha256
 from identity.vault import opened
@@ -26,7 +28,7 @@ from ruam import faults
 from ruam.build import build
 from ruam.errors import BusyError, RuamError, SetupError, StorageError
 from ruam.files import locked
-from ruam.landing import BATCH, ROTATION, SCHEMA, committed_batches, holds, is_schema, reading
+from ruam.landing import BATCH, ROTATION, SCHEMA, committed_batches, committed_ids, holds, is_schema, reading
 from ruam.settings import Settings
 from tests.ingestion.nodes import process
 from tests.ingestion.odd_zips import cid, make_zip, row, text, zip_name
@@ -382,6 +384,51 @@ def test_a_full_disk_is_told_and_the_same_command_goes_on(
     before.assert_rotated(home, "analysis")
 
 
+def taken_in(settings: Settings) -> tuple[list[tuple[object, ...]], set[bytes]]:
+    """What the vault holds of people when all that waits is taken in: records without what the key made, and p1."""
+    home = settings.data_home
+    with opened(settings, "test", "to look") as vault:
+        vault.take_in(Intake.of(home), committed_ids(home.landing), {})
+        known = "select * exclude (linkage_pseudonym, mother_linkage_pseudonym) from records order by hospcode, pid"
+        records = vault.connection.execute(known).fetchall()
+        return records, {p1 for (p1,) in vault.connection.execute("select p1 from numbers").fetchall()}
+
+
+def test_people_come_to_the_vault_anew_under_a_new_linkage_key(home: Settings) -> None:
+    people, numbers = taken_in(home)
+    rotate(home, "linkage")
+    with opened(home, "test", "to look") as vault:
+        assert (vault.counts().records, vault.counts().numbers) == (0, 0)
+    people_now, numbers_now = taken_in(home)
+    assert people_now == people
+    assert len(numbers_now) == len(numbers) > 5
+    assert not numbers_now & numbers
+    assert next(Intake.of(home.data_home).waiting(), None) is None
+    log = audit.log_of(home.data_home)
+    with opened(home, "test", "to look") as vault:
+        assert audit.problems(log, vault.known) == []
+
+
+def test_the_linkage_key_stays_while_somebody_is_forgotten_under_it(home: Settings) -> None:
+    taken_in(home)
+    with opened(home, "test", "to forget") as vault:
+        vault.forget([("90101", "1")])
+    before = Before.of(home)
+    with pytest.raises(RuamError, match="1 tombstones|2 tombstones"):
+        rotate(home, "linkage")
+    before.assert_untouched(home)
+
+
+def test_the_analysis_key_is_changed_by_what_the_vault_knows_the_forgotten_included(home: Settings) -> None:
+    taken_in(home)
+    with opened(home, "test", "to forget") as vault:
+        assert vault.forget([("90101", "1")]).numbers == 1
+    before = Before.of(home)
+    with opened(home, "test", "to change the key") as vault:
+        rotate_analysis(home, vault.linkage_pseudonyms)
+    before.assert_rotated(home, "analysis")
+
+
 def test_receipts_made_anew_afterwards_name_the_new_key(home: Settings) -> None:
     rotate(home, "analysis")
     (committed_batches(home.data_home.landing, "01")[0] / "receipts.parquet").unlink()
@@ -412,6 +459,8 @@ def test_the_command_line_shows_ids_and_changes_a_key(
     for keys in (first, second):
         for key in (keys.linkage, keys.analysis):
             assert key.hex() not in shown + said + log
+    assert command("keys", "rotate", "linkage") == 0
+    assert shape(home) == before.shape
     stored(home.data_home.inbox, records(home, "receipts").sort("n_landed")["delivery_id"][-1]).unlink()
     assert command("keys", "rotate", "linkage") == 1
     assert "no longer holds 1 of" in capfd.readouterr().err

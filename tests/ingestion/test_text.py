@@ -342,8 +342,10 @@ def test_a_header_of_too_many_columns_or_letters_is_not_read() -> None:
     assert long_name.unknown == ["X" * 64]
 
 
-@pytest.mark.parametrize("written", ["ราคา 50 บาท", "A\u00a0B", "“ผู้ป่วยนอก” – นัด", "น้ำตาลในเลือดสูง ที่นี่"])
-def test_cp874_with_few_or_no_thai_letters_is_read(written: str) -> None:
+@pytest.mark.parametrize(
+    "written", ["ราคา 50 บาท", "A\u00a0B", "“ผู้ป่วยนอก” – นัด", "น้ำตาลในเลือดสูง ที่นี่", "1|\u0e38สดใจ|มาลา", "\u0e49กวพร"]
+)
+def test_cp874_with_few_thai_letters_or_a_mark_before_its_letter_is_read(written: str) -> None:
     assert to_utf8(written.encode("cp874"))[0].decode() == written
 
 
