@@ -385,12 +385,15 @@ def test_a_full_disk_is_told_and_the_same_command_goes_on(
 
 
 def taken_in(settings: Settings) -> tuple[list[tuple[object, ...]], set[bytes]]:
-    """What the vault holds of people when all that waits is taken in: records without what the key made, and p1."""
+    """What the vault holds of people when all that waits is taken in: p1, and records but for what the key made."""
     home = settings.data_home
     with opened(settings, "test", "to look") as vault:
         vault.take_in(Intake.of(home), committed_ids(home.landing), {})
-        known = "select * exclude (linkage_pseudonym, mother_linkage_pseudonym) from records order by hospcode, pid"
-        records = vault.connection.execute(known).fetchall()
+        records = vault.connection.execute("""
+            select * exclude (linkage_pseudonym, mother_linkage_pseudonym)
+                replace (if(length(pid) = 15, 'a stand-in', pid) as pid)
+            from records order by hospcode, cid, mother_cid
+        """).fetchall()
         return records, {p1 for (p1,) in vault.connection.execute("select p1 from numbers").fetchall()}
 
 
@@ -414,7 +417,7 @@ def test_the_linkage_key_stays_while_somebody_is_forgotten_under_it(home: Settin
     with opened(home, "test", "to forget") as vault:
         vault.forget([("90101", "1")])
     before = Before.of(home)
-    with pytest.raises(RuamError, match="1 tombstones|2 tombstones"):
+    with pytest.raises(RuamError, match=r"keeps \d+ tombstones"):
         rotate(home, "linkage")
     before.assert_untouched(home)
 
