@@ -24,7 +24,7 @@ app = typer.Typer(
     help="Ruam (รวม): hospital extracts in, one national warehouse of patient visits, "
     "disclosure-controlled pages out.\n\n"
     "The order of work: [bold]init[/] → [bold]reference load[/] → [bold]ingest[/] → [bold]build[/] → "
-    "[bold]publish[/] → [bold]serve[/]; [bold]run[/] does ingest, build and publish of what is new. "
+    "[bold]publish[/] → [bold]serve[/]; [bold]run[/] does all of what is new, linking people included. "
     "[bold]status[/], [bold]deliveries[/] and [bold]quarantine[/] say what came and what is wrong with it; "
     "[bold]identity[/] looks after who is who.\n\n"
     "Settings come from RUAM_* variables, then ruam.toml; RUAM_HOME names the data home (default ./data).",
