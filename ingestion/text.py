@@ -29,7 +29,6 @@ _Indices = npt.NDArray[np.int64]
 """Of lines in a block or of bytes in a text, in order."""
 
 _BLANKS = " \t"
-_PADDED = (b" |", b"| ", b" \n", b"\n ", b"\t")
 _UTF8_THAI = re.compile(rb"\xe0[\xb8\xb9][\x80-\xbf]")
 _MARKS = re.compile(rb"^(?:\xef\xbb\xbf)+", re.MULTILINE)
 """Byte order marks at the beginning of a line: there is one in the middle where files were glued together."""
@@ -462,6 +461,19 @@ def _runs(kept: npt.NDArray[np.bool_], starts: _Indices, ends: _Indices) -> Iter
         yield int(starts[first]), int(ends[past - 1]) + 1
 
 
+def _is_padded(text: bytes) -> bool:
+    """Whether a cell may begin or end with a blank. Most texts hold few blanks or none, so each is looked at."""
+    if b"\t" in text:
+        return True
+    if b" " not in text:
+        return False
+    codes = np.frombuffer(text, dtype=np.uint8)
+    blanks = np.flatnonzero(codes == ord(" "))
+    beside = codes[np.concatenate((np.maximum(blanks - 1, 0), np.minimum(blanks + 1, len(codes) - 1)))]
+    at_edge = blanks[0] == 0 or blanks[-1] == len(codes) - 1
+    return bool(at_edge or ((beside == ord(DELIMITER)) | (beside == ord("\n"))).any())
+
+
 def split_cells(text: bytes, positions: dict[str, int], n_cells: int) -> pl.DataFrame:
     """One text column for each column of `positions` (name to place in the line), empty as null, blanks stripped."""
     names = [f"_{place}" for place in range(n_cells)]
@@ -475,6 +487,6 @@ def split_cells(text: bytes, positions: dict[str, int], n_cells: int) -> pl.Data
         schema=dict.fromkeys(names, pl.String),
         columns=sorted(positions.values()),
     )
-    if text.startswith(b" ") or any(sign in text for sign in _PADDED):
+    if _is_padded(text):
         frame = frame.with_columns(pl.all().str.strip_chars(_BLANKS).replace("", None))
     return frame
