@@ -108,8 +108,8 @@ def contradicts_nationality(cid: pl.Expr, nation: pl.Expr, labor: pl.Expr) -> pl
 @cache
 def _dummies() -> list[str]:
     """First twelve digits that a finger makes: one digit, two or three over and over, one and then another eleven
-    times, or counting up or down (9 is followed by 0); and those of `TYPED`. Some 1,200 of 10¹², so nobody real is likely
-    among them."""
+    times, or counting up or down (9 is followed by 0); and those of `TYPED`. Some 1,200 of 10¹², so nobody real is
+    likely among them."""
     digits = "0123456789"
     over_and_over = ["".join(few) * (12 // len(few)) for n in (1, 2, 3) for few in product(digits, repeat=n)]
     after_one = [one + other * 11 for one in digits for other in digits]
