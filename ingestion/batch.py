@@ -24,7 +24,7 @@ from ingestion.contract import Contract, Landing, load_contracts
 from ingestion.corrections import Corrections
 from ingestion.delivery import DeliveryRejectedError, DeliveryZip, Member
 from ingestion.feed import STANDARD, Feed, load_feeds
-from ingestion.landing import RECEIPT_FILES, RECEIPT_RULES, RECEIPTS, BatchWriter
+from ingestion.landing import RECEIPT_FILES, RECEIPT_RULES, RECEIPTS, REJECTS, BatchWriter
 from ingestion.mapping import LINE, Lookups, Plan, Routed, gathered, plan, routed, with_columns
 from ingestion.ndjson import Engine, described
 from ingestion.parts import Bundled, Part, Parts
@@ -396,27 +396,20 @@ class _Batch:
         self._collect(feed.feed, result.file, frame)
 
     def _set_aside(self, slot: int, lines: pl.DataFrame) -> None:
-        """Rows (`source_line, rule`) rejected before they had columns."""
-        if lines.is_empty():
-            return
-        count = self.counts[slot]
-        delivery = self._deliveries[count.delivery]
-        count.n_rows += lines.height
-        count.n_rejected += lines.height
-        for rule, n in lines["rule"].value_counts().iter_rows():
+        """Rows of a slot (`source_line, rule`, the member's own lines) rejected before they had columns."""
+        if not lines.is_empty():
+            line = pl.col("source_line") + self.counts[slot].first_line
+            self._set_all_aside(lines.with_columns(line.cast(pl.Int32), pl.lit(slot, pl.Int32).alias(checks.SLOT)))
+
+    def _set_all_aside(self, lines: pl.DataFrame) -> None:
+        """The same for rows that bear their slot, and the line by which they are counted in the file."""
+        for slot, n in checks.tally(lines[checks.SLOT]):
+            self.counts[slot].n_rows += n
+            self.counts[slot].n_rejected += n
+        for slot, rule, n in lines.group_by(checks.SLOT, "rule").len().iter_rows():
             self.rules[slot, rule, "", Level.ROW] += n
-        for part in lines.iter_slices(FLUSH_ROWS):
-            records = part.select(
-                pl.lit(delivery.delivery_id).alias("delivery_id"),
-                pl.lit(delivery.hospcode).alias("hospcode"),
-                pl.lit(count.file).alias("file"),
-                pl.lit(count.member).alias("member"),
-                "source_line",
-                pl.lit(None, pl.String).alias("column_name"),
-                "rule",
-                pl.lit(None, pl.String).alias("masked_value"),
-            )
-            self._writer.append("rejects", records)
+        unknown = (pl.lit(None, pl.String).alias(name) for name in ("column_name", "masked_value"))
+        self._append_rejects(lines.with_columns(unknown))
 
     def _wait(self, slot: int, file: str, header: Header, text: bytes, numbers: npt.NDArray[np.int32]) -> None:
         waiting = self._waiting[file]
@@ -448,9 +441,7 @@ class _Batch:
             lines = sort_lines(text, n_cells)
             bad = np.flatnonzero(lines.rules)
             if len(bad):
-                rejected = lines.rejected(numbers).with_columns(pl.Series(checks.SLOT, slots[bad]))
-                for (slot,), its in rejected.group_by(checks.SLOT, maintain_order=True):
-                    self._set_aside(int(slot), its.drop(checks.SLOT))
+                self._set_all_aside(lines.rejected(numbers).with_columns(pl.Series(checks.SLOT, slots[bad])))
             sound.add(lines.text, slots[lines.kept], numbers[lines.kept])
         if not sound.n_lines:
             return
@@ -490,7 +481,7 @@ class _Batch:
         self._writer.append(checker.contract.table, landed[list(checks.landing_schema(checker.contract))])
         self._keep_people(checker.contract, landed)
         if not checked.rejected.is_empty():
-            self._writer.append("rejects", self._reject_records(file, checked.rejected))
+            self._append_rejects(checked.rejected)
 
     def _keep_people(self, contract: Contract, landed: pl.DataFrame) -> None:
         """Hand over whom the landed rows are of: in the landing itself that cannot be told any more."""
@@ -520,8 +511,8 @@ class _Batch:
         """The place of each row's delivery."""
         return pl.Series(np.array(self._delivery_of_slot, np.uint32)[rows[checks.SLOT].to_numpy()])
 
-    def _reject_records(self, file: str, rejected: pl.DataFrame) -> pl.DataFrame:
-        """Rejects bear the member's own line."""
+    def _append_rejects(self, rejected: pl.DataFrame) -> None:
+        """Write down rows (`_slot, source_line, column_name, rule, masked_value`), each with the member's own line."""
         slots = rejected[checks.SLOT].unique().sort()
         counts = [self.counts[slot] for slot in slots]
         origins = pl.DataFrame(
@@ -529,20 +520,15 @@ class _Batch:
                 checks.SLOT: slots,
                 "delivery_id": [self._deliveries[count.delivery].delivery_id for count in counts],
                 "hospcode": [self._deliveries[count.delivery].hospcode for count in counts],
+                "file": [count.file for count in counts],
                 "member": [count.member for count in counts],
                 "first_line": pl.Series([count.first_line for count in counts], dtype=pl.Int32),
             }
         )
-        return rejected.join(origins, on=checks.SLOT).select(
-            "delivery_id",
-            "hospcode",
-            pl.lit(file).alias("file"),
-            "member",
-            pl.col("source_line") - pl.col("first_line"),
-            "column_name",
-            "rule",
-            "masked_value",
-        )
+        own_line = (pl.col("source_line") - pl.col("first_line")).alias("source_line")
+        for part in rejected.iter_slices(FLUSH_ROWS):
+            records = part.join(origins, on=checks.SLOT).with_columns(own_line)
+            self._writer.append("rejects", records.select(*REJECTS))
 
     def _count(self, checked: Checked) -> None:
         slots = checked.landed[checks.SLOT]

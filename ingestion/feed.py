@@ -7,9 +7,9 @@ become those of the standard's files, so that all that follows (rules, pseudonym
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from enum import StrEnum
-from functools import cache, cached_property
+from functools import cache, cached_property, lru_cache
 from graphlib import CycleError, TopologicalSorter
 from pathlib import Path, PurePosixPath
 from typing import Annotated, Any, Literal
@@ -392,7 +392,14 @@ class Feed(_Strict):
         if stem in self.ignored:
             return None
         by_suffix = next((name for name, table in self.tables.items() if table.suffix == suffix), None)
-        return by_suffix or next((name for name, pattern in self._patterns if pattern.search(stem)), None)
+        return by_suffix or self._table_of_stem(stem)
+
+    @cached_property
+    def _table_of_stem(self) -> Callable[[str], str | None]:
+        """Senders name their members alike, so that few names are looked at more than once."""
+        return lru_cache(maxsize=4096)(
+            lambda stem: next((name for name, pattern in self._patterns if pattern.search(stem)), None)
+        )
 
 
 def _target_faults(route: Route) -> Iterator[Fault]:
