@@ -267,6 +267,8 @@ class _Batch:
         self._times = pl.Series("sent_at", [delivery.sent_at for delivery in deliveries], pl.Datetime("us"))
         self._delivery_of_slot: list[int] = []
         self.counts: list[FileCount] = []
+        self.counts_of: dict[int, list[FileCount]] = defaultdict(list)
+        """Those of each delivery, by its place."""
         self.rules: dict[tuple[int, str, str, str], int] = defaultdict(int)
         """Rows by slot, rule, column and level."""
 
@@ -286,6 +288,7 @@ class _Batch:
 
     def _open_slot(self, count: FileCount) -> int:
         self.counts.append(count)
+        self.counts_of[count.delivery].append(count)
         self._delivery_of_slot.append(count.delivery)
         return len(self.counts) - 1
 
@@ -629,7 +632,7 @@ def rejection(delivery: Delivery, outcome: Outcome) -> Rejection | None:
 def _outcome(work: _Batch, index: int, delivery: Delivery, error: DeliveryRejectedError | None) -> Outcome:
     if error:
         return Outcome(delivery.file_name, delivery.hospcode, "rejected", error.rule, error.message)
-    counts = [count for count in work.counts if count.delivery == index]
+    counts = work.counts_of[index]
     totals = {
         name: sum(getattr(count, name) for count in counts)
         for name in ("n_rows", "n_landed", "n_rejected", "n_flagged")

@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator
 from enum import StrEnum
 from functools import cache, cached_property, lru_cache
 from graphlib import CycleError, TopologicalSorter
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import yaml
@@ -383,8 +383,15 @@ class Feed(_Strict):
 
     def table_of(self, member_name: str) -> str | None:
         """The table that a member's name means, whatever its case, folder, prefix or suffix."""
-        path = PurePosixPath(member_name.replace("\\", "/"))
-        lower = path.name.lower().removesuffix(".gz")
+        return self._table_of_name(member_name.replace("\\", "/").rstrip("/").rpartition("/")[2])
+
+    @cached_property
+    def _table_of_name(self) -> Callable[[str], str | None]:
+        """Senders name their members alike, so that few names are looked at more than once."""
+        return lru_cache(maxsize=4096)(self._look_up)
+
+    def _look_up(self, name: str) -> str | None:
+        lower = name.lower().removesuffix(".gz")
         suffix = next((suffix for suffix in self.suffixes if lower.endswith(suffix)), None)
         if suffix is None:
             return None
@@ -392,14 +399,7 @@ class Feed(_Strict):
         if stem in self.ignored:
             return None
         by_suffix = next((name for name, table in self.tables.items() if table.suffix == suffix), None)
-        return by_suffix or self._table_of_stem(stem)
-
-    @cached_property
-    def _table_of_stem(self) -> Callable[[str], str | None]:
-        """Senders name their members alike, so that few names are looked at more than once."""
-        return lru_cache(maxsize=4096)(
-            lambda stem: next((name for name, pattern in self._patterns if pattern.search(stem)), None)
-        )
+        return by_suffix or next((name for name, pattern in self._patterns if pattern.search(stem)), None)
 
 
 def _target_faults(route: Route) -> Iterator[Fault]:

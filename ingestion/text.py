@@ -6,6 +6,7 @@ import codecs
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from io import BytesIO
 from typing import Any, Protocol
 
@@ -35,6 +36,8 @@ _MARKS = re.compile(rb"^(?:\xef\xbb\xbf)+", re.MULTILINE)
 _SURROGATE = re.compile(rb"\xed[\xa0-\xbf][\x80-\xbf]")
 _NEITHER = b"\xff"
 """A byte that is nothing in UTF-8 and nothing in cp874: stands for what could not be read."""
+_MOST_KEPT = 8192
+"""Characters of a header that is kept in case it comes again."""
 _DEFAULT_LIMITS = ZipLimits()
 _NO_LINES = np.empty(0, np.int64)
 
@@ -290,8 +293,33 @@ def read_header(first_line: str, contract: Layouts, limits: ZipLimits = _DEFAULT
     """
     if len(first_line.encode()) > limits.max_line_bytes:
         return None
+    if len(first_line) > _MOST_KEPT:
+        return _header_of(first_line, contract, limits.max_header_cells)
+    return _kept_header(first_line, _Same(contract), limits.max_header_cells)
+
+
+@dataclass(frozen=True, eq=False)
+class _Same:
+    """Layouts as a key: equal to themselves alone."""
+
+    layouts: Layouts
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, _Same) and other.layouts is self.layouts
+
+    def __hash__(self) -> int:
+        return id(self.layouts)
+
+
+@lru_cache(maxsize=512)
+def _kept_header(first_line: str, contract: _Same, max_cells: int) -> Header | None:
+    """Programs write the same header over and over."""
+    return _header_of(first_line, contract.layouts, max_cells)
+
+
+def _header_of(first_line: str, contract: Layouts, max_cells: int) -> Header | None:
     n_cells = first_line.count(DELIMITER) + 1
-    if n_cells > limits.max_header_cells:
+    if n_cells > max_cells:
         is_header = "HOSPCODE" in first_line.upper()
         return Header({}, n_cells, is_header, "unknown", missing=[], unknown=[], fault="too_many_columns")
     cells = [cell.strip().strip('"\ufeff').upper() for cell in first_line.split(DELIMITER)]
