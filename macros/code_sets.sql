@@ -6,7 +6,7 @@
         on code_sets.set_id = '{{ set_id }}' and {{ matches_pattern('codes.' ~ column, 'code_sets.pattern') }}
 {%- endmacro %}
 
-{#- A parameter's values, joined by `;`, as a list to stand behind `in`. -#}
+{#- A parameter's values, joined by `;`, as a list of lower-case texts to stand behind `in`. -#}
 {% macro parameter_list(measure_id, parameter) -%}
     ('{{ measure_parameter(measure_id, parameter).split(';') | join("', '") }}')
 {%- endmacro %}

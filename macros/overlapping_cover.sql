@@ -80,7 +80,7 @@
 )
 {%- endmacro %}
 
-{#- Days that two covers share, from the start of the later one. -#}
+{#- Days that two covers share, from the start of the later one; null when there is no other. -#}
 {% macro overlap_days(start, own_end, other_end) -%}
-    {{ days_between(start, 'least(' ~ own_end ~ ', ' ~ other_end ~ ')') }} + 1
+    {{ days_between(start, 'case when ' ~ other_end ~ ' < ' ~ own_end ~ ' then ' ~ other_end ~ ' when ' ~ other_end ~ ' is not null then ' ~ own_end ~ ' end') }} + 1
 {%- endmacro %}

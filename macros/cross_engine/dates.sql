@@ -8,6 +8,11 @@
     cast({{ timestamp }} as date)
 {%- endmacro %}
 
+{#- No date, with the type of a date. -#}
+{% macro null_date() -%}
+    cast(null as date)
+{%- endmacro %}
+
 {#- A date from text, YYYY-MM-DD. -#}
 {% macro as_date(text) -%}
     cast({{ text }} as date)

@@ -4,6 +4,11 @@
     cast({{ expression }} as varchar)
 {%- endmacro %}
 
+{#- No text, with the type of text. -#}
+{% macro null_text() -%}
+    cast(null as varchar)
+{%- endmacro %}
+
 {#- A decimal from text. -#}
 {% macro as_decimal(text) -%}
     cast({{ text }} as decimal(18, 4))

@@ -2,7 +2,7 @@
 with dispensings as (
     select * from {{ ref('fct_dispensings') }}
     where
-        setting = 'opd'
+        is_taken_home
         and days_supply between 1 and {{ longest }}
         and length(atc_code) = 7
         and route in {{ parameter_list('*', 'systemic_routes') }}
