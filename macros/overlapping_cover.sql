@@ -13,6 +13,7 @@
 -#}
 {% macro overlapping_cover(name, rows, group, other) -%}
 {%- set width = 9 -%}
+{%- set strength_width = 20 -%}
 {{ name }}_comparable as (
     select
         {{ rows }}.*,
@@ -21,7 +22,7 @@
                 then
                     {{ as_text(rows ~ '.cover_end') }}
                     || lpad({{ rows }}.{{ other }}, {{ width }}, ' ')
-                    || coalesce({{ as_text(rows ~ '.strength') }}, '')
+                    || coalesce(lpad({{ as_text(rows ~ '.strength') }}, {{ strength_width }}, ' '), '')
         end as own_cover
     from {{ rows }}
     inner join (
@@ -74,7 +75,7 @@
     select
         dispensing_key,
         {{ as_date('substr(other_cover, 1, 10)') }} as other_cover_end,
-        {{ as_decimal("nullif(substr(other_cover, " ~ (11 + width) ~ "), '')") }} as other_strength
+        {{ as_decimal("nullif(trim(substr(other_cover, " ~ (11 + width) ~ ")), '')") }} as other_strength
     from {{ name }}_compared
     where other_cover is not null
 )
