@@ -37,3 +37,19 @@
     ) as ranked
     where ranked.recency = 1
 {%- endmacro %}
+
+{#- The group of each right (INSTYPE) that `relation` holds. Few codes, many rows: the ranges are looked up once a code. -#}
+{% macro groups_of_rights(relation) -%}
+    select
+        codes.instype,
+        min(right_groups.group_code) as right_group
+    from (select distinct instype from {{ relation }}) as codes
+    inner join {{ ref('right_groups') }} as right_groups
+        on length(codes.instype) = 4 and codes.instype between right_groups.code_from and right_groups.code_to
+    group by codes.instype
+{%- endmacro %}
+
+{#- The key of a member of staff of a facility; null where a line names none. -#}
+{% macro key_of_provider(hospcode, provider) -%}
+    case when {{ provider }} <> '' then {{ surrogate_key([hospcode, provider]) }} end
+{%- endmacro %}

@@ -121,7 +121,7 @@ select
     {{ line_amount('placed.amount', 'placed.drugcost') }} as cost,
     {{ line_amount('placed.amount', 'placed.drugprice') }} as price,
     placed.clinic_code,
-    {{ surrogate_key(['placed.hospcode', 'placed.provider']) }} as provider_key,
+    {{ key_of_provider('placed.hospcode', 'placed.provider') }} as provider_key,
     placed.is_orphan,
     placed.delivery_id
 from placed

@@ -111,7 +111,7 @@ select
     imaging.body_region,
     placed.price,
     placed.clinic_code,
-    {{ surrogate_key(['placed.hospcode', 'placed.provider']) }} as provider_key,
+    {{ key_of_provider('placed.hospcode', 'placed.provider') }} as provider_key,
     placed.is_orphan,
     placed.delivery_id
 from placed

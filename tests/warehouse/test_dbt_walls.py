@@ -16,7 +16,7 @@ Node = dict[str, Any]
 
 NAMES = {
     "staging": r"stg_[a-z0-9]+__[a-z_]+",
-    "intermediate": r"int_[a-z]+__[a-z]+ed",
+    "intermediate": r"int_[a-z]+__[a-z]+ed(_to_[a-z]+s)?",
     "warehouse": r"(dim|fct|bridge)_[a-z_]+s",
     "measures": r"msr_[a-z]+_[0-9]{2}",
     "marts": r"agg_[a-z_]+|dim_[a-z]+s|publication",
@@ -134,7 +134,7 @@ def test_marts_are_published_and_shown(artifact: dict[str, Any], models: dict[st
 
 
 def test_every_count_of_people_visits_or_days_is_under_disclosure_control(models: dict[str, Node]) -> None:
-    for name in ("agg_utilization", "agg_patient_flow", "agg_measure_results", "agg_cid_classes"):
+    for name in ("agg_utilization", "agg_patient_flow", "agg_measure_results", "agg_cid_classes", "agg_unknown_codes"):
         (node,) = (node for node in models.values() if node["name"] == name)
         columns = node["columns"].values()
         numbers = {column["name"] for column in columns if column["data_type"] in ("bigint", "integer")}
