@@ -23,7 +23,8 @@ NAMES = {
 }
 MAY_READ = {
     "staging": {"sources", "staging"},
-    "intermediate": {"staging", "intermediate", "seeds"},
+    # Concepts that measures share are worked out from facts.
+    "intermediate": {"staging", "intermediate", "warehouse", "seeds"},
     "warehouse": {"staging", "intermediate", "warehouse", "seeds"},
     "measures": {"intermediate", "warehouse", "measures", "seeds"},
     "marts": {"warehouse", "measures"},
