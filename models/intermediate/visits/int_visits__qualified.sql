@@ -10,6 +10,16 @@ necessary_repeats as (
         on
             code_sets.set_id = 'necessary_repeat'
             and {{ matches_pattern('codes.principal_diagnosis', 'code_sets.pattern') }}
+),
+
+condition_groups as (
+    select
+        codes.principal_diagnosis,
+        min(condition_groups.condition_group) as condition_group
+    from (select distinct principal_diagnosis from visits) as codes
+    inner join {{ ref('condition_groups') }} as condition_groups
+        on {{ matches_pattern('codes.principal_diagnosis', 'condition_groups.pattern') }}
+    group by codes.principal_diagnosis
 )
 
 select
@@ -20,10 +30,13 @@ select
     visits.date_serv,
     visits.time_serv,
     visits.person_key,
+    visits.wide_person_key,
     visits.person_tier,
     visits.visit_class,
     visits.typein,
     visits.typeout,
+    visits.main_hospcode,
+    visits.sub_hospcode,
     visits.treatment_province_code,
     visits.principal_diagnosis,
     -- A code that is not of ICD-10's shape is no condition (resources may bear SNOMED CT alone).
@@ -31,6 +44,8 @@ select
         when {{ matches_pattern('visits.principal_diagnosis', "'^[A-Z][0-9]'") }}
             then substr(visits.principal_diagnosis, 1, 3)
     end as condition_code,
+    condition_groups.condition_group,
+    visits.price,
     visits.n_services,
     visits.visit_class in ('OP', 'TELE')
     and coalesce(visits.typein, '') in ('1', '5')
@@ -38,3 +53,4 @@ select
     and necessary_repeats.principal_diagnosis is null as is_eligible
 from visits
 left join necessary_repeats on visits.principal_diagnosis = necessary_repeats.principal_diagnosis
+left join condition_groups on visits.principal_diagnosis = condition_groups.principal_diagnosis
