@@ -1,4 +1,4 @@
-{%- set measures = ['msr_red_01', 'msr_red_02', 'msr_nec_01'] -%}
+{%- set measures = ['msr_red_01', 'msr_red_02', 'msr_red_03', 'msr_nec_01'] -%}
 {#- Measures whose event is a person's year, and those of which the population is the denominator. -#}
 {%- set of_person_years = [] -%}
 {%- set of_population = [] -%}
