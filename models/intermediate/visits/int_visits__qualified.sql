@@ -47,6 +47,7 @@ select
     condition_groups.condition_group,
     visits.price,
     visits.n_services,
+    necessary_repeats.principal_diagnosis is not null as is_necessary_repeat,
     visits.visit_class in ('OP', 'TELE')
     and coalesce(visits.typein, '') in ('1', '5')
     and coalesce(visits.typeout, '') not in ('2', '4', '5', '6')
