@@ -1,5 +1,15 @@
 {#- Arithmetic that engines read differently. -#}
 
+{#- `dividend` over `divisor`, rounded up to a whole number; a millionth above one is that one. Null when either is. -#}
+{% macro quotient_rounded_up(dividend, divisor) -%}
+    try_cast(ceil(round({{ dividend }} / nullif({{ divisor }}, 0), 6)) as integer)
+{%- endmacro %}
+
+{#- The amount of a line in baht; null when a factor is, or when no amount can be so large. -#}
+{% macro line_amount(quantity, per_unit) -%}
+    try_cast({{ quantity }} * {{ per_unit }} as decimal(18, 4))
+{%- endmacro %}
+
 {#- A double; null when the divisor is 0. -#}
 {% macro ratio(dividend, divisor) -%}
     (cast({{ dividend }} as double) / nullif(cast({{ divisor }} as double), 0))

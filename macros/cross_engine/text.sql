@@ -12,3 +12,13 @@
 {% macro matches_pattern(text, pattern) -%}
     regexp_matches({{ text }}, {{ pattern }})
 {%- endmacro %}
+
+{#- A number written as text; null when it is none, or too large. -#}
+{% macro number_or_null(text) -%}
+    try_cast(replace(trim({{ text }}), ',', '') as decimal(18, 4))
+{%- endmacro %}
+
+{#- The part of `text` that group `group` of `pattern` finds; null when the pattern does not fit. -#}
+{% macro part_of(text, pattern, group) -%}
+    nullif(regexp_extract({{ text }}, {{ pattern }}, {{ group }}), '')
+{%- endmacro %}

@@ -1,50 +1,49 @@
+-- One order of each person's stays and one look back each, never pairs of stays: a number borne by thousands costs no
+-- more than as many people. Days decide, not hours: a transfer is a stay that begins on the day of discharge or the
+-- next.
 with stays as (
     select
         admission_key,
-        person_key,
         hospcode,
+        an,
+        person_key,
+        -- Who cannot be followed between facilities has episodes within one.
+        case when person_tier in ('A', 'B') then '' else hospcode end as followed_within,
         admitted_at,
         discharged_at,
-        max({{ date_of('discharged_at') }}) over (
-            partition by person_key
-            order by admitted_at, hospcode, an
-            rows between unbounded preceding and 1 preceding
-        ) as covered_until,
-        row_number() over (partition by person_key order by admitted_at, hospcode, an) as stay_number
+        {{ date_of('admitted_at') }} as admitted_date,
+        {{ date_of('discharged_at') }} as discharged_date
     from {{ ref('int_admissions__enriched') }}
 ),
 
--- A transfer is admitted on the day of discharge or the day after.
-numbered as (
+compared as (
     select
         *,
-        sum(
-            case
-                when covered_until is null or {{ days_between('covered_until', date_of('admitted_at')) }} > 1 then 1
-                else 0
-            end
-        ) over (partition by person_key order by stay_number rows unbounded preceding) as episode_number
+        max(discharged_date) over (
+            partition by person_key, followed_within
+            order by admitted_at, discharged_at, hospcode, an
+            rows between unbounded preceding and 1 preceding
+        ) as discharged_before
     from stays
 ),
 
-ranked as (
+numbered as (
     select
         *,
-        row_number() over (partition by person_key, episode_number order by stay_number) as first_rank,
-        row_number() over (
-            partition by person_key, episode_number
-            order by discharged_at desc, stay_number desc
-        ) as last_rank
-    from numbered
+        sum(case when admitted_date <= {{ add_days('discharged_before', 1) }} then 0 else 1 end) over (
+            partition by person_key, followed_within
+            order by admitted_at, discharged_at, hospcode, an
+            rows between unbounded preceding and current row
+        ) as episode_number
+    from compared
 )
 
 select
     admission_key,
-    first_value(admission_key) over (partition by person_key, episode_number order by stay_number) as episode_key,
-    person_key,
-    hospcode,
-    admitted_at,
-    discharged_at,
-    first_rank = 1 as is_first_stay,
-    last_rank = 1 as is_last_stay
-from ranked
+    first_value(admission_key) over of_episode as episode_key,
+    cast(row_number() over of_episode as integer) as stay_number
+from numbered
+window of_episode as (
+    partition by person_key, followed_within, episode_number
+    order by admitted_at, discharged_at, hospcode, an
+)

@@ -1,13 +1,16 @@
 with stays as (
     select
         merged.episode_key,
-        merged.is_first_stay,
-        merged.is_last_stay,
-        merged.person_key,
-        merged.hospcode,
-        merged.admitted_at,
-        merged.discharged_at,
+        merged.stay_number = 1 as is_first_stay,
+        row_number() over (
+            partition by merged.episode_key
+            order by admissions.discharged_at desc, merged.stay_number desc
+        ) = 1 as is_last_stay,
+        admissions.person_key,
         admissions.wide_person_key,
+        admissions.hospcode,
+        admissions.admitted_at,
+        admissions.discharged_at,
         admissions.person_tier,
         admissions.typein,
         admissions.discharge_type,

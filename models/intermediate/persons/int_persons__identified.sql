@@ -34,12 +34,12 @@ keyed as (
         coalesce(
             numbered.number_key,
             links.person_key,
-            {{ surrogate_key(["'C'", 'numbered.hospcode', 'numbered.pid']) }}
+            {{ key_of_own('numbered.hospcode', 'numbered.pid') }}
         ) as person_key,
         coalesce(
             numbered.number_key,
             links.wide_person_key,
-            {{ surrogate_key(["'C'", 'numbered.hospcode', 'numbered.pid']) }}
+            {{ key_of_own('numbered.hospcode', 'numbered.pid') }}
         ) as wide_person_key,
         case
             when numbered.number_key is not null then 'A'
