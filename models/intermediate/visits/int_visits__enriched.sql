@@ -143,6 +143,7 @@ select
     located.visit_class,
     located.typein,
     located.typeout,
+    case located.intime when '1' then true when '2' then false end as is_in_hours,
     located.instype,
     located.right_group,
     located.main as main_hospcode,

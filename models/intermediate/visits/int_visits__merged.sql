@@ -1,9 +1,6 @@
 {{ config(materialized='view') }}
 
-{%- set visit = ['hospcode', 'pid', 'date_serv', 'visit_class'] -%}
-{%- if measure_parameter('*', 'merge_visits') == 'false' -%}
-    {%- do visit.append('seq') -%}
-{%- endif -%}
+{%- set visit = merged_visit().split(', ') -%}
 
 with ordered as (
     select
@@ -19,6 +16,7 @@ with ordered as (
         visit_class,
         typein,
         typeout,
+        is_in_hours,
         main_hospcode,
         sub_hospcode,
         treatment_province_code,
@@ -60,6 +58,7 @@ select
     first_rows.visit_class,
     first_rows.typein,
     first_rows.typeout,
+    first_rows.is_in_hours,
     first_rows.main_hospcode,
     first_rows.sub_hospcode,
     first_rows.treatment_province_code,

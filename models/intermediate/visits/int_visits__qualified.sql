@@ -35,6 +35,7 @@ select
     visits.visit_class,
     visits.typein,
     visits.typeout,
+    visits.is_in_hours,
     visits.main_hospcode,
     visits.sub_hospcode,
     visits.treatment_province_code,

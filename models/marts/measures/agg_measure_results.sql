@@ -1,6 +1,6 @@
 {%- set measures = [
-    'msr_red_01', 'msr_red_02', 'msr_red_03', 'msr_red_09',
-    'msr_nec_01', 'msr_nec_02', 'msr_nec_04', 'msr_nec_05', 'msr_nec_06',
+    'msr_red_01', 'msr_red_02', 'msr_red_03', 'msr_red_08', 'msr_red_09',
+    'msr_nec_01', 'msr_nec_02', 'msr_nec_03', 'msr_nec_04', 'msr_nec_05', 'msr_nec_06',
 ] -%}
 {#- Measures whose event is a person's year, and those of which the population is the denominator. -#}
 {%- set of_person_years = ['msr_red_09', 'msr_nec_05', 'msr_nec_06'] -%}
