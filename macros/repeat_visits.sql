@@ -1,17 +1,37 @@
 {#-
-  Repeat visits of one person, for one condition (3 characters of ICD-10), at another facility, within the window that
-  the measure's parameters set: one row for each visit of the denominator. Windows, not pairs: a person with
-  150,000 visits costs 150,000 steps (min or max over the frame differs from the own facility only if another is in it).
+  Repeat visits of one person, for one condition, at another facility, within the window that the measure's parameters
+  set: one row for each visit of the denominator and variant. Windows, not pairs: a person with 150,000 visits costs
+  150,000 steps (min or max over the frame differs from the own facility only if another is in it).
   A window of 0 days orders the day by time, facility and SEQ; any other compares whole days before the visit.
+
+  Variants: `main` (3 characters of ICD-10, people with a number), `group` (condition groups, and 3 characters where a
+  code has no group), `wide` (everybody, by the key of the lower linkage threshold) and, where the measure has the
+  parameter, `<n>_days` with a window of n days.
 -#}
-{% macro repeat_visits(measure_id) -%}
+{% macro repeat_visits(measure_id, other_windows=[]) -%}
 {%- set first_day = measure_parameter(measure_id, 'window_min_days') | int -%}
 {%- set last_day = measure_parameter(measure_id, 'window_max_days') | int -%}
-{%- set is_same_day = last_day == 0 -%}
-{%- if execute and not is_same_day and first_day < 1 -%}
+{%- set population = measure_parameter(measure_id, 'population') -%}
+{%- set three_characters = 'condition_code' -%}
+{%- set variants = {
+    'main': {'person': 'person_key', 'condition': three_characters, 'population': population, 'last_day': last_day},
+    'group': {
+        'person': 'person_key', 'condition': 'coalesce(condition_group, condition_code)', 'population': population,
+        'last_day': last_day,
+    },
+    'wide': {'person': 'wide_person_key', 'condition': three_characters, 'population': 'all', 'last_day': last_day},
+} -%}
+{%- for days in other_windows -%}
+    {%- do variants.update({
+        days ~ '_days': {
+            'person': 'person_key', 'condition': three_characters, 'population': population,
+            'last_day': measure_parameter(measure_id, 'window_max_days_' ~ days) | int,
+        }
+    }) -%}
+{%- endfor -%}
+{%- if execute and last_day > 0 and first_day < 1 -%}
     {{ exceptions.raise_compiler_error(measure_id ~ ': a window is either 0 days or begins after day 0') }}
 {%- endif -%}
-{%- set group = 'person_key, condition_code' ~ (', date_serv' if is_same_day else '') -%}
 with visits as (
     select
         visit_key,
@@ -21,9 +41,12 @@ with visits as (
         time_serv,
         {{ day_number('date_serv') }} as day_number,
         person_key,
+        wide_person_key,
         person_tier,
         treatment_province_code,
         condition_code,
+        condition_group,
+        price,
         {{ in_scope(measure_parameter(measure_id, 'visit_scope')) }}
         {%- if measure_parameter(measure_id, 'require_diagnosis') == 'true' %} and condition_code is not null{% endif %} as is_denominator,
         {{ in_scope(measure_parameter(measure_id, 'index_scope')) }}
@@ -32,61 +55,96 @@ with visits as (
     where visit_class in ('OP', 'TELE')
 ),
 
-comparable as (
-    select * from visits
+{% for variant, rule in variants.items() -%}
+{%- set group = 'person, condition' ~ (', date_serv' if last_day == 0 else '') -%}
+comparable_{{ variant }} as (
+    select
+        visit_key,
+        hospcode,
+        seq,
+        date_serv,
+        time_serv,
+        day_number,
+        is_denominator,
+        is_index,
+        {{ rule.person }} as person,
+        {{ rule.condition }} as condition
+    from visits
     where
         condition_code is not null
         and (is_denominator or is_index)
-        {%- if measure_parameter(measure_id, 'population') == 'tier_a' %}
+        {%- if rule.population == 'tier_a' %}
         and person_tier = 'A'
         {%- endif %}
 ),
 
-at_several_facilities as (
+at_several_facilities_{{ variant }} as (
     select {{ group }}
-    from comparable
+    from comparable_{{ variant }}
     group by {{ group }}
     having min(hospcode) <> max(hospcode)
 ),
 
-compared as (
+compared_{{ variant }} as (
     select
         visit_key,
         hospcode,
         is_denominator,
         min(case when is_index then hospcode end) over earlier as lowest_hospcode,
         max(case when is_index then hospcode end) over earlier as highest_hospcode
-    from comparable
-    inner join at_several_facilities using ({{ group }})
+    from comparable_{{ variant }}
+    inner join at_several_facilities_{{ variant }} using ({{ group }})
     window earlier as (
         partition by {{ group }}
-        {% if is_same_day -%}
+        {% if last_day == 0 -%}
         order by time_serv nulls last, hospcode, seq
         rows between unbounded preceding and 1 preceding
         {%- else -%}
         order by day_number
-        range between {{ last_day }} preceding and {{ first_day }} preceding
+        range between {{ rule.last_day }} preceding and {{ first_day }} preceding
         {%- endif %}
     )
 ),
 
+{% endfor -%}
 repeats as (
-    select visit_key from compared
+    {%- for variant in variants %}
+    select
+        '{{ variant }}' as variant,
+        visit_key
+    from compared_{{ variant }}
     where is_denominator and (lowest_hospcode <> hospcode or highest_hospcode <> hospcode)
+    {%- if not loop.last %}
+    union all
+    {%- endif %}
+    {%- endfor %}
+),
+
+variants as (
+    {%- for variant in variants %}
+    select '{{ variant }}' as variant
+    {%- if not loop.last %}
+    union all
+    {%- endif %}
+    {%- endfor %}
 )
 
 select
     '{{ measure_id }}' as measure_id,
-    visits.visit_key,
-    visits.hospcode,
-    visits.date_serv,
+    variants.variant,
+    visits.visit_key as event_key,
+    visits.date_serv as event_date,
     {{ month_start('visits.date_serv') }} as service_month,
-    visits.treatment_province_code,
-    visits.is_denominator,
+    visits.hospcode,
+    visits.treatment_province_code as province_code,
+    case when variants.variant = 'wide' then visits.wide_person_key else visits.person_key end as person_key,
     repeats.visit_key is not null as is_numerator,
-    visits.person_tier in ('A', 'B') as is_linkable
+    visits.person_tier in ('A', 'B') as is_linkable,
+    cast(null as double) as value,
+    visits.price
 from visits
-left join repeats on visits.visit_key = repeats.visit_key
+cross join variants
+left join repeats on visits.visit_key = repeats.visit_key and variants.variant = repeats.variant
 where visits.is_denominator
 {%- endmacro %}
 

@@ -154,7 +154,8 @@ def _counts(figure: Figure, dimension: str = "'all'") -> str:
     counts = f"{column(figure.numerator, 'numerator')}, {column(figure.denominator, 'denominator')}"
     if figure.table == "agg_utilization":
         return f"(select {keys}, dimension_value, {counts} from agg_utilization where dimension = {dimension})"
-    where = f" where measure_id = '{figure.measure_id}'" if figure.table == "agg_measure_results" else ""
+    is_measure = figure.table == "agg_measure_results"
+    where = f" where measure_id = '{figure.measure_id}' and variant = 'main'" if is_measure else ""
     return f"(select {keys}, {counts} from {figure.table}{where})"
 
 

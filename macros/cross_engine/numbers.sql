@@ -9,3 +9,8 @@
 {% macro line_amount(quantity, per_unit) -%}
     try_cast({{ quantity }} * {{ per_unit }} as decimal(18, 4))
 {%- endmacro %}
+
+{#- A double; null when the divisor is 0. -#}
+{% macro ratio(dividend, divisor) -%}
+    (cast({{ dividend }} as double) / nullif(cast({{ divisor }} as double), 0))
+{%- endmacro %}

@@ -1,1 +1,1 @@
-{{ repeat_visits('RED-02') }}
+{{ repeat_visits('RED-02', other_windows=[14]) }}

@@ -218,7 +218,7 @@ def measure_rows(random: np.random.Generator) -> Iterator[dict[str, object]]:
                 yield {
                     "period_type": period.kind, "period_start": period.start, "period_end": period.end,
                     "area_level": place.level, "area_code": place.code,
-                    "measure_id": measure, "measure_version": "1",
+                    "measure_id": measure, "variant": "main", "measure_version": "1",
                     **_controlled_columns(
                         place.level,
                         {"numerator": numerator, "denominator": denominator, "n_linkable": round(denominator * 0.97)},

@@ -55,6 +55,7 @@ select
     admissions.an,
     admissions.seq,
     persons.person_key,
+    persons.wide_person_key,
     persons.person_tier,
     admissions.datetime_admit as admitted_at,
     admissions.datetime_disch as discharged_at,

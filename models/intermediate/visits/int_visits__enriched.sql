@@ -75,6 +75,7 @@ located as (
     select
         services.*,
         persons.person_key,
+        persons.wide_person_key,
         persons.person_number,
         persons.person_tier,
         case
@@ -136,11 +137,13 @@ select
     {{ month_start('located.date_serv') }} as service_month,
     located.time_serv,
     located.person_key,
+    located.wide_person_key,
     located.person_number,
     located.person_tier,
     located.visit_class,
     located.typein,
     located.typeout,
+    case located.intime when '1' then true when '2' then false end as is_in_hours,
     located.instype,
     located.right_group,
     located.main as main_hospcode,

@@ -1,9 +1,6 @@
 {{ config(materialized='view') }}
 
-{%- set visit = ['hospcode', 'pid', 'date_serv', 'visit_class'] -%}
-{%- if measure_parameter('*', 'merge_visits') == 'false' -%}
-    {%- do visit.append('seq') -%}
-{%- endif -%}
+{%- set visit = merged_visit().split(', ') -%}
 
 with ordered as (
     select
@@ -14,10 +11,14 @@ with ordered as (
         date_serv,
         time_serv,
         person_key,
+        wide_person_key,
         person_tier,
         visit_class,
         typein,
         typeout,
+        is_in_hours,
+        main_hospcode,
+        sub_hospcode,
         treatment_province_code,
         principal_diagnosis,
         row_number() over (
@@ -28,6 +29,7 @@ with ordered as (
             partition by {{ visit | join(', ') }}
             order by case when principal_diagnosis is null then 1 else 0 end, time_serv nulls last, seq
         ) as diagnosis_rank,
+        sum(price) over (partition by {{ visit | join(', ') }}) as price,
         count(*) over (partition by {{ visit | join(', ') }}) as n_services
     from {{ in_own_database(ref('int_visits__enriched')) }}
 ),
@@ -51,12 +53,17 @@ select
     first_rows.date_serv,
     first_rows.time_serv,
     first_rows.person_key,
+    first_rows.wide_person_key,
     first_rows.person_tier,
     first_rows.visit_class,
     first_rows.typein,
     first_rows.typeout,
+    first_rows.is_in_hours,
+    first_rows.main_hospcode,
+    first_rows.sub_hospcode,
     first_rows.treatment_province_code,
     coalesce(first_rows.principal_diagnosis, other_diagnoses.principal_diagnosis) as principal_diagnosis,
+    cast(first_rows.price as decimal(18, 2)) as price,
     first_rows.n_services
 from first_rows
 left join other_diagnoses

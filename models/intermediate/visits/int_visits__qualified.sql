@@ -10,6 +10,19 @@ necessary_repeats as (
         on
             code_sets.set_id = 'necessary_repeat'
             and {{ matches_pattern('codes.principal_diagnosis', 'code_sets.pattern') }}
+),
+
+condition_groups as (
+    select
+        codes.principal_diagnosis,
+        -- The first in order: its place, padded so that it sorts as text, then the name.
+        substr(
+            min(lpad({{ as_text('condition_groups.sort_order') }}, 4, '0') || condition_groups.condition_group), 5
+        ) as condition_group
+    from (select distinct principal_diagnosis from visits) as codes
+    inner join {{ ref('condition_groups') }} as condition_groups
+        on {{ matches_pattern('codes.principal_diagnosis', 'condition_groups.pattern') }}
+    group by codes.principal_diagnosis
 )
 
 select
@@ -20,10 +33,14 @@ select
     visits.date_serv,
     visits.time_serv,
     visits.person_key,
+    visits.wide_person_key,
     visits.person_tier,
     visits.visit_class,
     visits.typein,
     visits.typeout,
+    visits.is_in_hours,
+    visits.main_hospcode,
+    visits.sub_hospcode,
     visits.treatment_province_code,
     visits.principal_diagnosis,
     -- A code that is not of ICD-10's shape is no condition (resources may bear SNOMED CT alone).
@@ -31,10 +48,14 @@ select
         when {{ matches_pattern('visits.principal_diagnosis', "'^[A-Z][0-9]'") }}
             then substr(visits.principal_diagnosis, 1, 3)
     end as condition_code,
+    condition_groups.condition_group,
+    visits.price,
     visits.n_services,
+    necessary_repeats.principal_diagnosis is not null as is_necessary_repeat,
     visits.visit_class in ('OP', 'TELE')
     and coalesce(visits.typein, '') in ('1', '5')
     and coalesce(visits.typeout, '') not in ('2', '4', '5', '6')
     and necessary_repeats.principal_diagnosis is null as is_eligible
 from visits
 left join necessary_repeats on visits.principal_diagnosis = necessary_repeats.principal_diagnosis
+left join condition_groups on visits.principal_diagnosis = condition_groups.principal_diagnosis

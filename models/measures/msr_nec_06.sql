@@ -1,0 +1,81 @@
+{%- set min_age = measure_parameter('NEC-06', 'min_age_years') | int -%}
+{%- set variants = {'main': measure_parameter('NEC-06', 'threshold')} -%}
+{%- for threshold in measure_parameter('NEC-06', 'thresholds_of_variants').split(';') -%}
+    {%- do variants.update({'over_' ~ threshold: threshold}) -%}
+{%- endfor -%}
+
+with years as (
+    select distinct
+        month_start,
+        period_end
+    from {{ ref('bridge_months_periods') }}
+    where period_type <> 'month'
+),
+
+-- A person's visits of a month first: the years overlap.
+monthly as (
+    select
+        person_key,
+        {{ month_start('date_serv') }} as service_month,
+        min(person_tier) as person_tier,
+        count(*) as n_visits,
+        sum(price) as price
+    from {{ ref('int_visits__qualified') }}
+    where visit_class = 'OP' and not is_necessary_repeat
+    group by person_key, {{ month_start('date_serv') }}
+),
+
+persons as (
+    select
+        years.period_end,
+        monthly.person_key,
+        min(monthly.person_tier) as person_tier,
+        sum(monthly.n_visits) as n_visits,
+        sum(monthly.price) as price
+    from monthly
+    inner join years on monthly.service_month = years.month_start
+    group by years.period_end, monthly.person_key
+),
+
+pregnant as (
+    select distinct
+        years.period_end,
+        diagnosed.person_key
+    from {{ ref('int_persons__diagnosed') }} as diagnosed
+    inner join years on diagnosed.diagnosis_month = years.month_start
+    where diagnosed.diagnosis_class = 'pregnancy'
+),
+
+counted as (
+    select
+        persons.*,
+        coalesce(homes.registered_province_code, homes.home_province_code, '99') as province_code
+    from persons
+    left join {{ ref('dim_persons') }} as homes on persons.person_key = homes.person_key
+    left join pregnant
+        on
+            persons.person_key = pregnant.person_key
+            and persons.period_end = pregnant.period_end
+    where
+        pregnant.person_key is null
+        and coalesce({{ age_years('homes.birth_month', 'persons.period_end') }} >= {{ min_age }}, true)
+)
+
+{% for variant, threshold in variants.items() -%}
+select
+    'NEC-06' as measure_id,
+    '{{ variant }}' as variant,
+    {{ surrogate_key(['person_key', 'period_end']) }} as event_key,
+    period_end as event_date,
+    {{ month_start('period_end') }} as service_month,
+    cast(null as varchar) as hospcode,
+    province_code,
+    person_key,
+    n_visits > {{ threshold }} as is_numerator,
+    person_tier in ('A', 'B') as is_linkable,
+    cast(n_visits as double) as value,
+    cast(price as decimal(18, 2)) as price
+from counted
+{% if not loop.last %}union all
+{% endif %}
+{%- endfor %}

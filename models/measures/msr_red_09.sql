@@ -1,0 +1,71 @@
+{%- set min_visits = measure_parameter('RED-09', 'min_visits') | int -%}
+{%- set threshold = measure_parameter('RED-09', 'threshold') -%}
+
+with years as (
+    select distinct
+        month_start,
+        period_end
+    from {{ ref('bridge_months_periods') }}
+    where period_type <> 'month'
+),
+
+-- A person's visits to one facility in a month first: the years overlap.
+monthly as (
+    select
+        person_key,
+        hospcode,
+        {{ month_start('date_serv') }} as service_month,
+        min(person_tier) as person_tier,
+        count(*) as n_visits,
+        sum(price) as price
+    from {{ ref('int_visits__qualified') }}
+    where visit_class = 'OP'
+    group by person_key, hospcode, {{ month_start('date_serv') }}
+),
+
+facilities as (
+    select
+        years.period_end,
+        monthly.person_key,
+        monthly.hospcode,
+        min(monthly.person_tier) as person_tier,
+        sum(monthly.n_visits) as n_visits,
+        sum(monthly.price) as price
+    from monthly
+    inner join years on monthly.service_month = years.month_start
+    group by years.period_end, monthly.person_key, monthly.hospcode
+),
+
+persons as (
+    select
+        period_end,
+        person_key,
+        min(person_tier) in ('A', 'B') as is_linkable,
+        {{ ratio('sum(n_visits * n_visits) - sum(n_visits)', 'sum(n_visits) * (sum(n_visits) - 1)') }} as coc,
+        {{ ratio('max(n_visits)', 'sum(n_visits)') }} as upc,
+        sum(price) as price
+    from facilities
+    group by period_end, person_key
+    having sum(n_visits) >= {{ min_visits }}
+)
+
+{% for variant, index in {'main': 'coc', 'upc': 'upc'}.items() -%}
+select
+    'RED-09' as measure_id,
+    '{{ variant }}' as variant,
+    {{ surrogate_key(['persons.person_key', 'persons.period_end']) }} as event_key,
+    persons.period_end as event_date,
+    {{ month_start('persons.period_end') }} as service_month,
+    cast(null as varchar) as hospcode,
+    coalesce(homes.registered_province_code, homes.home_province_code, '99') as province_code,
+    persons.person_key,
+    -- Who cannot be linked is known to one facility alone: an index of 1 would be no finding.
+    persons.is_linkable and persons.{{ index }} < {{ threshold }} as is_numerator,
+    persons.is_linkable,
+    case when persons.is_linkable then persons.{{ index }} end as value,
+    cast(persons.price as decimal(18, 2)) as price
+from persons
+left join {{ ref('dim_persons') }} as homes on persons.person_key = homes.person_key
+{% if not loop.last %}union all
+{% endif %}
+{%- endfor %}
