@@ -14,6 +14,7 @@ ASSETS = Path(__file__).parent / "assets"
 PAGES = {
     "overview": ":material/monitoring:",
     "utilization": ":material/stacked_line_chart:",
+    "measures": ":material/fact_check:",
     "rollout": ":material/event_available:",
 }
 

@@ -8,23 +8,20 @@ import streamlit as st
 from dashboards.components import charts
 from dashboards.components.context import Context, open_context
 from dashboards.components.exhibit import completeness_text, exhibit, notes, page_title
-from dashboards.components.filters import choose_area, choose_of, choose_period, region_label
+from dashboards.components.filters import choose_area, choose_of, choose_period
+from dashboards.components.regions import region_tiles
 from dashboards.components.rollout_facts import rollout_completeness, rollout_facts
-from dashboards.components.tables import columns_of, figure_months, last_known, spoken, texts
+from dashboards.components.tables import columns_of, figure_months, last_known
 from dashboards.components.values import (
     change_text,
     date_text,
     figure_value,
-    period_text,
-    with_values,
 )
 from dashboards.queries import figures, reads
 from dashboards.queries.figures import Figure
-from dashboards.queries.reads import NATION, Area, Period
+from dashboards.queries.reads import Area, Period
 
 CARDS_IN_A_ROW = 3
-SMALLEST_COVERAGE = 0.5
-"""Of facilities that reported: below it a figure says more of reporting than of care, and is not coloured."""
 
 
 def figure_card(context: Context, figure: Figure, area: Area, area_name: str, period: Period) -> None:
@@ -95,40 +92,6 @@ def live_card(context: Context, area: Area) -> None:
         )
 
 
-def tiles(context: Context, figure: Figure, period: Period) -> None:
-    words = context.words
-    rows = with_values(words, figure, reads.figure_by_region(context.serving, figure, period))
-    coverage = [
-        (reported or 0) / expected if expected else 0.0
-        for reported, expected in rows.select("n_reports_received", "n_reports_expected").iter_rows()
-    ]
-    rows = rows.with_columns(
-        texts("label", [region_label(words, code, short=True) for code in rows["area_code"]]),
-        texts("coverage", [words("overview.coverage", share=f"{100 * share:.0f}") for share in coverage]),
-        pl.Series("is_comparable", [share >= SMALLEST_COVERAGE for share in coverage]) & pl.col("value").is_not_null(),
-        texts("area", [region_label(words, code) for code in rows["area_code"]]),
-    )
-    exhibit(
-        context,
-        "tiles",
-        title=words("overview.tiles", figure=words(f"figure.{figure.code}")),
-        caption=words("overview.tiles_caption", period=period_text(words, period)),
-        chart=charts.tile_grid(
-            rows.select("tile_row", "tile_column", "label", "value", "shown", "coverage", "is_comparable")
-        ),
-        description=words(
-            "overview.tiles_alt",
-            figure=words(f"figure.{figure.code}"),
-            period=period_text(words, period),
-            values=spoken(rows),
-        ),
-        measure_id=figure.measure_id,
-        completeness=completeness_text(context, NATION, period),
-        table=rows,
-        columns=columns_of(context, figure, "area") | {"coverage": words("figure.completeness")},
-    )
-
-
 def trend(context: Context, figure: Figure, area: Area, area_name: str, period: Period) -> None:
     words = context.words
     rows = figure_months(context, figure, area).with_columns(pl.lit(area_name).alias("series"))
@@ -183,7 +146,7 @@ def page() -> None:
     figure = by_code[choose_of(words, "figure", tuple(by_code), "figure", style="segments")]
     left, right = st.columns([5, 6], gap="large")
     with left:
-        tiles(context, figure, period)
+        region_tiles(context, figure, words(f"figure.{figure.code}"), period)
     with right:
         trend(context, figure, area, area_name, period)
 

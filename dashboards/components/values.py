@@ -74,6 +74,24 @@ def figure_value(words: Words, figure: Figure, counts: dict[str, object]) -> Val
     return rate_value(words, figure, counts)
 
 
+def interval_text(figure: Figure, low: float | None, high: float | None) -> str:
+    """`0.31–0.38%` of two shares between 0 and 1, or a dash."""
+    if low is None or high is None:
+        return "–"
+    return f"{100 * low:,.{figure.decimals}f}–{rate_text(figure, 100 * high)}"
+
+
+def band_text(words: Words, figure: Figure, counts: dict[str, object]) -> str | None:
+    """The rate at both linkage thresholds, lower one first; None where one of them is no number."""
+    wide = {name: counts[f"wide_{name}"] for name in ("numerator", "denominator")}
+    wide |= {f"{name}_status": counts[f"wide_{name}_status"] for name in ("numerator", "denominator")}
+    rates = [rate_value(words, figure, one).number for one in (counts, wide)]
+    known = sorted(rate for rate in rates if rate is not None)
+    if len(known) < len(rates):
+        return None
+    return interval_text(figure, known[0] / 100, known[1] / 100)
+
+
 def with_values(words: Words, figure: Figure, rows: pl.DataFrame) -> pl.DataFrame:
     """The rows and `value` (number or null), `shown` (text), `numerator_shown` and `denominator_shown`."""
     values = [figure_value(words, figure, row) for row in rows.iter_rows(named=True)]

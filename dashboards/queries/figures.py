@@ -37,8 +37,10 @@ def _utilization(
     return Figure(code, measure_id, unit, decimals, "agg_utilization", numerator, denominator)
 
 
-def _measure(code: str, measure_id: str) -> Figure:
+def of_measure(measure_id: str, code: str | None = None) -> Figure:
+    """The rate of a measure of the library; its `code` is made of the id unless pages have a word of their own."""
     # Repeat shares are well under 1%: one decimal would hide every difference.
+    code = code or measure_id.lower().replace("-", "_")
     return Figure(code, measure_id, Unit.PERCENT, 2, "agg_measure_results", "numerator", "denominator")
 
 
@@ -49,8 +51,8 @@ CROSS_PROVINCE = _utilization("cross_province", "UT-05", "n_cross_province_visit
 CROSS_REGION = _utilization("cross_region", "UT-06", "n_cross_region_visits", "n_home_known_visits")
 POLICY_ELIGIBLE = _utilization("policy_eligible", "RO-17", "n_policy_eligible_visits", "n_home_known_visits")
 ADMISSIONS = _utilization("admissions", "UT-02", "n_admissions", unit=Unit.COUNT)
-SAME_DAY_REPEAT = _measure("same_day_repeat", "RED-01")
-REPEAT_7_DAYS = _measure("repeat_7_days", "RED-02")
+SAME_DAY_REPEAT = of_measure("RED-01", "same_day_repeat")
+REPEAT_7_DAYS = of_measure("RED-02", "repeat_7_days")
 COMPLETENESS = Figure(
     "completeness",
     "DQ-01",
@@ -65,6 +67,9 @@ COMPLETENESS = Figure(
 OVERVIEW = (VISITS_PER_HEAD, CROSS_PROVINCE, SAME_DAY_REPEAT, REPEAT_7_DAYS, COMPLETENESS)
 UTILIZATION = (VISITS, CROSS_PROVINCE, OUT_OF_NETWORK, CROSS_REGION, ADMISSIONS)
 ROLLOUT = (POLICY_ELIGIBLE, CROSS_PROVINCE)
+
+MEASURE_GROUPS = {"redundancy": "RED", "necessity": "NEC", "appropriateness": "UNR"}
+"""Groups of the measure library, by what their ids begin with."""
 
 LIVE_PROVINCES = "RO-16"
 PATIENT_FLOW = "UT-07"

@@ -173,6 +173,47 @@ _MONTHS = """
 """
 
 
+def measure_results(serving: Serving, area: Area, period: Period, group: str) -> pl.DataFrame:
+    """One row for every registered measure of a group (`figures.MEASURE_GROUPS`), newest version, in order of id.
+
+    measure_id, name_th, name_en, then of its main variant in the area and period: the two counts, n_persons and
+    n_persons_status, rate_low, rate_high (95 % interval), mean_value, and the two counts at the lower linkage threshold
+    as wide_numerator and wide_denominator with their statuses.
+    """
+    return fetch(
+        serving,
+        f"""
+        with measures as (
+            select measure_id, name_th, name_en
+            from dim_measures
+            where starts_with(measure_id, $group || '-')
+            qualify row_number() over (partition by measure_id order by version desc) = 1
+        )
+        select
+            measures.*, {_COUNTS},
+            counts.n_persons, coalesce(counts.n_persons_status, 'missing') as n_persons_status,
+            counts.rate_low, counts.rate_high, counts.mean_value,
+            counts.wide_numerator, coalesce(counts.wide_numerator_status, 'missing') as wide_numerator_status,
+            counts.wide_denominator, coalesce(counts.wide_denominator_status, 'missing') as wide_denominator_status
+        from measures
+        left join agg_measure_results as counts
+            on counts.measure_id = measures.measure_id
+            and counts.variant = 'main'
+            and counts.area_level = $area_level
+            and counts.area_code = $area_code
+            and counts.period_type = $period_type
+            and counts.period_start = $period_start
+        order by measures.measure_id
+        """,
+        {
+            **area.model_dump(),
+            "period_type": period.period_type,
+            "period_start": period.period_start,
+            "group": group,
+        },
+    )
+
+
 def figure_by_month(serving: Serving, figure: Figure, area: Area) -> pl.DataFrame:
     """period_start and the two counts, one row for every published month."""
     return fetch(

@@ -80,6 +80,9 @@ MEASURES = {
     "UT-08": ("ผู้รับบริการสุทธิ", "Net flow"),
     "RED-01": ("รับบริการหลายแห่งในวันเดียวด้วยโรคเดียวกัน", "Same-day visits for one condition"),
     "RED-02": ("รับบริการซ้ำภายใน 7 วันด้วยโรคเดียวกัน", "Repeat visits within 7 days"),
+    "RED-09": ("ความต่อเนื่องของการรักษา", "Continuity of care"),
+    "NEC-01": ("รับกลับเข้ารักษาโดยไม่ได้วางแผน", "Unplanned readmission"),
+    "UNR-01": ("ยาปฏิชีวนะในโรคติดเชื้อทางเดินหายใจส่วนบน", "Antibiotic in upper respiratory infection"),
     "RO-16": ("จังหวัดที่เริ่มนโยบาย", "Provinces live"),
     "RO-17": ("การรับบริการที่เข้าเงื่อนไขนโยบาย", "Policy-eligible visits"),
     "DQ-01": ("ความครบถ้วนของการส่งข้อมูล", "Completeness of reporting"),
@@ -208,7 +211,8 @@ def flow_rows(random: np.random.Generator) -> Iterator[dict[str, object]]:
 
 
 def measure_rows(random: np.random.Generator) -> Iterator[dict[str, object]]:
-    for measure, share in (("RED-01", 0.0038), ("RED-02", 0.011)):
+    """Of RED-01 and NEC-01 with a band, of RED-09 with a mean; of UNR-01 nothing was measured."""
+    for measure, share in (("RED-01", 0.0038), ("RED-02", 0.011), ("RED-09", 0.2), ("NEC-01", 0.13)):
         for period in all_periods():
             for place in all_places():
                 if not reported(place, period):
@@ -221,8 +225,17 @@ def measure_rows(random: np.random.Generator) -> Iterator[dict[str, object]]:
                     "measure_id": measure, "variant": "main", "measure_version": "1",
                     **_controlled_columns(
                         place.level,
-                        {"numerator": numerator, "denominator": denominator, "n_linkable": round(denominator * 0.97)},
+                        {
+                            "numerator": numerator,
+                            "denominator": denominator,
+                            "n_linkable": round(denominator * 0.97),
+                            "n_persons": round(numerator * 0.9),
+                            "wide_numerator": round(numerator * 1.1) if measure in {"RED-01", "NEC-01"} else None,
+                            "wide_denominator": denominator if measure in {"RED-01", "NEC-01"} else None,
+                        },
                     ),
+                    "rate_low": share * 0.95, "rate_high": share * 1.05,
+                    "mean_value": 0.62 if measure == "RED-09" else None,
                 }  # fmt: skip
 
 

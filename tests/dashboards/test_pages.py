@@ -12,16 +12,22 @@ import dashboards
 from tests.dashboards.serving_factory import write_serving
 
 APP = Path(dashboards.__file__).with_name("app.py")
-PAGES = ("overview", "utilization", "rollout")
+PAGES = ("overview", "utilization", "measures", "rollout")
 TITLES = {
-    "th": {"overview": "ภาพรวมการรับบริการ", "utilization": "การใช้บริการ", "rollout": "ความก้าวหน้า 30 บาทรักษาทุกที่"},
+    "th": {
+        "overview": "ภาพรวมการรับบริการ",
+        "utilization": "การใช้บริการ",
+        "measures": "ความซ้ำซ้อน ความจำเป็น และความสมเหตุสมผล",
+        "rollout": "ความก้าวหน้า 30 บาทรักษาทุกที่",
+    },
     "en": {
         "overview": "Overview of care",
         "utilization": "Utilization of care",
+        "measures": "Redundancy, necessity and appropriateness",
         "rollout": "Rollout of treatment anywhere",
     },
 }
-N_CHARTS = {"overview": 8, "utilization": 4, "rollout": 3}
+N_CHARTS = {"overview": 8, "utilization": 4, "measures": 2, "rollout": 3}
 
 
 @pytest.fixture
@@ -177,3 +183,36 @@ def test_bangkok_shows_its_three_dates() -> None:
 @pytest.mark.usefixtures("home")
 def test_a_filter_that_matches_no_province_says_so() -> None:
     assert "ไม่มีจังหวัดที่ตรงกับตัวกรอง" in texts(open_page("rollout", region="13", phase="1"))
+
+
+@pytest.mark.usefixtures("home")
+def test_a_measure_stands_with_its_interval_and_what_linkage_may_change() -> None:
+    app = open_page("measures", lang="en", group="necessity")
+    (table,) = (frame.value for frame in app.dataframe if "95% interval (Wilson)" in frame.value.columns)
+    (row,) = table.to_dict("records")
+    assert row["Measure"] == "NEC-01 Unplanned readmission"
+    assert row["95% interval (Wilson)"] == "12.35–13.65%"
+    low, high = (float(text.removesuffix("%")) for text in row["By linkage threshold"].split("–"))
+    assert low == float(row["Value"].removesuffix("%"))
+    assert high == pytest.approx(1.1 * low, abs=0.01)
+    assert any(
+        f"By linkage threshold {row['By linkage threshold']}".lower() in text.lower()
+        for text in texts(app).split(" · ")
+    )
+
+
+@pytest.mark.usefixtures("home")
+def test_a_measure_that_was_not_measured_has_no_figure_and_no_band() -> None:
+    app = open_page("measures", lang="en", group="appropriateness")
+    (table,) = (frame.value for frame in app.dataframe if "95% interval (Wilson)" in frame.value.columns)
+    (row,) = table.to_dict("records")
+    assert (row["Value"], row["95% interval (Wilson)"], row["By linkage threshold"]) == ("No data", "–", "–")
+    assert (row["Numerator"], row["People flagged"], row["Mean"]) == ("No data", "No data", "–")
+
+
+@pytest.mark.usefixtures("home")
+def test_each_group_of_measures_is_one_choice_and_one_measure_of_it_another() -> None:
+    app = open_page("measures", lang="en", group="redundancy", measure="RED-09")
+    assert metrics(app).keys() == {"RED-09 Continuity of care"}
+    (table,) = (frame.value for frame in app.dataframe if "Mean" in frame.value.columns)
+    assert table["Mean"].tolist() == ["–", "–", "0.62"]

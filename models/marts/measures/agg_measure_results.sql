@@ -1,17 +1,25 @@
-{%- set measures = [
-    'msr_red_01', 'msr_red_02', 'msr_red_03', 'msr_red_08', 'msr_red_09',
-    'msr_nec_01', 'msr_nec_02', 'msr_nec_03', 'msr_nec_04', 'msr_nec_05', 'msr_nec_06',
-] -%}
-{#- Measures whose event is a person's year, and those of which the population is the denominator. -#}
-{%- set of_person_years = ['msr_red_09', 'msr_nec_05', 'msr_nec_06'] -%}
+{#-
+  Every measure, and what its events span: a day or a month (`any`) counts in every period, a person's quarter in no
+  month, a person's year in the periods that are its year.
+-#}
+{%- set measures = {
+    'msr_red_01': 'any', 'msr_red_02': 'any', 'msr_red_03': 'any', 'msr_red_04': 'any', 'msr_red_05': 'any',
+    'msr_red_06': 'any', 'msr_red_07': 'quarter', 'msr_red_08': 'any', 'msr_red_09': 'year',
+    'msr_nec_01': 'any', 'msr_nec_02': 'any', 'msr_nec_03': 'any', 'msr_nec_04': 'any', 'msr_nec_05': 'year',
+    'msr_nec_06': 'year',
+    'msr_unr_01': 'any', 'msr_unr_02': 'any', 'msr_unr_03': 'any', 'msr_unr_04': 'quarter', 'msr_unr_05': 'any',
+    'msr_unr_06': 'quarter', 'msr_unr_07': 'quarter', 'msr_unr_08': 'any', 'msr_unr_09': 'any', 'msr_unr_10': 'any',
+    'msr_unr_11': 'any', 'msr_unr_12': 'any',
+} -%}
+{#- Those of which the population is the denominator. -#}
 {%- set of_population = ['msr_nec_02'] -%}
 
 with counts as (
-    {%- for measure in measures %}
+    {%- for measure, span in measures.items() %}
     select
         measure_id,
         variant,
-        {{ 'true' if measure in of_person_years else 'false' }} as is_of_person_years,
+        '{{ span }}' as span,
         {{ 'true' if measure in of_population else 'false' }} as is_of_population,
         service_month,
         province_code,
@@ -30,11 +38,11 @@ with counts as (
 
 -- Few events are flagged: their people are counted, and not those of the denominator.
 flagged_people as (
-    {%- for measure in measures %}
+    {%- for measure, span in measures.items() %}
     select distinct
         measure_id,
         variant,
-        {{ 'true' if measure in of_person_years else 'false' }} as is_of_person_years,
+        '{{ span }}' as span,
         service_month,
         province_code,
         person_key
@@ -58,18 +66,19 @@ areas as (
     select * from {{ ref('bridge_provinces_areas') }}
 ),
 
--- A year of a person counts in the periods that are its year, and in no month.
 periods as (
     select
-        false as is_of_person_years,
-        month_start,
-        period_type,
-        period_start,
-        period_end
-    from {{ ref('bridge_months_periods') }}
+        spans.span,
+        months.month_start,
+        months.period_type,
+        months.period_start,
+        months.period_end
+    from {{ ref('bridge_months_periods') }} as months
+    cross join (select 'any' as span union all select 'quarter' as span) as spans
+    where spans.span = 'any' or months.period_type <> 'month'
     union all
     select distinct
-        true as is_of_person_years,
+        'year' as span,
         {{ month_start('period_end') }} as month_start,
         period_type,
         period_start,
@@ -108,7 +117,7 @@ results as (
     inner join periods
         on
             counts.service_month = periods.month_start
-            and counts.is_of_person_years = periods.is_of_person_years
+            and counts.span = periods.span
     inner join areas on counts.province_code = areas.province_code
     group by
         periods.period_type,
@@ -134,7 +143,7 @@ people as (
     inner join periods
         on
             flagged_people.service_month = periods.month_start
-            and flagged_people.is_of_person_years = periods.is_of_person_years
+            and flagged_people.span = periods.span
     inner join areas on flagged_people.province_code = areas.province_code
     group by
         periods.period_type,
