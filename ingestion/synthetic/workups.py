@@ -39,6 +39,11 @@ TESTS = (
     _Test(0b10011, 0.30, (("0581902", 1.1, 0.4, 2), ("0581904", 78.0, 22.0, 0))),  # creatinine, eGFR
 )
 
+OTHER_CODES = {"0531601": "05", "0541602": "07", "0541402": "09", "0581902": "11"}
+"""Two-digit codes, which one facility in seven sends instead."""
+LOCAL_CODES = {"0581904": "GFR1"}
+"""A code of its own, which one facility in nine sends: no list knows it."""
+
 PICTURES = (
     # Condition, procedure (ICD-9-CM volume 3), share of its visits to hospitals, baht. None is a condition's own
     # procedure in the catalogue: a code stands once in a visit.
@@ -69,12 +74,15 @@ PICTURES = (
 def labs(v: pl.DataFrame, catalogue: Catalogue, rng: np.random.Generator) -> pl.DataFrame:
     """LABFU at chronic follow-ups; people who come again soon are tested again soon."""
     bits = np.where(catalogue.kind("chronic")[v["cond"].to_numpy()], v["chronic"].to_numpy(), 0)
+    f = v["f"].to_numpy()
     blocks = []
     for test in TESTS:
         rows = np.flatnonzero(((bits & test.wanted_for) > 0) & (rng.random(len(v)) < test.share))
         for code, middle, spread, decimals in test.parts:
             value = np.maximum(rng.normal(middle, spread, len(rows)), middle / 4)
-            blocks.append(children(v, rows).with_columns(LABTEST=pl.lit(code), LABRESULT=_numbers(value, decimals)))
+            sent = np.where(f[rows] % 7 == 3, OTHER_CODES.get(code, code), code)
+            sent = np.where(f[rows] % 9 == 4, LOCAL_CODES.get(code, code), sent)
+            blocks.append(children(v, rows).with_columns(LABTEST=pl.Series(sent), LABRESULT=_numbers(value, decimals)))
     tests = pl.concat(blocks)
     spoilt, elsewhere = (pl.Series(rng.random(len(tests)) < share) for share in (SPOILT, ELSEWHERE))
     return tests.with_columns(
