@@ -1,9 +1,8 @@
 """Measure work in a process of its own, and lay figures beside each other.
 
 CPU and wall seconds count from the call, when the process has imported what the call needs; CPU is that of the process
-and of every child it waited for, the children's own imports included. Memory is the largest sum, at one time, of the
-resident memory of the process and all its descendants, sampled from /proc every 50 ms; pages that processes share
-count once for each, so the figure errs on the high side.
+and of every child it waited for, the children's own imports included. Memory is the largest sum, at one time, of what
+the process and all its descendants hold, sampled from /proc every 50 ms; a page that several share counts once (PSS).
 """
 
 from __future__ import annotations
@@ -24,7 +23,6 @@ from rich.table import Table
 
 RUNS = 3
 _SAMPLE_SECONDS = 0.05
-_PAGE_BYTES = os.sysconf("SC_PAGE_SIZE")
 
 
 @dataclass(frozen=True)
@@ -107,7 +105,7 @@ class _PeakMemory:
     def _watch(self) -> None:
         try:
             while not self._done.wait(_SAMPLE_SECONDS):
-                self.bytes = max(self.bytes, sum(map(_resident, _tree(self._pid))))
+                self.bytes = max(self.bytes, sum(map(_held, _tree(self._pid))))
         except Exception as error:  # noqa: BLE001 - raised where the run ends: a peak of half a run is no figure
             self._failure = error
 
@@ -128,11 +126,13 @@ def _tree(pid: int) -> Iterator[int]:
             yield from _tree(int(child))
 
 
-def _resident(pid: int) -> int:
+def _held(pid: int) -> int:
+    """Proportional set size in bytes, 0 when the process has ended."""
     try:
-        return int(Path(f"/proc/{pid}/statm").read_text().split()[1]) * _PAGE_BYTES
-    except (OSError, IndexError):
+        lines = Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines()
+    except OSError:
         return 0
+    return next((int(line.split()[1]) * 1024 for line in lines if line.startswith("Pss:")), 0)
 
 
 @dataclass(frozen=True)

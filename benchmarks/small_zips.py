@@ -2,7 +2,8 @@
 
     python -m benchmarks.small_zips [--zips 14000] [--against 100] [--runs 3]
 
-Each zip comes from a facility of its own; the registry knows all of them in both runs. Receiving (every zip copied
+Each zip comes from a facility of its own; the registry knows all of them in both runs. It holds 440 rows: 300 million
+visits a year of 7.5 rows, from 14,000 facilities. Receiving (every zip copied
 into the inbox and hashed on the way) is measured alone too, and so is hashing, both with zips in place of rows: what
 receiving leaves of ingest is landing.
 """
@@ -15,6 +16,7 @@ from functools import partial
 from pathlib import Path
 
 from benchmarks.country import (
+    Material,
     country_arguments,
     facility_codes,
     land,
@@ -30,6 +32,8 @@ from ingestion.delivery import content_hash
 from ingestion.inbox import store
 from ingestion.places import PIECE_BYTES
 
+ROWS_A_ZIP = 440
+
 
 def _pieces(path: Path) -> Iterator[bytes]:
     with path.open("rb") as handle:
@@ -44,6 +48,12 @@ def hash_all(deliveries: Path) -> int:
     return len([content_hash(path) for path in zips_in(deliveries)])
 
 
+def repeated(rows: Material, n_rows: int) -> Material:
+    """The rows as often as it takes to have so many: each facility's are its own, whoever has the same."""
+    times = max(1, round(n_rows / sum(len(lines) for _, lines in rows.values())))
+    return {file: (header, lines * times) for file, (header, lines) in rows.items()}
+
+
 def main() -> None:
     parser = country_arguments(__doc__)
     parser.add_argument("--zips", type=int, default=14_000)
@@ -52,7 +62,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         root = Path(folder)
         make_country(root / "country", arguments)
-        rows = material(root / "country" / "deliveries")
+        rows = repeated(material(root / "country" / "deliveries"), arguments.zips * ROWS_A_ZIP)
         many, few = f"{arguments.zips:,} zips", f"{arguments.against:,} zips"
         sources = {many: root / "many", few: root / "few"}
         repack(rows, sources[many], arguments.zips)

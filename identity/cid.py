@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 from functools import cache
+from itertools import product
 from pathlib import Path
 
 import numpy as np
@@ -30,6 +31,7 @@ _OF_THAIS_ALONE, _OF_OTHERS_ALONE = ("1", "2"), ("0", "6", "7")
 children, 0 people without civil status. 3, 4, 5 and 8 are given to both (domain.md §4)."""
 
 _LABOR = r"^(0[1-9]|[1-3][0-9])$"
+_SHAPE = r"^[0-9]{13}$"
 _THAI_DIGITS = dict(zip("๐๑๒๓๔๕๖๗๘๙", "0123456789", strict=True))
 _BLANKS = r"[\s\-\u00a0\u200b\ufeff]"
 _WEIGHTS = np.arange(13, 1, -1, dtype=np.int32)
@@ -40,8 +42,10 @@ _Flags = npt.NDArray[np.bool_]
 
 def normalise(numbers: pl.Expr) -> pl.Expr:
     """Text to text: Thai digits to Arabic, blanks and hyphens out, empty to null."""
-    plain = numbers.str.replace_many(_THAI_DIGITS).str.replace_all(_BLANKS, "")
-    return pl.when(plain.str.len_bytes() > 0).then(plain)
+    is_plain = numbers.str.contains(_SHAPE)
+    # The others are few, and of an empty cell nothing is replaced.
+    odd = pl.when(~is_plain).then(numbers).str.replace_many(_THAI_DIGITS).str.replace_all(_BLANKS, "")
+    return pl.when(is_plain).then(numbers).when(odd.str.len_bytes() > 0).then(odd)
 
 
 def has_right_check_digit(numbers: pl.Series) -> pl.Series:
@@ -57,31 +61,23 @@ def classify(numbers: pl.Series) -> pl.Series:
 
     Only `valid` may join records: a dummy or a generated number would make one person of many.
     """
-    frame = pl.DataFrame({"cid": numbers}).with_columns(
-        shaped=pl.col("cid").str.contains(r"^[0-9]{13}$").fill_null(value=False)
-    )
-    shaped = frame.filter("shaped").select(pl.col("cid").unique())
-    digits = _digits(shaped["cid"])
-    shaped = shaped.with_columns(
-        is_right=pl.Series(_is_right(digits)),
-        is_dummy=pl.Series(_is_pattern(digits)) | pl.col("cid").str.head(12).is_in(_typed()),
-        is_generated=pl.Series(_is_unissued(digits)),
-    )
-    frame = frame.join(shaped, on="cid", how="left", maintain_order="left")
-    return frame.select(
-        pl.when(pl.col("cid").is_null())
-        .then(pl.lit("missing"))
-        .when(~pl.col("shaped"))
-        .then(pl.lit("malformed"))
-        .when(~pl.col("is_right"))
+    is_shaped = numbers.str.contains(_SHAPE).fill_null(value=False)
+    shaped = pl.DataFrame({"cid": numbers.filter(is_shaped)})
+    head, first = pl.col("cid").str.head(12), pl.col("cid").str.head(1)
+    classes = shaped.select(
+        pl.when(~pl.Series(_is_right(_digits(shaped["cid"]))))
         .then(pl.lit("bad_check_digit"))
-        .when("is_dummy")
+        .when(head.is_in(_dummies()))
         .then(pl.lit("dummy"))
-        .when("is_generated")
+        # No registry gives these out, so a program made them: 00 is refused by the ministry's own check, and there is
+        # no class 9 (domain.md §4).
+        .when((first == "9") | pl.col("cid").str.starts_with("00"))
         .then(pl.lit("generated"))
         .otherwise(pl.lit("valid"))
-        .alias("cid_class")
-    )["cid_class"]
+        .alias("class")
+    )["class"]
+    others = pl.when(pl.lit(numbers).is_null()).then(pl.lit("missing")).otherwise(pl.lit("malformed"))
+    return pl.select(others.alias("cid_class")).to_series().scatter(is_shaped.arg_true(), classes)
 
 
 def is_numbered_by(cid: pl.Expr, hospcode: pl.Expr) -> pl.Expr:
@@ -110,9 +106,17 @@ def contradicts_nationality(cid: pl.Expr, nation: pl.Expr, labor: pl.Expr) -> pl
 
 
 @cache
-def _typed() -> list[str]:
+def _dummies() -> list[str]:
+    """First twelve digits that a finger makes: one digit, two or three over and over, one and then another eleven
+    times, or counting up or down (9 is followed by 0); and those of `TYPED`. Some 1,200 of 10¹², so nobody real is
+    likely among them."""
+    digits = "0123456789"
+    over_and_over = ["".join(few) * (12 // len(few)) for n in (1, 2, 3) for few in product(digits, repeat=n)]
+    after_one = [one + other * 11 for one in digits for other in digits]
+    up = [(digits * 3)[at : at + 12] for at in range(10)]
     with TYPED.open(encoding="utf-8", newline="") as handle:
-        return [row["first_twelve"] for row in csv.DictReader(handle)]
+        typed = [row["first_twelve"] for row in csv.DictReader(handle)]
+    return sorted({*over_and_over, *after_one, *up, *(head[::-1] for head in up), *typed})
 
 
 def _digits(numbers: pl.Series) -> _Digits:
@@ -123,25 +127,3 @@ def _digits(numbers: pl.Series) -> _Digits:
 def _is_right(digits: _Digits) -> _Flags:
     right: _Flags = (11 - (digits[:, :12].astype(np.int32) @ _WEIGHTS) % 11) % 10 == digits[:, 12]
     return right
-
-
-def _is_pattern(digits: _Digits) -> _Flags:
-    """First twelve digits that a finger makes: one digit, two or three over and over, one and then another eleven
-    times, or counting up or down (9 is followed by 0). Some 1,200 numbers of 10¹², so nobody real is likely among them.
-    """
-    first, steps = digits[:, :12], (digits[:, 1:12] + 10 - digits[:, :11]) % 10
-    repeats: _Flags = np.logical_or.reduce(
-        [
-            *((first[:, period:] == first[:, :-period]).all(axis=1) for period in (1, 2, 3)),
-            (first[:, 2:] == first[:, 1:2]).all(axis=1),
-            *((steps == step).all(axis=1) for step in (1, 9)),
-        ]
-    )
-    return repeats
-
-
-def _is_unissued(digits: _Digits) -> _Flags:
-    """Numbers that no registry gives out, so a program made them: 00 is refused by the ministry's own check, and there
-    is no class 9 (domain.md §4)."""
-    unissued: _Flags = ((digits[:, 0] == 0) & (digits[:, 1] == 0)) | (digits[:, 0] == 9)
-    return unissued

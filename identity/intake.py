@@ -178,7 +178,7 @@ class IntakeWriter:
         table = (
             rows.with_columns(absent)
             .select(pl.col(name).cast(dtype) for name, dtype in SCHEMA.items())
-            .to_arrow(compat_level=CompatLevel.oldest())
+            .to_arrow(compat_level=CompatLevel.newest())
         )
         self._opened(table.schema).write_table(table)
 
@@ -187,5 +187,7 @@ class IntakeWriter:
             self._sealed.path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
             self._file = self._staging.open("wb")
             self._sealer = Sealer(self._file, self._sealed.key)
-            self._writer = pq.ParquetWriter(self._sealer, schema, compression="zstd", write_statistics=False)
+            self._writer = pq.ParquetWriter(
+                self._sealer, schema, compression="zstd", write_statistics=False, store_schema=False
+            )
         return self._writer

@@ -13,8 +13,8 @@ from identity.keys import Keys
 PSEUDONYM_BYTES = 16
 _HEX = 2 * PSEUDONYM_BYTES
 _BLOCK = 64
-_REMEMBERED = 150_000
-"""Pseudonyms kept in memory by their number: some 35 MB at most."""
+_REMEMBERED = 250_000
+"""Pseudonyms kept in memory by their number: some 55 MB at most."""
 
 
 def hmac_sha256(key: bytes) -> Callable[[bytes], bytes]:
@@ -38,7 +38,7 @@ class Pseudonymiser:
     def __init__(self, keys: Keys) -> None:
         self._first = hmac_sha256(keys.linkage)
         self._second = hmac_sha256(keys.analysis)
-        self._pseudonyms: dict[str, str] = {}
+        self._pseudonyms: dict[str, bytes] = {}
         self._local_numbers: dict[str, str] = {}
 
     def pseudonym(self, text: str) -> str:
@@ -92,9 +92,9 @@ class Pseudonymiser:
             made.str.slice(_HEX).alias(f"{name}_pseudonym"),
             pl.col("class").alias(f"{name}_class"),
             made.str.slice(0, _HEX).alias(f"{name}_p1"),
-        )
+        ).rechunk()
 
-    def _of_many(self, numbers: list[str]) -> list[str]:
+    def _of_many(self, numbers: list[str]) -> pl.Series:
         """Both pseudonyms of each. One person stands in many files: the last numbers are remembered, up to a bound."""
         made = self._pseudonyms
         if len(made) + len(numbers) > _REMEMBERED:
@@ -103,8 +103,8 @@ class Pseudonymiser:
         for number in numbers:
             if number not in made:
                 p1 = first(number.encode())[:size]
-                made[number] = (p1 + second(p1)[:size]).hex()
-        return [made[number] for number in numbers]
+                made[number] = p1 + second(p1)[:size]
+        return pl.Series([made[number] for number in numbers], dtype=pl.Binary).bin.encode("hex")
 
     def stand_ins(self, numbers: pl.Series) -> pl.Series:
         """`local_number` for every value that is not empty, once for each distinct one; the last are remembered."""
@@ -120,7 +120,8 @@ class Pseudonymiser:
 
     def local_numbers(self, numbers: pl.Series) -> pl.Series:
         """`local_number` for each value that is a valid citizen number, null for the others."""
-        return _by_number(numbers, lambda cids: [self.local_number(cid) for cid in cids])["made"]
+        made = _by_number(numbers, lambda cids: pl.Series([self.local_number(cid) for cid in cids], dtype=pl.String))
+        return made["made"]
 
 
 def _reclassified(rows: pl.DataFrame, where: pl.Expr, name: str) -> pl.DataFrame:
@@ -130,12 +131,12 @@ def _reclassified(rows: pl.DataFrame, where: pl.Expr, name: str) -> pl.DataFrame
     )
 
 
-def _by_number(numbers: pl.Series, make: Callable[[list[str]], list[str]]) -> pl.DataFrame:
+def _by_number(numbers: pl.Series, make: Callable[[list[str]], pl.Series]) -> pl.DataFrame:
     """`cid`, `class` of each raw number, and what `make` gives for the valid ones, once for each distinct number."""
     sent = numbers.rename("sent")
     people = pl.DataFrame({"sent": sent.unique()}).with_columns(normalise(pl.col("sent")).alias("cid"))
     people = people.with_columns(classify(people["cid"]).alias("class"))
     valid = people.filter(pl.col("class") == "valid").select(pl.col("cid").unique())
-    valid = valid.with_columns(pl.Series("made", make(valid["cid"].to_list()), dtype=pl.String))
+    valid = valid.with_columns(make(valid["cid"].to_list()).alias("made"))
     people = people.join(valid, on="cid", how="left")
     return pl.DataFrame({"sent": sent}).join(people, on="sent", how="left", nulls_equal=True, maintain_order="left")

@@ -366,7 +366,7 @@ def _check_entry(info: zipfile.ZipInfo, shown: str, limits: ZipLimits) -> None:
         raise DeliveryRejectedError(
             "member_name_too_long", f"a name of {len(name):,} characters; {limits.max_name_length} are allowed"
         )
-    if any(unicodedata.category(character) == "Cc" for character in name):
+    if not name.isprintable() and any(unicodedata.category(character) == "Cc" for character in name):
         raise DeliveryRejectedError("unsafe_member_name", f"{shown} has control characters in its name")
     parts = name.replace("\\", "/").split("/")
     if ".." in parts or parts[0] == "" or ":" in parts[0]:

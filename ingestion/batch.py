@@ -24,7 +24,7 @@ from ingestion.contract import Contract, Landing, load_contracts
 from ingestion.corrections import Corrections
 from ingestion.delivery import DeliveryRejectedError, DeliveryZip, Member
 from ingestion.feed import STANDARD, Feed, load_feeds
-from ingestion.landing import RECEIPT_FILES, RECEIPT_RULES, RECEIPTS, BatchWriter
+from ingestion.landing import RECEIPT_FILES, RECEIPT_RULES, RECEIPTS, REJECTS, BatchWriter
 from ingestion.mapping import LINE, Lookups, Plan, Routed, gathered, plan, routed, with_columns
 from ingestion.ndjson import Engine, described
 from ingestion.parts import Bundled, Part, Parts
@@ -121,8 +121,8 @@ class FileCount:
     n_out_of_scope: int = 0
 
 
-_Shape = tuple[str, tuple[tuple[str, int], ...], int]
-"""A file, where its columns stand, and how many cells a line has: members of one shape are split together."""
+_Shape = tuple[tuple[tuple[str, int], ...], int]
+"""Where the columns of a file stand, and how many cells a line has: members of one shape are split together."""
 
 
 _Numbers = npt.NDArray[np.int32]
@@ -168,6 +168,15 @@ class _Waiting:
             )
             self.texts[at:past] = [b""] * (past - at)
             at = past
+
+
+@dataclass
+class _FileWaiting:
+    """What waits of one file, by shape."""
+
+    shapes: dict[_Shape, _Waiting] = field(default_factory=lambda: defaultdict(_Waiting))
+    n_lines: int = 0
+    n_bytes: int = 0
 
 
 @lru_cache(maxsize=1)
@@ -249,7 +258,7 @@ class _Batch:
         self._requests = _corrections(registry, keys)
         self._deliveries = deliveries
         self._pseudonymiser = _pseudonymiser(keys)
-        self._waiting: dict[_Shape, _Waiting] = defaultdict(_Waiting)
+        self._waiting: dict[str, _FileWaiting] = defaultdict(_FileWaiting)
         self._waiting_bytes = 0
         self._rows: dict[tuple[str, str, tuple[str, ...]], list[pl.DataFrame]] = defaultdict(list)
         self._senders = pl.Series(checks.SENDER, [delivery.hospcode for delivery in deliveries])
@@ -258,6 +267,8 @@ class _Batch:
         self._times = pl.Series("sent_at", [delivery.sent_at for delivery in deliveries], pl.Datetime("us"))
         self._delivery_of_slot: list[int] = []
         self.counts: list[FileCount] = []
+        self.counts_of: dict[int, list[FileCount]] = defaultdict(list)
+        """Those of each delivery, by its place."""
         self.rules: dict[tuple[int, str, str, str], int] = defaultdict(int)
         """Rows by slot, rule, column and level."""
 
@@ -277,6 +288,7 @@ class _Batch:
 
     def _open_slot(self, count: FileCount) -> int:
         self.counts.append(count)
+        self.counts_of[count.delivery].append(count)
         self._delivery_of_slot.append(count.delivery)
         return len(self.counts) - 1
 
@@ -387,76 +399,77 @@ class _Batch:
         self._collect(feed.feed, result.file, frame)
 
     def _set_aside(self, slot: int, lines: pl.DataFrame) -> None:
-        """Rows (`source_line, rule`) rejected before they had columns."""
-        if lines.is_empty():
-            return
-        count = self.counts[slot]
-        delivery = self._deliveries[count.delivery]
-        count.n_rows += lines.height
-        count.n_rejected += lines.height
-        for rule, n in lines["rule"].value_counts().iter_rows():
+        """Rows of a slot (`source_line, rule`, the member's own lines) rejected before they had columns."""
+        if not lines.is_empty():
+            line = pl.col("source_line") + self.counts[slot].first_line
+            self._set_all_aside(lines.with_columns(line.cast(pl.Int32), pl.lit(slot, pl.Int32).alias(checks.SLOT)))
+
+    def _set_all_aside(self, lines: pl.DataFrame) -> None:
+        """The same for rows that bear their slot, and the line by which they are counted in the file."""
+        for slot, n in checks.tally(lines[checks.SLOT]):
+            self.counts[slot].n_rows += n
+            self.counts[slot].n_rejected += n
+        for slot, rule, n in lines.group_by(checks.SLOT, "rule").len().iter_rows():
             self.rules[slot, rule, "", Level.ROW] += n
-        for part in lines.iter_slices(FLUSH_ROWS):
-            records = part.select(
-                pl.lit(delivery.delivery_id).alias("delivery_id"),
-                pl.lit(delivery.hospcode).alias("hospcode"),
-                pl.lit(count.file).alias("file"),
-                pl.lit(count.member).alias("member"),
-                "source_line",
-                pl.lit(None, pl.String).alias("column_name"),
-                "rule",
-                pl.lit(None, pl.String).alias("masked_value"),
-            )
-            self._writer.append("rejects", records)
+        unknown = (pl.lit(None, pl.String).alias(name) for name in ("column_name", "masked_value"))
+        self._append_rejects(lines.with_columns(unknown))
 
     def _wait(self, slot: int, file: str, header: Header, text: bytes, numbers: npt.NDArray[np.int32]) -> None:
-        key = (file, tuple(header.positions.items()), header.n_cells)
-        waiting = self._waiting[key]
-        waiting.add(text, np.full(len(numbers), slot, np.int32), numbers)
+        waiting = self._waiting[file]
+        shape = (tuple(header.positions.items()), header.n_cells)
+        waiting.shapes[shape].add(text, np.full(len(numbers), slot, np.int32), numbers)
+        waiting.n_lines += len(numbers)
+        waiting.n_bytes += len(text)
         self._waiting_bytes += len(text)
-        if self._waiting_bytes >= WAITING_BYTES:
-            self.finish()
-        elif waiting.n_lines >= FLUSH_ROWS:
-            self._split(key)
+        if waiting.n_lines >= FLUSH_ROWS:
+            self._flush(file)
+        elif self._waiting_bytes >= WAITING_BYTES:
+            # The largest alone: each frame costs some milliseconds however small it is, so the others wait for more.
+            self._flush(max(self._waiting, key=lambda one: self._waiting[one].n_bytes))
 
-    def _split(self, shape: _Shape) -> None:
+    def _flush(self, file: str) -> None:
+        """Check what waits of a file of the standard."""
+        waiting = self._waiting.pop(file)
+        self._waiting_bytes -= waiting.n_bytes
+        while waiting.shapes:
+            self._split(file, *waiting.shapes.popitem())
+        for key in [key for key in self._rows if key[:2] == (STANDARD, file)]:
+            self._check(STANDARD, file, self._rows.pop(key))
+
+    def _split(self, file: str, shape: _Shape, waiting: _Waiting) -> None:
         """Split the waiting lines of one shape into columns; rows with the same columns are checked together."""
-        file, positions, n_cells = shape
+        positions, n_cells = shape
         sound = _Waiting()
-        for text, slots, numbers in self._waiting.pop(shape).groups():
+        for text, slots, numbers in waiting.groups():
             lines = sort_lines(text, n_cells)
             bad = np.flatnonzero(lines.rules)
             if len(bad):
-                rejected = lines.rejected(numbers).with_columns(pl.Series(checks.SLOT, slots[bad]))
-                for (slot,), its in rejected.group_by(checks.SLOT, maintain_order=True):
-                    self._set_aside(int(slot), its.drop(checks.SLOT))
+                self._set_all_aside(lines.rejected(numbers).with_columns(pl.Series(checks.SLOT, slots[bad])))
             sound.add(lines.text, slots[lines.kept], numbers[lines.kept])
         if not sound.n_lines:
             return
         slots, numbers = np.concatenate(sound.slots), np.concatenate(sound.numbers)
-        for slot, n in _tally(slots, len(self.counts)):
+        for slot, n in checks.tally(pl.Series(slots)):
             self.counts[slot].n_rows += n
         frame = split_cells(b"".join(sound.texts), dict(positions), n_cells)
         if frame.height != sound.n_lines:
             raise RuntimeError(f"{file}: {sound.n_lines} lines came, {frame.height} rows were read")
-        frame = frame.select(
-            *sorted(frame.columns),
-            pl.Series("source_line", numbers),
-            pl.Series(checks.SLOT, slots),
-        )
-        self._collect(STANDARD, file, frame)
+        places = [pl.Series("source_line", numbers), pl.Series(checks.SLOT, slots)]
+        self._collect(STANDARD, file, frame[sorted(frame.columns)].hstack(places))
 
     def _collect(self, feed: str, file: str, frame: pl.DataFrame) -> None:
         key = (feed, file, tuple(frame.columns))
         rows = self._rows[key]
         rows.append(frame)
         if sum(one.height for one in rows) >= (FLUSH_ROWS if feed == STANDARD else MAPPED_FLUSH_ROWS):
-            self._check(feed, file, pl.concat(self._rows.pop(key)))
+            self._check(feed, file, self._rows.pop(key))
 
-    def _check(self, feed: str, file: str, raw: pl.DataFrame) -> None:
+    def _check(self, feed: str, file: str, frames: list[pl.DataFrame]) -> None:
+        # In one piece: pieces of unlike length are put together anew for each step.
+        raw = pl.concat(frames).rechunk()
         delivery = self._deliveries_of(raw)
         checker = self._checker_of(self._feeds[feed], file, self._region)
-        raw = raw.with_columns(self._senders.gather(delivery), self._limits.gather(delivery))
+        raw = raw.hstack([self._senders.gather(delivery), self._limits.gather(delivery)])
         if file == corrections.FILE:
             checked, withdrawn = self._requests.check(raw)
             self._append_withdrawals(withdrawn.with_columns(self._ids.gather(self._deliveries_of(withdrawn))))
@@ -467,11 +480,11 @@ class _Batch:
                 f"{file}: {raw.height} rows came, {checked.landed.height} + {checked.rejected.height} left"
             )
         self._count(checked)
-        landed = checked.landed.with_columns(self._ids.gather(self._deliveries_of(checked.landed)))
-        self._writer.append(checker.contract.table, landed.select(*checks.landing_schema(checker.contract)))
+        landed = checked.landed.hstack([self._ids.gather(self._deliveries_of(checked.landed))])
+        self._writer.append(checker.contract.table, landed[list(checks.landing_schema(checker.contract))])
         self._keep_people(checker.contract, landed)
         if not checked.rejected.is_empty():
-            self._writer.append("rejects", self._reject_records(file, checked.rejected))
+            self._append_rejects(checked.rejected)
 
     def _keep_people(self, contract: Contract, landed: pl.DataFrame) -> None:
         """Hand over whom the landed rows are of: in the landing itself that cannot be told any more."""
@@ -501,8 +514,8 @@ class _Batch:
         """The place of each row's delivery."""
         return pl.Series(np.array(self._delivery_of_slot, np.uint32)[rows[checks.SLOT].to_numpy()])
 
-    def _reject_records(self, file: str, rejected: pl.DataFrame) -> pl.DataFrame:
-        """Rejects bear the member's own line."""
+    def _append_rejects(self, rejected: pl.DataFrame) -> None:
+        """Write down rows (`_slot, source_line, column_name, rule, masked_value`), each with the member's own line."""
         slots = rejected[checks.SLOT].unique().sort()
         counts = [self.counts[slot] for slot in slots]
         origins = pl.DataFrame(
@@ -510,49 +523,34 @@ class _Batch:
                 checks.SLOT: slots,
                 "delivery_id": [self._deliveries[count.delivery].delivery_id for count in counts],
                 "hospcode": [self._deliveries[count.delivery].hospcode for count in counts],
+                "file": [count.file for count in counts],
                 "member": [count.member for count in counts],
                 "first_line": pl.Series([count.first_line for count in counts], dtype=pl.Int32),
             }
         )
-        return rejected.join(origins, on=checks.SLOT).select(
-            "delivery_id",
-            "hospcode",
-            pl.lit(file).alias("file"),
-            "member",
-            pl.col("source_line") - pl.col("first_line"),
-            "column_name",
-            "rule",
-            "masked_value",
-        )
+        own_line = (pl.col("source_line") - pl.col("first_line")).alias("source_line")
+        for part in rejected.iter_slices(FLUSH_ROWS):
+            records = part.join(origins, on=checks.SLOT).with_columns(own_line)
+            self._writer.append("rejects", records.select(*REJECTS))
 
     def _count(self, checked: Checked) -> None:
-        n_slots = len(self.counts)
-        landed = checked.landed[checks.SLOT].to_numpy()
-        is_flagged = checked.landed["row_flags"].is_not_null().to_numpy()
-        for slot, n in _tally(landed, n_slots):
+        slots = checked.landed[checks.SLOT]
+        for slot, n in checks.tally(slots):
             self.counts[slot].n_landed += n
-        for slot, n in _tally(landed[is_flagged], n_slots):
+        for slot, n in checks.tally(slots.filter(checked.landed["row_flags"].is_not_null())):
             self.counts[slot].n_flagged += n
-        for slot, n in _tally(checked.rejected[checks.SLOT].to_numpy(), n_slots):
+        for slot, n in checks.tally(checked.rejected[checks.SLOT]):
             self.counts[slot].n_rejected += n
         for slot, rule, column, level, n in checked.findings:
             self.rules[slot, rule, column, level] += n
 
     def finish(self) -> None:
         """Check all that waits."""
-        for shape in list(self._waiting):
-            self._split(shape)
+        for file in list(self._waiting):
+            self._flush(file)
         while self._rows:
             (feed, file, _), frames = self._rows.popitem()
-            self._check(feed, file, pl.concat(frames))
-        self._waiting_bytes = 0
-
-
-def _tally(slots: npt.NDArray[np.int32], n_slots: int) -> Iterator[tuple[int, int]]:
-    """Each slot that occurs, and how often."""
-    counts = np.bincount(slots, minlength=n_slots)
-    for slot in np.flatnonzero(counts):
-        yield int(slot), int(counts[slot])
+            self._check(feed, file, frames)
 
 
 def _n_repeated(hashes: Iterator[pl.DataFrame]) -> int:
@@ -634,7 +632,7 @@ def rejection(delivery: Delivery, outcome: Outcome) -> Rejection | None:
 def _outcome(work: _Batch, index: int, delivery: Delivery, error: DeliveryRejectedError | None) -> Outcome:
     if error:
         return Outcome(delivery.file_name, delivery.hospcode, "rejected", error.rule, error.message)
-    counts = [count for count in work.counts if count.delivery == index]
+    counts = work.counts_of[index]
     totals = {
         name: sum(getattr(count, name) for count in counts)
         for name in ("n_rows", "n_landed", "n_rejected", "n_flagged")

@@ -7,11 +7,11 @@ become those of the standard's files, so that all that follows (rules, pseudonym
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from enum import StrEnum
-from functools import cache, cached_property
+from functools import cache, cached_property, lru_cache
 from graphlib import CycleError, TopologicalSorter
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import yaml
@@ -383,8 +383,15 @@ class Feed(_Strict):
 
     def table_of(self, member_name: str) -> str | None:
         """The table that a member's name means, whatever its case, folder, prefix or suffix."""
-        path = PurePosixPath(member_name.replace("\\", "/"))
-        lower = path.name.lower().removesuffix(".gz")
+        return self._table_of_name(member_name.replace("\\", "/").rstrip("/").rpartition("/")[2])
+
+    @cached_property
+    def _table_of_name(self) -> Callable[[str], str | None]:
+        """Senders name their members alike, so that few names are looked at more than once."""
+        return lru_cache(maxsize=4096)(self._look_up)
+
+    def _look_up(self, name: str) -> str | None:
+        lower = name.lower().removesuffix(".gz")
         suffix = next((suffix for suffix in self.suffixes if lower.endswith(suffix)), None)
         if suffix is None:
             return None

@@ -41,6 +41,9 @@ from ruam.landing import (
     superseded,
 )
 
+_MANY_VALUES = frozenset({"pid", "seq", "an", "cid_pseudonym", "source_line"})
+"""Columns whose values hardly repeat within a file."""
+
 NO_REGION = UNKNOWN_REGION
 """Where receipts of deliveries go that belong to no known facility, and the schema batch."""
 
@@ -205,7 +208,7 @@ class BatchWriter:
 
     def append(self, table: str, frame: pl.DataFrame) -> None:
         """Add a row group to `<table>.parquet`. All frames of one table have the same columns."""
-        self.write(table, to_arrow(frame.with_columns(pl.lit(self._batch).alias(BATCH))))
+        self.write(table, to_arrow(frame.hstack([pl.Series(BATCH, [self._batch]).new_from_index(0, frame.height)])))
         point("batch.record_written" if table in RECORDS else "batch.rows_written")
 
     def write(self, table: str, rows: pa.Table) -> None:
@@ -213,9 +216,15 @@ class BatchWriter:
         if not self._writers:
             point("batch.begun")
         if table not in self._writers:
-            # Nobody reads statistics of these columns, and they cost a third of the writing.
+            # Nobody reads statistics of these columns, and they cost a third of the writing; a dictionary of values
+            # that hardly repeat costs time and space. Without Arrow's own schema, text is plain text to everybody.
             self._writers[table] = pq.ParquetWriter(
-                self._folder / f"{table}.parquet", rows.schema, compression="zstd", write_statistics=False
+                self._folder / f"{table}.parquet",
+                rows.schema,
+                compression="zstd",
+                write_statistics=False,
+                use_dictionary=[name for name in rows.column_names if name not in _MANY_VALUES],
+                store_schema=False,
             )
         self._writers[table].write_table(rows)
         self._n_rows[table] += rows.num_rows
@@ -273,10 +282,8 @@ class BatchWriter:
 
 
 def to_arrow(frame: pl.DataFrame) -> pa.Table:
-    """Plain Arrow strings, which every engine reads."""
-    table = frame.to_arrow(compat_level=CompatLevel.oldest())
-    fields = [field.with_type(pa.string()) if pa.types.is_large_string(field.type) else field for field in table.schema]
-    return table.cast(pa.schema(fields))
+    """The same memory, so text is of Arrow's `string_view`; nothing is copied."""
+    return frame.to_arrow(compat_level=CompatLevel.newest())
 
 
 def ensure_schema_batch(landing: Path) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from functools import cache
+from functools import cache, lru_cache
 from pathlib import Path, PurePosixPath
 
 from ingestion.feed import load_feeds
@@ -32,6 +32,14 @@ def shown_name(name: str, place: int, extra_feeds: Path | None = None) -> str:
     Of all else the shape alone is shown (A for a letter, ก for a Thai one, 9 for a digit of a long number), after the
     member's `place` in the zip: `3: SERVICE_กกกกก 9999999999999.txt`.
     """
+    name = PurePosixPath(name.replace("\\", "/")).name
+    printable = name if name.isprintable() else ascii(name)[1:-1]
+    shape = _shape(printable, extra_feeds)
+    return printable[:MAX_LENGTH] if shape == name else f"{place}: {shape[:MAX_LENGTH]}"
+
+
+@lru_cache(maxsize=4096)
+def _shape(printable: str, extra_feeds: Path | None) -> str:
     words = _words(extra_feeds)
 
     def hidden(run: re.Match[str]) -> str:
@@ -41,7 +49,4 @@ def shown_name(name: str, place: int, extra_feeds: Path | None = None) -> str:
             return text if is_known else ("9" if text.isdigit() else "A") * len(text)
         return "ก" if "\u0e00" <= text <= "\u0e7f" else "A"
 
-    name = PurePosixPath(name.replace("\\", "/")).name
-    printable = name if name.isprintable() else ascii(name)[1:-1]
-    shape = _RUNS.sub(hidden, printable)
-    return printable[:MAX_LENGTH] if shape == name else f"{place}: {shape[:MAX_LENGTH]}"
+    return _RUNS.sub(hidden, printable)

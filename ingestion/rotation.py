@@ -254,7 +254,9 @@ def _column(rows: pa.Table, name: str) -> pl.Series:
 
 def _replaced(rows: pa.Table, name: str, values: pl.Series) -> pa.Table:
     at = rows.schema.get_field_index(name)
-    return rows.set_column(at, rows.schema.field(at), to_arrow(values.to_frame(name)).column(0))
+    return rows.set_column(
+        at, rows.schema.field(at), to_arrow(values.to_frame(name)).column(0).cast(rows.schema.field(at).type)
+    )
 
 
 def _rekeyed(pseudonyms: pl.Series, rekeying: Rekeying, path: Path) -> pl.Series:

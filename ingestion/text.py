@@ -6,6 +6,7 @@ import codecs
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from io import BytesIO
 from typing import Any, Protocol
 
@@ -29,13 +30,14 @@ _Indices = npt.NDArray[np.int64]
 """Of lines in a block or of bytes in a text, in order."""
 
 _BLANKS = " \t"
-_PADDED = (b" |", b"| ", b" \n", b"\n ", b"\t")
 _UTF8_THAI = re.compile(rb"\xe0[\xb8\xb9][\x80-\xbf]")
 _MARKS = re.compile(rb"^(?:\xef\xbb\xbf)+", re.MULTILINE)
 """Byte order marks at the beginning of a line: there is one in the middle where files were glued together."""
 _SURROGATE = re.compile(rb"\xed[\xa0-\xbf][\x80-\xbf]")
 _NEITHER = b"\xff"
 """A byte that is nothing in UTF-8 and nothing in cp874: stands for what could not be read."""
+_MOST_KEPT = 8192
+"""Characters of a header that is kept in case it comes again."""
 _DEFAULT_LIMITS = ZipLimits()
 _NO_LINES = np.empty(0, np.int64)
 
@@ -291,8 +293,33 @@ def read_header(first_line: str, contract: Layouts, limits: ZipLimits = _DEFAULT
     """
     if len(first_line.encode()) > limits.max_line_bytes:
         return None
+    if len(first_line) > _MOST_KEPT:
+        return _header_of(first_line, contract, limits.max_header_cells)
+    return _kept_header(first_line, _Same(contract), limits.max_header_cells)
+
+
+@dataclass(frozen=True, eq=False)
+class _Same:
+    """Layouts as a key: equal to themselves alone."""
+
+    layouts: Layouts
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, _Same) and other.layouts is self.layouts
+
+    def __hash__(self) -> int:
+        return id(self.layouts)
+
+
+@lru_cache(maxsize=512)
+def _kept_header(first_line: str, contract: _Same, max_cells: int) -> Header | None:
+    """Programs write the same header over and over."""
+    return _header_of(first_line, contract.layouts, max_cells)
+
+
+def _header_of(first_line: str, contract: Layouts, max_cells: int) -> Header | None:
     n_cells = first_line.count(DELIMITER) + 1
-    if n_cells > limits.max_header_cells:
+    if n_cells > max_cells:
         is_header = "HOSPCODE" in first_line.upper()
         return Header({}, n_cells, is_header, "unknown", missing=[], unknown=[], fault="too_many_columns")
     cells = [cell.strip().strip('"\ufeff').upper() for cell in first_line.split(DELIMITER)]
@@ -462,6 +489,19 @@ def _runs(kept: npt.NDArray[np.bool_], starts: _Indices, ends: _Indices) -> Iter
         yield int(starts[first]), int(ends[past - 1]) + 1
 
 
+def _is_padded(text: bytes) -> bool:
+    """Whether a cell may begin or end with a blank. Most texts hold few blanks or none, so each is looked at."""
+    if b"\t" in text:
+        return True
+    if b" " not in text:
+        return False
+    codes = np.frombuffer(text, dtype=np.uint8)
+    blanks = np.flatnonzero(codes == ord(" "))
+    beside = codes[np.concatenate((np.maximum(blanks - 1, 0), np.minimum(blanks + 1, len(codes) - 1)))]
+    at_edge = blanks[0] == 0 or blanks[-1] == len(codes) - 1
+    return bool(at_edge or ((beside == ord(DELIMITER)) | (beside == ord("\n"))).any())
+
+
 def split_cells(text: bytes, positions: dict[str, int], n_cells: int) -> pl.DataFrame:
     """One text column for each column of `positions` (name to place in the line), empty as null, blanks stripped."""
     names = [f"_{place}" for place in range(n_cells)]
@@ -475,6 +515,6 @@ def split_cells(text: bytes, positions: dict[str, int], n_cells: int) -> pl.Data
         schema=dict.fromkeys(names, pl.String),
         columns=sorted(positions.values()),
     )
-    if text.startswith(b" ") or any(sign in text for sign in _PADDED):
+    if _is_padded(text):
         frame = frame.with_columns(pl.all().str.strip_chars(_BLANKS).replace("", None))
     return frame

@@ -17,7 +17,7 @@ from pathlib import Path
 import numpy as np
 import polars as pl
 
-from ingestion.synthetic import clerks, register, tables, truth
+from ingestion.synthetic import clerks, register, tables, truth, workups
 from ingestion.synthetic.catalogue import Bools, Catalogue, Ints, load_catalogue
 from ingestion.synthetic.faults import (
     APPOINTMENT_FAULTS,
@@ -313,6 +313,8 @@ def _other_files(c: _Context, v: pl.DataFrame, known: pl.DataFrame, prices: pl.S
         "DEATH": register.death_rows(known, c.texts, c.following, c.month, registered_at),
         "PROVIDER": register.provider_rows(c.own(c.facilities), c.following, registered_at),
     }
+    for file, rows in _workups(c, v, frames["ADMISSION"]).items():
+        frames[file] = pl.concat([frames[file], rows.select(frames[file].columns)])
 
     def can(frame: pl.DataFrame) -> pl.Series:
         return frame["HOSPCODE"].is_in(sloppy)
@@ -339,6 +341,17 @@ def _other_files(c: _Context, v: pl.DataFrame, known: pl.DataFrame, prices: pl.S
     for name, states in (("bad_cid", (2,)), ("dummy_cid", (3,)), ("generated_cid", (4,))):
         c.ledger.note_all("PERSON", name, person.filter(pl.col("state").is_in(states))["d"])
     return frames
+
+
+def _workups(c: _Context, v: pl.DataFrame, admission: pl.DataFrame) -> dict[str, pl.DataFrame]:
+    """More rows of files that the visits have already, from a random stream of their own."""
+    rng = np.random.default_rng([c.chunk.seed, 11, c.chunk.first_f, c.chunk.last_f])
+    hospital = (c.facilities["level"] != "primary").to_numpy()
+    return {
+        "LABFU": workups.labs(v, c.catalogue, rng),
+        "PROCEDURE_OPD": workups.pictures(v, c.catalogue, hospital, rng),
+        "DRUG_IPD": workups.taken_home(admission, v, c.catalogue, c.texts, rng),
+    }
 
 
 def _keep_truth(

@@ -15,6 +15,8 @@ from ingestion.synthetic.tables import PROVIDERS_PER_FACILITY, Texts
 CID_STATES = ("right", "missing", "mistyped", "dummy", "generated", "awaited", "mistaken")
 USABLE = 0
 """Index in CID_STATES of a number that tells who somebody is."""
+STAFF = (("01", "01"), ("01", "01"), ("03", "02"), ("03", "02"), ("05", ""), ("02", "04"))
+"""PROVIDERTYPE and COUNCIL of a facility's staff, by their number: doctors, nurses, a health officer, a dentist."""
 MISTYPED, MISTAKEN = 2, 6
 """A wrong number whose check digit shows it, and one that passes for somebody else's: the check leaves out the third
 digit, and takes 0 for 10 and 1 for 11."""
@@ -306,20 +308,21 @@ def provider_rows(facilities: pl.DataFrame, grid_next: Ints, d_update: pl.Series
         np.full(n, 8), staff["province"].cast(pl.Int64).to_numpy(), np.full(n, int(CID_OFFICE)), serial % 10**7
     )
     d = pl.Series(grid_next[staff["f"].to_numpy(), 0])
-    staff = staff.with_columns(d=d, CID=cid).filter(pl.col("d") >= 0)
+    kind, council = (pl.Series(values).gather(staff["k"]) for values in zip(*STAFF, strict=True))
+    staff = staff.with_columns(d=d, CID=cid, kind=kind, council=council).filter(pl.col("d") >= 0)
     return staff.select(
         "d",
         "CID",
         HOSPCODE="hospcode",
         HOSPCODE9="hospcode9",
         PROVIDER=pl.col("k").cast(pl.String).str.zfill(5),
-        COUNCIL=pl.lit("01"),
+        COUNCIL="council",
         PRENAME=pl.lit("003"),
         NAME=pl.lit("สมมติ"),
         LNAME=pl.lit("ผู้ให้บริการ"),
         SEX=pl.lit("1"),
         BIRTH=pl.lit("19800101"),
-        PROVIDERTYPE=pl.lit("01"),
+        PROVIDERTYPE="kind",
         STARTDATE=pl.lit("20150101"),
         D_UPDATE=d_update.gather(staff["d"]),
     )

@@ -114,7 +114,7 @@ def service(
     )
 
 
-def _children(v: pl.DataFrame, rows: Ints) -> pl.DataFrame:
+def children(v: pl.DataFrame, rows: Ints) -> pl.DataFrame:
     """Keys of visits `rows`, going with the visit's month whether or not its SERVICE row is late."""
     return v.select(*VISIT_KEYS, pl.col("dc").alias("d"), "row")[rows]
 
@@ -139,7 +139,7 @@ def diagnoses_opd(v: pl.DataFrame, catalogue: Catalogue, rng: np.random.Generato
     rows = np.flatnonzero(catalogue.kind("injury")[cond])
     blocks.append((rows, pl.Series(EXTERNAL).gather(rng.integers(0, len(EXTERNAL), len(rows))), "5"))
     return pl.concat(
-        _children(v, rows).with_columns(
+        children(v, rows).with_columns(
             DIAGTYPE=pl.lit(kind), DIAGCODE=code, CLINIC=pl.lit(CLINIC), principal=pl.lit(kind == "1")
         )
         for rows, code, kind in blocks
@@ -172,14 +172,14 @@ def prescriptions(v: pl.DataFrame, catalogue: Catalogue, rng: np.random.Generato
 def drugs_opd(v: pl.DataFrame, catalogue: Catalogue, rng: np.random.Generator) -> pl.DataFrame:
     """DRUG_OPD, about 1.8 a visit (assumption)."""
     given = prescriptions(v, catalogue, rng)
-    keys = _children(v, given["row"].to_numpy())
+    keys = children(v, given["row"].to_numpy())
     f = v["f"].to_numpy()[given["row"]]
     return keys.with_columns(
-        *_drug_columns(given["drug"].to_numpy(), given["days"].to_numpy(), f, catalogue)
+        *drug_columns(given["drug"].to_numpy(), given["days"].to_numpy(), f, catalogue)
     ).with_columns(CLINIC=pl.lit(CLINIC))
 
 
-def _drug_columns(drug: Ints, days: Ints, f: Ints, catalogue: Catalogue) -> list[pl.Series]:
+def drug_columns(drug: Ints, days: Ints, f: Ints, catalogue: Catalogue) -> list[pl.Series]:
     codes = drug_codes(catalogue.drugs)
     brand = f % len(codes[0])
     flat = pl.Series([code for brands in codes for code in brands])
@@ -203,7 +203,7 @@ def procedures_opd(v: pl.DataFrame, catalogue: Catalogue, rng: np.random.Generat
     cond = v["cond"].to_numpy()
     has = (codes != "").to_numpy()[cond]
     rows = np.flatnonzero(has & (rng.random(len(v)) < 0.75))
-    return _children(v, rows).with_columns(
+    return children(v, rows).with_columns(
         PROCEDCODE=codes.gather(cond[rows]), CLINIC=pl.lit(CLINIC), SERVICEPRICE=pl.lit("100.00")
     )
 
@@ -216,7 +216,7 @@ def charges_opd(v: pl.DataFrame, prices: pl.Series, rng: np.random.Generator) ->
     second = np.flatnonzero(rng.random(n) < 0.1)
     rows = np.concatenate([first, second])
     which = np.concatenate([(rng.random(n) < 0.15).astype(np.int64), np.full(len(second), 2)])
-    return _children(v, rows).with_columns(
+    return children(v, rows).with_columns(
         CLINIC=pl.lit(CLINIC),
         CHARGEITEM=item.gather(which),
         CHARGELIST=pl.lit("000000"),
@@ -235,7 +235,7 @@ def accidents(v: pl.DataFrame, texts: Texts, rng: np.random.Generator) -> pl.Dat
     day, sec = v["day"].to_numpy()[rows], v["sec"].to_numpy()[rows]
     traffic = rng.random(n) < 0.45
     one = pl.lit("1")
-    return _children(v, rows).with_columns(
+    return children(v, rows).with_columns(
         DATETIME_SERV=texts.stamp(day, sec),
         DATETIME_AE=texts.stamp(day, np.maximum(sec - 2400, 0)),
         AETYPE=pl.Series(np.where(traffic, "01", "19")),
@@ -263,7 +263,7 @@ def appointments(v: pl.DataFrame, catalogue: Catalogue, texts: Texts, rng: np.ra
     chronic = catalogue.kind("chronic")[v["cond"].to_numpy()]
     rows = np.flatnonzero(rng.random(len(v)) < np.where(chronic, 0.85, 0.08))
     gap = np.where(chronic[rows], rng.choice([30, 60, 90], len(rows)), rng.integers(2, 14, len(rows)))
-    return _children(v, rows).with_columns(
+    return children(v, rows).with_columns(
         APDATE=texts.day(v["day"].to_numpy()[rows] + gap),
         APTYPE=pl.lit("001"),
         APDIAG=catalogue.conditions["code"].gather(v["cond"].to_numpy()[rows]),
@@ -274,7 +274,7 @@ def appointments(v: pl.DataFrame, catalogue: Catalogue, texts: Texts, rng: np.ra
 def labs(v: pl.DataFrame, catalogue: Catalogue, rng: np.random.Generator) -> pl.DataFrame:
     """LABFU: a few for people with diabetes."""
     rows = np.flatnonzero((v["cond"].to_numpy() == catalogue.chronic[1]) & (rng.random(len(v)) < 0.35))
-    return _children(v, rows).with_columns(
+    return children(v, rows).with_columns(
         LABTEST=pl.Series(LABS).gather(rng.integers(0, len(LABS), len(rows))),
         LABRESULT=pl.Series(rng.integers(5, 300, len(rows))).cast(pl.String),
         LABPLACE=pl.col("HOSPCODE"),
@@ -287,7 +287,7 @@ def referrals(v: pl.DataFrame, catalogue: Catalogue, texts: Texts, facilities: p
     rows = np.flatnonzero(to >= 0)
     day, sec = v["day"].to_numpy()[rows], v["sec"].to_numpy()[rows]
     text = catalogue.conditions["complaint_th"].gather(v["cond"].to_numpy()[rows])
-    return _children(v, rows).with_columns(
+    return children(v, rows).with_columns(
         REFERID=pl.col("SEQ"),
         DATETIME_SERV=texts.stamp(day, sec),
         DATETIME_REFER=texts.stamp(day, np.minimum(sec + 3600, 86399)),
@@ -381,7 +381,7 @@ def admissions(
     twice = np.repeat(np.arange(n), 2)
     which = drug[np.column_stack([np.zeros(n, dtype=np.int64), rng.integers(1, 3, n)]).ravel()]
     drugs = base[twice].with_columns(
-        *_drug_columns(which, np.maximum(los[twice], 1), f[twice], catalogue),
+        *drug_columns(which, np.maximum(los[twice], 1), f[twice], catalogue),
         TYPEDRUG=pl.lit("1"),
         DATESTART=texts.day(day[twice]),
         DATEFINISH=texts.day(out[twice]),

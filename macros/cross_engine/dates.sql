@@ -8,6 +8,16 @@
     cast({{ timestamp }} as date)
 {%- endmacro %}
 
+{#- No date, with the type of a date. -#}
+{% macro null_date() -%}
+    cast(null as date)
+{%- endmacro %}
+
+{#- A date from text, YYYY-MM-DD. -#}
+{% macro as_date(text) -%}
+    cast({{ text }} as date)
+{%- endmacro %}
+
 {#- Whole days from `earlier` to `later`. -#}
 {% macro days_between(earlier, later) -%}
     cast(date_diff('day', {{ earlier }}, {{ later }}) as integer)
@@ -28,6 +38,11 @@
 
 {% macro add_days(date, n) -%}
     cast({{ date }} + to_days(cast({{ n }} as integer)) as date)
+{%- endmacro %}
+
+{#- First day of the calendar quarter, which is one of the fiscal year too. -#}
+{% macro quarter_start(date) -%}
+    {{ add_months(month_start(date), '-((month(' ~ date ~ ') - 1) % 3)') }}
 {%- endmacro %}
 
 {#- A relation with one column `calendar_date`, both ends included. -#}

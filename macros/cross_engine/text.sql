@@ -4,6 +4,16 @@
     cast({{ expression }} as varchar)
 {%- endmacro %}
 
+{#- No text, with the type of text. -#}
+{% macro null_text() -%}
+    cast(null as varchar)
+{%- endmacro %}
+
+{#- A decimal from text. -#}
+{% macro as_decimal(text) -%}
+    cast({{ text }} as decimal(18, 4))
+{%- endmacro %}
+
 {#- One hashed key, 32 hex digits, from several columns; a null counts as empty text. -#}
 {% macro surrogate_key(columns) -%}
     md5({% for column in columns %}coalesce({{ as_text(column) }}, ''){% if not loop.last %} || '|' || {% endif %}{% endfor %})

@@ -17,15 +17,8 @@ with visit_diagnoses as (
             and diagnoses.date_serv = services.date_serv
 ),
 
--- The standard's key holds the time of admission too: a corrected time would leave the code twice.
 inpatient_rows as (
-    select
-        *,
-        row_number() over (
-            partition by hospcode, an, diagnosis_code
-            order by d_update desc nulls last, delivery_id desc, source_line desc
-        ) as recency
-    from {{ ref('stg_f43__diagnosis_ipd') }}
+    {{ newest_by(ref('stg_f43__diagnosis_ipd'), ['hospcode', 'an', 'diagnosis_code']) }}
 ),
 
 admission_diagnoses as (
@@ -42,7 +35,6 @@ admission_diagnoses as (
     from inpatient_rows as diagnoses
     left join {{ ref('int_admissions__enriched') }} as admissions
         on diagnoses.hospcode = admissions.hospcode and diagnoses.an = admissions.an
-    where diagnoses.recency = 1
 ),
 
 diagnoses as (

@@ -10,6 +10,7 @@ from collections import Counter, defaultdict
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from datetime import date, datetime, timedelta
+from itertools import pairwise
 from pathlib import Path
 from typing import ClassVar
 
@@ -24,6 +25,8 @@ from ingestion.synthetic.facilities import allocate
 from ingestion.synthetic.geography import NATIONAL_POPULATION, load_provinces
 from ingestion.synthetic.people import check_digits, numbers_of
 from ingestion.synthetic.standard import FILES, columns_of
+from ingestion.synthetic.workups import LOCAL_CODES, OTHER_CODES, PICTURES
+from ruam.settings import PROJECT
 
 DUMMIES = {"1111111111119", "9999999999994", "1234567890121"}
 Row = dict[str, str]
@@ -57,6 +60,9 @@ class Reader:
         "DIAGNOSIS_OPD": ("HOSPCODE", "SEQ", "DATE_SERV", "DIAGCODE"),
         "ACCIDENT": ("HOSPCODE", "SEQ"),
         "ADMISSION": ("HOSPCODE", "AN"),
+        "LABFU": ("HOSPCODE", "PID", "DATE_SERV", "LABTEST"),
+        "PROCEDURE_OPD": ("HOSPCODE", "SEQ", "DATE_SERV", "PROCEDCODE"),
+        "DRUG_IPD": ("HOSPCODE", "AN", "TYPEDRUG", "DIDSTD"),
     }
 
     def read(self, path: Path) -> None:
@@ -387,6 +393,43 @@ def test_admissions_agree_with_a_plain_count(country: tuple[Path, Summary], read
     ]
     told = truth(out, "agg_admissions").select(pl.col("^n_.*$").sum()).row(0)
     assert told == (len(days), sum(days))
+
+
+def repeats(rows: Iterator[Row], code: str, wanted: set[str], within: int) -> int:
+    """How many rows of the codes follow another of the same person and code by 1 to `within` days."""
+    days: dict[tuple[str, str, str], list[date]] = defaultdict(list)
+    for row in rows:
+        if row[code] in wanted:
+            days[row["HOSPCODE"], row["PID"], row[code]].append(_day(row["DATE_SERV"]))
+    return sum(
+        1 <= (later - earlier).days <= within for found in days.values() for earlier, later in pairwise(sorted(found))
+    )
+
+
+def test_tests_and_pictures_are_sometimes_repeated_too_soon(reader: Reader) -> None:
+    # HbA1c within 60 days, and any picture within 90.
+    assert repeats(reader.final("LABFU"), "LABTEST", {"0531601"}, 60) > 0
+    pictures = {procedure for _, procedure, *_ in PICTURES}
+    assert repeats(reader.final("PROCEDURE_OPD"), "PROCEDCODE", pictures, 90) > 0
+
+
+def test_laboratory_tests_are_known_but_for_local_ones_and_some_results_are_words(reader: Reader) -> None:
+    with (PROJECT / "seeds" / "terminology" / "lab_tests.csv").open(encoding="utf-8", newline="") as handle:
+        known = {row["lab_code"] for row in csv.DictReader(handle)}
+    rows = list(reader.final("LABFU"))
+    assert {row["LABTEST"] for row in rows} - known == set(LOCAL_CODES.values())
+    assert {row["LABTEST"] for row in rows} >= set(OTHER_CODES.values())
+    words = [row["LABRESULT"] for row in rows if not row["LABRESULT"].replace(".", "", 1).isdecimal()]
+    assert 0 < len(words) < len(rows) * 0.02
+    assert 0 < sum(not row["SEQ"] for row in rows) < len(rows) * 0.15
+
+
+def test_drugs_are_taken_home_on_the_day_of_discharge(reader: Reader) -> None:
+    stays = {(row["HOSPCODE"], row["AN"]): row for row in reader.final("ADMISSION")}
+    taken = [row for row in reader.final("DRUG_IPD") if row["TYPEDRUG"] == "2"]
+    assert taken
+    for row in taken:
+        assert stays[row["HOSPCODE"], row["AN"]]["DATETIME_DISCH"].startswith(row["DATESTART"])
 
 
 def test_all_regions_are_there_and_region_13_sends_little(country: tuple[Path, Summary], reader: Reader) -> None:

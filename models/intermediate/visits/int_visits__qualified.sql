@@ -15,7 +15,10 @@ necessary_repeats as (
 condition_groups as (
     select
         codes.principal_diagnosis,
-        min(condition_groups.condition_group) as condition_group
+        -- The first in order: its place, padded so that it sorts as text, then the name.
+        substr(
+            min(lpad({{ as_text('condition_groups.sort_order') }}, 4, '0') || condition_groups.condition_group), 5
+        ) as condition_group
     from (select distinct principal_diagnosis from visits) as codes
     inner join {{ ref('condition_groups') }} as condition_groups
         on {{ matches_pattern('codes.principal_diagnosis', 'condition_groups.pattern') }}

@@ -1,0 +1,43 @@
+{%- set sets = [
+    'CS_OTHER_INFECTION', 'CS_IMMUNE', 'CS_CKD3', 'CS_LBP', 'CS_LBP_EXCLUDED', 'CS_HEADACHE_EXCLUDED',
+    'CS_SYNCOPE_EXCLUDED', 'CS_SINUS', 'CS_SINUS_EXCLUDED', 'CS_IMAGING_EXCLUDED', 'CS_SCREENING_BREAST',
+    'CS_PREGNANCY', 'CS_LAB_EXCLUDED'
+] -%}
+with diagnoses as (
+    select
+        hospcode,
+        pid,
+        date_serv as diagnosis_date,
+        diagnosis_code
+    from {{ ref('stg_f43__diagnosis_opd') }}
+    union all
+    select
+        hospcode,
+        pid,
+        {{ date_of('datetime_admit') }} as diagnosis_date,
+        diagnosis_code
+    from {{ ref('stg_f43__diagnosis_ipd') }}
+),
+
+-- Few codes, many diagnoses: each code is matched once.
+grouped as (
+    select distinct
+        code_sets.set_id,
+        codes.diagnosis_code
+    from (select distinct diagnosis_code from diagnoses) as codes
+    inner join {{ ref('code_sets') }} as code_sets
+        on
+            code_sets.set_id in ('{{ sets | join("', '") }}')
+            and {{ matches_pattern('codes.diagnosis_code', 'code_sets.pattern') }}
+)
+
+select distinct
+    grouped.set_id,
+    persons.person_key,
+    diagnoses.hospcode,
+    diagnoses.diagnosis_date,
+    {{ day_number('diagnoses.diagnosis_date') }} as day_number
+from diagnoses
+inner join grouped on diagnoses.diagnosis_code = grouped.diagnosis_code
+inner join {{ ref('int_persons__identified') }} as persons
+    on diagnoses.hospcode = persons.hospcode and diagnoses.pid = persons.pid

@@ -1,0 +1,1 @@
+{{ antibiotic_visits('UNR-01', 'CS_URI') }}

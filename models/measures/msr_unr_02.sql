@@ -1,0 +1,1 @@
+{{ antibiotic_visits('UNR-02', 'CS_AD') }}

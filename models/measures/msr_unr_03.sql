@@ -1,0 +1,1 @@
+{{ antibiotic_visits('UNR-03', 'CS_FTW') }}

@@ -1,0 +1,1 @@
+{{ imaging_soon_after('UNR-09', 'CS_HEADACHE', 'CS_HEADACHE_EXCLUDED') }}

@@ -1,0 +1,1 @@
+{{ imaging_soon_after('UNR-10', 'CS_SYNCOPE', 'CS_SYNCOPE_EXCLUDED') }}

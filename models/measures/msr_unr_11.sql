@@ -1,0 +1,1 @@
+{{ imaging_soon_after('UNR-11', 'CS_SINUS', 'CS_SINUS_EXCLUDED', is_first_only=true) }}
