@@ -6,6 +6,17 @@
     'red_01': {'label': 'redundant'},
     'red_02': {'label': 'redundant'},
     'red_03': {'label': 'redundant', 'visits_of_events': 'illness_visits'},
+    'red_04': {'label': 'redundant', 'visits_of_events': 'procedure_visits'},
+    'red_05': {'label': 'redundant', 'visits_of_events': 'laboratory_visits'},
+    'red_06': {'label': 'redundant', 'visits_of_events': 'dispensing_visits'},
+    'unr_01': {'label': 'unreasonable'},
+    'unr_02': {'label': 'unreasonable'},
+    'unr_03': {'label': 'unreasonable'},
+    'unr_05': {'label': 'unreasonable'},
+    'unr_08': {'label': 'unreasonable'},
+    'unr_09': {'label': 'unreasonable'},
+    'unr_10': {'label': 'unreasonable'},
+    'unr_11': {'label': 'unreasonable'},
     'nec_02': {'label': 'potentially_avoidable', 'visits_of_events': 'admission_visits'},
     'nec_03': {'label': 'potentially_avoidable'},
     'nec_04': {'label': 'potentially_avoidable'},
@@ -52,6 +63,20 @@ admission_visits as (
     where visits.typeout = '2'
 ),
 
+{% for name, fact, key in [
+    ('procedure', 'fct_procedures', 'procedure_key'),
+    ('laboratory', 'fct_lab_results', 'lab_result_key'),
+    ('dispensing', 'fct_dispensings', 'dispensing_key'),
+] -%}
+{{ name }}_visits as (
+    select
+        {{ key }} as event_key,
+        visit_key
+    from {{ ref(fact) }}
+    where visit_key is not null
+),
+
+{% endfor -%}
 fired as (
     {%- for measure, rule in measures.items() %}
     select

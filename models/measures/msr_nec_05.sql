@@ -109,7 +109,7 @@ select
     {{ surrogate_key(['persons.person_key', 'persons.period_end']) }} as event_key,
     persons.period_end as event_date,
     {{ month_start('persons.period_end') }} as service_month,
-    cast(null as varchar) as hospcode,
+    {{ as_text('null') }} as hospcode,
     coalesce(homes.registered_province_code, homes.home_province_code, '99') as province_code,
     persons.person_key,
     persons.n_tertiary_visits * 100 >= persons.n_visits * {{ min_share }} as is_numerator,

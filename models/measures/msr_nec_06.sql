@@ -68,7 +68,7 @@ select
     {{ surrogate_key(['person_key', 'period_end']) }} as event_key,
     period_end as event_date,
     {{ month_start('period_end') }} as service_month,
-    cast(null as varchar) as hospcode,
+    {{ as_text('null') }} as hospcode,
     province_code,
     person_key,
     n_visits > {{ threshold }} as is_numerator,

@@ -68,7 +68,7 @@ select
     watched.illness_key as event_key,
     watched.started_on as event_date,
     {{ month_start('watched.started_on') }} as service_month,
-    cast(null as varchar) as hospcode,
+    {{ as_text('null') }} as hospcode,
     coalesce(persons.registered_province_code, persons.home_province_code, '99') as province_code,
     watched.person_key,
     watched.n_facilities >= {{ min_facilities }} as is_numerator,

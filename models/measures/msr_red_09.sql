@@ -56,7 +56,7 @@ select
     {{ surrogate_key(['persons.person_key', 'persons.period_end']) }} as event_key,
     persons.period_end as event_date,
     {{ month_start('persons.period_end') }} as service_month,
-    cast(null as varchar) as hospcode,
+    {{ as_text('null') }} as hospcode,
     coalesce(homes.registered_province_code, homes.home_province_code, '99') as province_code,
     persons.person_key,
     -- Who cannot be linked is known to one facility alone: an index of 1 would be no finding.

@@ -12,17 +12,24 @@ necessary_repeats as (
             and {{ matches_pattern('codes.principal_diagnosis', 'code_sets.pattern') }}
 ),
 
-condition_groups as (
+-- The first group in order takes a code.
+matched_groups as (
     select
         codes.principal_diagnosis,
-        -- The first in order: its place, padded so that it sorts as text, then the name.
-        substr(
-            min(lpad({{ as_text('condition_groups.sort_order') }}, 4, '0') || condition_groups.condition_group), 5
-        ) as condition_group
+        min(condition_groups.sort_order) as sort_order
     from (select distinct principal_diagnosis from visits) as codes
     inner join {{ ref('condition_groups') }} as condition_groups
         on {{ matches_pattern('codes.principal_diagnosis', 'condition_groups.pattern') }}
     group by codes.principal_diagnosis
+),
+
+grouped_codes as (
+    select
+        matched_groups.principal_diagnosis,
+        condition_groups.condition_group
+    from matched_groups
+    inner join {{ ref('condition_groups') }} as condition_groups
+        on matched_groups.sort_order = condition_groups.sort_order
 )
 
 select
@@ -48,7 +55,7 @@ select
         when {{ matches_pattern('visits.principal_diagnosis', "'^[A-Z][0-9]'") }}
             then substr(visits.principal_diagnosis, 1, 3)
     end as condition_code,
-    condition_groups.condition_group,
+    grouped_codes.condition_group,
     visits.price,
     visits.n_services,
     necessary_repeats.principal_diagnosis is not null as is_necessary_repeat,
@@ -58,4 +65,4 @@ select
     and necessary_repeats.principal_diagnosis is null as is_eligible
 from visits
 left join necessary_repeats on visits.principal_diagnosis = necessary_repeats.principal_diagnosis
-left join condition_groups on visits.principal_diagnosis = condition_groups.principal_diagnosis
+left join grouped_codes on visits.principal_diagnosis = grouped_codes.principal_diagnosis
