@@ -236,7 +236,11 @@ def test_running_again_changes_nothing(country: Country) -> None:
 COMPARED = {
     "fct_visits": ("person_key", "person_number", "person_tier"),
     "fct_diagnoses": (),
-    "fct_admissions": ("person_key", "person_tier"),
+    "fct_admissions": ("person_key", "person_tier", "episode_key", "stay_number"),
+    "fct_dispensings": ("person_key", "person_tier", "wide_person_key"),
+    "fct_procedures": ("person_key", "person_tier", "wide_person_key"),
+    "fct_charges": ("person_key", "person_tier", "wide_person_key"),
+    "fct_lab_results": ("person_key", "person_tier", "wide_person_key"),
     "agg_utilization": ("n_persons", "n_registered_persons"),
 }
 """Tables, and what of them rests on links too: the vault names a person by the record that it saw first."""
