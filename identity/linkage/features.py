@@ -72,7 +72,7 @@ _KEYS = {
         "year(birth), left(whole_key, 3), sex, nation",
     ),
     "birth and place of a foreigner": ("birth is not null and nation <> '099'", "birth, sex, province, nation"),
-    "mother and birth": ("mother is not null and birth is not null", "mother, birth"),
+    "mother and year": ("mother is not null and birth is not null", "mother, year(birth)"),
     "birth and place of a child": ("month - birth < 400", "birth, sex, province"),
     "phone": ("phone is not null", "phone, sex"),
     "passport": ("passport is not null", "passport"),
@@ -270,15 +270,15 @@ def _without_mothers_names(connection: duckdb.DuckDBPyConnection) -> None:
             select distinct children.record
             from fresh as children
             inner join (
-                select number, given_key from fresh where not is_residue
+                select number, given_roman from fresh where not is_residue
                 union all
-                select features.number, features.given_key
+                select features.number, features.given_roman
                 from linkage.features as features
                 where features.record in (
                     select record from linkage.blocks
                     where not is_residue and key in (select key from asked)
                 )
-            ) as mothers on children.mother = mothers.number and children.given_key = mothers.given_key
+            ) as mothers on children.mother = mothers.number and children.given_roman = mothers.given_roman
         ) as called
         where fresh.record = called.record
     """)

@@ -24,9 +24,15 @@ MOST_RECORDS_A_MONTH = 20
 LARGEST_BLOCK = 400
 """Records that may share a key; a key of more tells nothing, and its pairs would be many."""
 
-_SHARE_A_HOUSE = """(
+_NO_PAPER_SAYS_SO = """(
     coalesce(l.passport <> r.passport, true)
     and coalesce(damerau_levenshtein(l.number, r.number) > 1, true)
+    and (l.hospcode <> r.hospcode or coalesce(l.hn <> r.hn, true))
+)"""
+"""Neither a passport, nor a number, nor the paper file of one facility is the same in both."""
+
+_SHARE_A_HOUSE = f"""(
+    {_NO_PAPER_SAYS_SO}
     and not coalesce(
         l.birth = r.birth
         or (year(l.birth) = year(r.birth) and (dayofyear(l.birth) = 1 or dayofyear(r.birth) = 1))
@@ -38,11 +44,10 @@ _SHARE_A_HOUSE = """(
     )
 )"""
 """People of one house share surname, phone, province and mother, and sons bear their fathers' names; a score counts
-each as if it spoke for itself. Records whose birth dates no slip explains need a number or a passport."""
+each as if it spoke for itself. Records whose birth dates no slip explains need a paper that both bear."""
 
-_TWINS = """(
-    coalesce(l.passport <> r.passport, true)
-    and coalesce(damerau_levenshtein(l.number, r.number) > 1, true)
+_TWINS = f"""(
+    {_NO_PAPER_SAYS_SO}
     and coalesce(
         l.birth = r.birth
         and (l.surname_roman = r.surname_roman or l.mother = r.mother)
@@ -216,9 +221,9 @@ def _score(connection: duckdb.DuckDBPyConnection, model: Model) -> int:
 def _tell_births_apart(connection: duckdb.DuckDBPyConnection) -> None:
     """Children of one mother and one day who differ in sex, in a name, or in their number at one facility are several.
 
-    A record of such a birth that bears no name yet may be any of them: it is linked to none, but within its facility.
+    A record of such a birth that bears no name yet may be any of those of its sex: it is linked to none of several.
     """
-    connection.execute("""
+    connection.execute(f"""
         insert into linkage.apart
         select pairs.join_key_l, pairs.join_key_r
         from pairs
@@ -228,8 +233,9 @@ def _tell_births_apart(connection: duckdb.DuckDBPyConnection) -> None:
             l.mother = r.mother
             and l.birth = r.birth
             and coalesce(l.person <> r.person, true)
+            and {_NO_PAPER_SAYS_SO}
             and (
-                l.sex <> r.sex
+                (l.sex <> r.sex and coalesce(l.given_roman <> r.given_roman, true))
                 or coalesce(
                     l.given_key <> r.given_key and jaro_winkler_similarity(l.given_roman, r.given_roman) < 0.75, false
                 )
@@ -237,19 +243,21 @@ def _tell_births_apart(connection: duckdb.DuckDBPyConnection) -> None:
             );
 
         create or replace temp table births as
-        select distinct mother, birth
-        from compared semi join (
-            select record_l as record from linkage.apart union select record_r from linkage.apart
-        ) as several using (record);
+        select distinct l.mother, l.birth, l.sex
+        from linkage.apart
+        inner join compared as l on linkage.apart.record_l = l.record
+        inner join compared as r on linkage.apart.record_r = r.record
+        where coalesce(l.sex = r.sex, true);
 
         delete from linkage.edges
         using compared as l, compared as r, births
         where
             linkage.edges.record_l = l.record
             and linkage.edges.record_r = r.record
-            and l.mother = births.mother
+            and births.mother in (l.mother, r.mother)
             and l.birth = births.birth
             and r.birth = births.birth
+            and births.sex in (l.sex, r.sex)
             and (l.given is null or r.given is null);
     """)
 

@@ -91,7 +91,7 @@ def _with_unseen(parameters: dict[str, Any]) -> dict[str, Any]:
 
 def _is_precise(qualities: dict[str, Quality]) -> bool:
     return qualities["residue"].precision >= PRECISION and all(
-        quality.precision >= GROUP_PRECISION for group, quality in qualities.items() if group != "mistaken"
+        quality.precision >= GROUP_PRECISION for group, quality in qualities.items() if group != "barred"
     )
 
 
