@@ -31,18 +31,18 @@ _NO_PAPER_SAYS_SO = """(
 )"""
 """Neither a passport, nor a number, nor the paper file of one facility is the same in both."""
 
-_SHARE_A_HOUSE = f"""(
-    {_NO_PAPER_SAYS_SO}
-    and not coalesce(
-        l.birth = r.birth
-        or (year(l.birth) = year(r.birth) and (dayofyear(l.birth) = 1 or dayofyear(r.birth) = 1))
-        or damerau_levenshtein(strftime(l.birth, '%Y%m%d'), strftime(r.birth, '%Y%m%d')) <= 1
-        or abs(l.birth - r.birth) <= 1
-        or (month(l.birth) = day(r.birth) and day(l.birth) = month(r.birth) and year(l.birth) = year(r.birth))
-        or (abs(year(l.birth) - year(r.birth)) = 1 and strftime(l.birth, '%m%d') = strftime(r.birth, '%m%d')),
-        l.birth is null or r.birth is null
-    )
-)"""
+_MAY_BE_BORN = """case
+    when l.birth is null or r.birth is null or l.birth = r.birth then true
+    when year(l.birth) = year(r.birth) and (dayofyear(l.birth) = 1 or dayofyear(r.birth) = 1) then true
+    when year(l.birth) = year(r.birth) and month(l.birth) = day(r.birth) and day(l.birth) = month(r.birth) then true
+    when abs(year(l.birth) - year(r.birth)) = 1 and month(l.birth) = month(r.birth) and day(l.birth) = day(r.birth)
+        then true
+    when abs(l.birth - r.birth) <= 1 then true
+    else damerau_levenshtein(strftime(l.birth, '%Y%m%d'), strftime(r.birth, '%Y%m%d')) <= 1
+end"""
+"""A slip explains the two birth dates. In the order of what costs least: it is asked of every candidate."""
+
+_WORTH_SCORING = f"(l.is_residue or r.is_residue) and ({_MAY_BE_BORN} or not {_NO_PAPER_SAYS_SO})"
 """People of one house share surname, phone, province and mother, and sons bear their fathers' names; a score counts
 each as if it spoke for itself. Records whose birth dates no slip explains need a paper that both bear."""
 
@@ -186,23 +186,29 @@ def _score(connection: duckdb.DuckDBPyConnection, model: Model) -> int:
         where record in (select join_key_l from pairs union select join_key_r from pairs)
     """)
     n_pairs = _count(connection, "select count(*) from pairs")
-    connection.execute("""
+    connection.execute(f"""
+        create or replace temp table worth as
+        select pairs.* from pairs
+        inner join compared as l on pairs.join_key_l = l.record
+        inner join compared as r on pairs.join_key_r = r.record
+        where {_WORTH_SCORING};
+
+        delete from linkage.edges
+        where record_l in (select record from fresh) or record_r in (select record from fresh);
+
         create or replace temp table scored (record_l uinteger, record_r uinteger, probability double, weight double)
     """)
-    if n_pairs == 0:
-        return 0
+    if _count(connection, "select count(*) from worth") == 0:
+        return n_pairs
     n_records = _count(connection, "select count(*) from linkage.features")
     with linker(connection, "compared", model.settings_for(n_records), model.trained.n_records) as (made, api):
-        made.table_management.register_blocked_pairs_for_predict(api.register("pairs"))
+        made.table_management.register_blocked_pairs_for_predict(api.register("worth"))
         predicted = made.inference.predict(threshold_match_probability=model.thresholds.wide, warning_mode="never")
         connection.execute(f"""
             insert into scored
             select record_l, record_r, match_probability, match_weight from {predicted.physical_name}
         """)
     connection.execute(f"""
-        delete from linkage.edges
-        where record_l in (select record from fresh) or record_r in (select record from fresh);
-
         insert into linkage.edges
         select
             scored.record_l,
@@ -212,7 +218,7 @@ def _score(connection: duckdb.DuckDBPyConnection, model: Model) -> int:
         from scored
         inner join compared as l on scored.record_l = l.record
         inner join compared as r on scored.record_r = r.record
-        where (l.is_residue or r.is_residue) and not {_SHARE_A_HOUSE} and not {_TWINS}
+        where not {_TWINS}
         order by all;
     """)
     return n_pairs
