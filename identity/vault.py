@@ -39,6 +39,11 @@ from ruam.settings import Settings
 FILE = "vault.duckdb"
 RUNBOOK = "docs/runbooks/vault.md"
 ROWS_READ = 1 << 17
+BLOCK, ROW_GROUP = 16_384, 2_048
+"""Bytes of a page and rows of a row group, the least there are: a key that is looked up costs a page, not a share of the
+vault. A vault made with larger pages keeps them until it is written anew."""
+FEW_KEYS = 100_000
+"""Keys of one look-up up to which the engine passes over row groups that can hold none of them."""
 
 Pair = tuple[str, str]
 """HOSPCODE and PID."""
@@ -453,13 +458,17 @@ def _prepare(connection: duckdb.DuckDBPyConnection, settings: Settings, folder: 
     connection.execute("set memory_limit = ?", [settings.memory_limit])
     connection.execute("set threads = ?", [settings.workers])
     connection.execute("set preserve_insertion_order = false")
+    connection.execute("set dynamic_or_filter_threshold = ?", [FEW_KEYS])
 
 
 def _attach(connection: duckdb.DuckDBPyConnection, path: Path, key: SealKey, name: str) -> None:
     secret = base64.b64encode(key.secret).decode()
     place = str(path).replace("'", "''")
     try:
-        connection.execute(f"attach '{place}' as {name} (encryption_key ?, encryption_cipher 'GCM')", [secret])
+        layout = f"row_group_size {ROW_GROUP}" + ("" if path.exists() else f", block_size {BLOCK}")
+        connection.execute(
+            f"attach '{place}' as {name} (encryption_key ?, encryption_cipher 'GCM', {layout})", [secret]
+        )
     except duckdb.IOException as error:
         if "lock" not in str(error).lower():
             raise

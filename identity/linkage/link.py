@@ -40,11 +40,9 @@ _MAY_BE_BORN = """case
     when abs(l.birth - r.birth) <= 1 then true
     else damerau_levenshtein(strftime(l.birth, '%Y%m%d'), strftime(r.birth, '%Y%m%d')) <= 1
 end"""
-"""A slip explains the two birth dates. In the order of what costs least: it is asked of every candidate."""
-
-_WORTH_SCORING = f"(l.is_residue or r.is_residue) and ({_MAY_BE_BORN} or not {_NO_PAPER_SAYS_SO})"
-"""People of one house share surname, phone, province and mother, and sons bear their fathers' names; a score counts
-each as if it spoke for itself. Records whose birth dates no slip explains need a paper that both bear."""
+"""A slip explains the two birth dates, or one is not known; the cheapest questions first. People of one house share
+surname, phone, province and mother, and sons bear their fathers' names; a score counts each as if it spoke for itself.
+So records whose birth dates no slip explains are no candidates, but by a paper that both bear."""
 
 _TWINS = f"""(
     {_NO_PAPER_SAYS_SO}
@@ -144,35 +142,35 @@ def _candidates(connection: duckdb.DuckDBPyConnection) -> int:
     features.keys_to_look_up(connection)
     connection.execute(f"""
         create or replace temp table found as
-        select key, record from linkage.blocks semi join wanted using (key);
+        select key, record, birth from linkage.blocks semi join wanted using (key);
 
         create or replace temp table common as
         select key from found group by key having count(*) > {LARGEST_BLOCK};
 
         create or replace temp table pairs as
         select distinct
-            least(wanted.record, found.record) as join_key_l,
-            greatest(wanted.record, found.record) as join_key_r,
-            '0' as match_key
-        from wanted
-        inner join found on wanted.key = found.key
-        where wanted.record <> found.record and wanted.key not in (select key from common);
+            least(l.record, r.record) as join_key_l, greatest(l.record, r.record) as join_key_r, '0' as match_key
+        from wanted as l
+        inner join found as r using (key)
+        where l.record <> r.record and l.key not in (select key from common) and (l.is_paper or {_MAY_BE_BORN});
     """)
     if _count(connection, "select count(*) from linkage.persons") > 0:
+        features.keys_of_new_numbers(connection)
         connection.execute(f"""
-            create or replace temp table numbered as
-            select blocks.key, blocks.record
-            from linkage.blocks as blocks semi join (from fresh where not is_residue) as new using (record)
-            where not blocks.is_residue;
+            create or replace temp table known as
+            select key, record, birth from linkage.blocks semi join numbered using (key)
+            where is_residue and record not in (select record from fresh);
 
             insert into pairs
-            select distinct least(numbered.record, old.record), greatest(numbered.record, old.record), '0'
-            from (select key, record from linkage.blocks where is_residue) as old
-            inner join numbered using (key)
-            where old.record not in (select record from fresh)
-            qualify count(*) over (partition by old.key) <= {LARGEST_BLOCK};
+            select distinct least(l.record, r.record), greatest(l.record, r.record), '0'
+            from numbered as l
+            inner join known as r using (key)
+            where
+                l.key not in (select key from known group by key having count(*) > {LARGEST_BLOCK})
+                and (l.is_paper or {_MAY_BE_BORN});
 
             drop table numbered;
+            drop table known;
         """)
     return _count(connection, "select count(*) from common")
 
@@ -186,23 +184,17 @@ def _score(connection: duckdb.DuckDBPyConnection, model: Model) -> int:
         where record in (select join_key_l from pairs union select join_key_r from pairs)
     """)
     n_pairs = _count(connection, "select count(*) from pairs")
-    connection.execute(f"""
-        create or replace temp table worth as
-        select pairs.* from pairs
-        inner join compared as l on pairs.join_key_l = l.record
-        inner join compared as r on pairs.join_key_r = r.record
-        where {_WORTH_SCORING};
-
+    connection.execute("""
         delete from linkage.edges
         where record_l in (select record from fresh) or record_r in (select record from fresh);
 
         create or replace temp table scored (record_l uinteger, record_r uinteger, probability double, weight double)
     """)
-    if _count(connection, "select count(*) from worth") == 0:
-        return n_pairs
+    if n_pairs == 0:
+        return 0
     n_records = _count(connection, "select count(*) from linkage.features")
     with linker(connection, "compared", model.settings_for(n_records), model.trained.n_records) as (made, api):
-        made.table_management.register_blocked_pairs_for_predict(api.register("worth"))
+        made.table_management.register_blocked_pairs_for_predict(api.register("pairs"))
         predicted = made.inference.predict(threshold_match_probability=model.thresholds.wide, warning_mode="never")
         connection.execute(f"""
             insert into scored
@@ -388,6 +380,7 @@ def _require_plausible(connection: duckdb.DuckDBPyConnection) -> None:
             select p.person, f.month, f.birth, true as is_residue
             from linkage.persons as p
             inner join linkage.features as f using (record)
+            where p.person in (select person from linkage.persons semi join touched using (record))
             union all
             select c.person, c.month, c.birth, false as is_residue
             from compared as c
