@@ -18,7 +18,7 @@ import polars as pl
 from identity.linkage import features
 from identity.linkage.clusters import MOST_BIRTH_DATES, Clusters, Edge, cluster
 from identity.linkage.model import Model, linker
-from ruam.errors import BuildError
+from ruam.errors import LinkageError
 
 MOST_RECORDS_A_MONTH = 20
 LARGEST_BLOCK = 400
@@ -90,7 +90,7 @@ def link(connection: duckdb.DuckDBPyConnection, model: Model, *, threshold: floa
     """Link records that are new or changed since the last run; all or nothing.
 
     A person's name never changes: where a new record speaks for two persons being one, both stay and the pair is listed
-    in `linkage.bridges`. `threshold` overrides the model's. Raises `BuildError` when a person would have more than
+    in `linkage.bridges`. `threshold` overrides the model's. Raises `LinkageError` when a person would have more than
     20 records in a month or more than 3 birth dates, `SetupError` when `records` lacks columns.
     """
     link_at = model.thresholds.link if threshold is None else threshold
@@ -408,7 +408,7 @@ def _require_plausible(connection: duckdb.DuckDBPyConnection) -> None:
     """).fetchone()
     assert row is not None
     if any(row):
-        raise BuildError(
+        raise LinkageError(
             f"Linkage would make {row[0]:,} persons with more than {MOST_RECORDS_A_MONTH} records in a month and "
             f"{row[1]:,} with more than {MOST_BIRTH_DATES} birth dates: nothing is changed, the last links stay in "
             "force. Look at the records of the last deliveries, or train the model anew."

@@ -15,7 +15,7 @@ from identity.linkage.features import forget
 from identity.linkage.link import link, persons
 from identity.linkage.links import LINKS, ensure_links, write_links
 from identity.linkage.model import CURRENT, Model, load
-from ruam.errors import BuildError, SetupError
+from ruam.errors import LinkageError, SetupError
 from tests.linkage.people import NUMBER, add, numbered, record
 
 TWO_PLACES = (record(hospcode="10001"), record(hospcode="10002", given="นายสมชาย", delivery_id="d2"))
@@ -148,7 +148,7 @@ def test_a_person_whom_nobody_can_be_fails_the_run(
     before = found(vault, model)
     monkeypatch.setattr(linking, "MOST_RECORDS_A_MONTH", 2)
     add(vault, record(hospcode="10003", delivery_id="d3"))
-    with pytest.raises(BuildError, match="more than 2 records in a month"):
+    with pytest.raises(LinkageError, match="more than 2 records in a month"):
         link(vault, model)
     assert found(vault, model) == before
 
