@@ -378,20 +378,38 @@ def keys_of_new_numbers(connection: duckdb.DuckDBPyConnection) -> None:
     """)
 
 
-def forget(connection: duckdb.DuckDBPyConnection, hospcode: str, pid: str) -> None:
-    """Take one record out of all that linkage keeps. Names that it gave to a person of others remain."""
+def forget(connection: duckdb.DuckDBPyConnection, pairs: str, children: str = "") -> None:
+    """Take records out of all that linkage keeps, and their mother's number out of `children`; both are queries of
+    (hospcode, pid).
+
+    Names that the records gave to a person of others remain.
+    """
     create(connection)
-    connection.execute("create or replace temp table forgotten as select ? as hospcode, ? as pid", [hospcode, pid])
-    connection.execute("""
-        create or replace temp table gone as
-        select record from linkage.features semi join forgotten using (hospcode, pid)
+    connection.execute(f"""
+        create or replace temp table leaving as
+        select record from linkage.features semi join ({pairs}) using (hospcode, pid)
     """)
-    for table in ("persons", "edges", "apart", "bridges"):
-        found = connection.execute(
-            "select 1 from information_schema.tables where table_schema = 'linkage' and table_name = ?", [table]
-        ).fetchone()
-        columns = ("record",) if table == "persons" else ("record_l", "record_r")
-        if found:
-            condition = " or ".join(f"{column} in (select record from gone)" for column in columns)
-            connection.execute(f"delete from linkage.{table} where {condition}")
-    _withdraw(connection, "from forgotten")
+    for (table,) in connection.execute("""
+        select table_name from duckdb_columns()
+        where schema_name = 'linkage' and column_name = 'record_l' and not internal
+    """).fetchall():
+        connection.execute(f"""
+            delete from linkage.{table}
+            where record_l in (select record from leaving) or record_r in (select record from leaving)
+        """)
+    if _count(
+        connection, "select count(*) from duckdb_tables() where schema_name = 'linkage' and table_name = 'persons'"
+    ):
+        connection.execute("delete from linkage.persons where record in (select record from leaving)")
+    if children:
+        connection.execute(f"""
+            create or replace temp table orphaned as
+            select * from linkage.features semi join ({children}) using (hospcode, pid) where mother is not null;
+            delete from linkage.blocks
+            where record in (select record from orphaned) and key in (select key from ({_keys_of("orphaned")}))
+            and key not in (select key from ({_keys_of("(select * replace (null::varchar as mother) from orphaned)")}));
+            update linkage.features set mother = null where record in (select record from orphaned);
+            drop table orphaned;
+        """)
+    _withdraw(connection, pairs)
+    connection.execute("drop table leaving")

@@ -1,8 +1,11 @@
 """Link what is new: candidates from the index, scores from the model, persons that keep their names.
 
-In the vault, beside `features`: `linkage.persons` (record of the residue, person, is_numbered, probability),
-`linkage.edges` (scored pairs above the wide threshold), `linkage.apart` (pairs of a multiple birth), `linkage.bridges`
-(pairs that speak for two persons being one).
+In the vault, beside `features`:
+
+- `linkage.persons`: record of the residue, its hospcode and pid, person, is_numbered, probability.
+- `linkage.edges`: scored pairs above the wide threshold, with the linkage pseudonyms of records that have one.
+- `linkage.apart`: pairs of a multiple birth.
+- `linkage.bridges`: pairs that speak for two persons being one.
 
 A person with a usable number is named by its linkage pseudonym; any other by its first record:
 `person:<hospcode>:<pid>`.
@@ -59,10 +62,10 @@ _TWINS = f"""(
 
 _TABLES = """
 create table if not exists linkage.persons (
-    record uinteger, person varchar, is_numbered boolean, probability double
+    record uinteger, hospcode varchar, pid varchar, person varchar, is_numbered boolean, probability double
 );
 create table if not exists linkage.edges (
-    record_l uinteger, record_r uinteger, probability double, is_strong boolean
+    record_l uinteger, record_r uinteger, person_l varchar, person_r varchar, probability double, is_strong boolean
 );
 create table if not exists linkage.apart (record_l uinteger, record_r uinteger);
 create table if not exists linkage.bridges (
@@ -205,6 +208,8 @@ def _score(connection: duckdb.DuckDBPyConnection, model: Model) -> int:
         select
             scored.record_l,
             scored.record_r,
+            l.person,
+            r.person,
             scored.probability,
             scored.weight >= {model.thresholds.strong_weight} or coalesce(l.hn = r.hn, false)
         from scored
@@ -338,13 +343,14 @@ def _keep(connection: duckdb.DuckDBPyConnection, clusters: Clusters, link_at: fl
 
         select
             named.record,
+            fresh.hospcode,
+            fresh.pid,
             named.person,
             not starts_with(named.person, 'person:'),
             null
         from named
-        where
-            named.record in (select record from fresh where is_residue)
-            and named.record not in (select record from linkage.persons)
+        inner join fresh using (record)
+        where fresh.is_residue and named.record not in (select record from linkage.persons)
         order by named.record;
 
         -- The likeliest pair that speaks for a record's place in its person.
@@ -422,15 +428,13 @@ def persons(connection: duckdb.DuckDBPyConnection, model: Model) -> pl.DataFrame
     """
     rows = connection.execute("""
         select
-            f.hospcode,
-            f.pid,
-            f.record,
-            p.person,
-            p.is_numbered or count(*) over (partition by p.person) > 1 as is_linked,
-            p.probability
-        from linkage.persons as p
-        inner join linkage.features as f using (record)
-        order by f.hospcode, f.pid
+            hospcode,
+            pid,
+            person,
+            is_numbered or count(*) over (partition by person) > 1 as is_linked,
+            probability
+        from linkage.persons
+        order by hospcode, pid
     """).pl()
     wide = _wide_persons(connection, model)
     return rows.select(
@@ -446,15 +450,13 @@ def persons(connection: duckdb.DuckDBPyConnection, model: Model) -> pl.DataFrame
 def _wide_persons(connection: duckdb.DuckDBPyConnection, model: Model) -> dict[str, str]:
     """Person to the person that it would be at the wide threshold, where that is another."""
     edges = connection.execute(f"""
-        select coalesce(pl.person, fl.person), coalesce(pr.person, fr.person), max(e.probability)
+        select coalesce(pl.person, e.person_l), coalesce(pr.person, e.person_r), max(e.probability)
         from linkage.edges as e
-        inner join linkage.features as fl on e.record_l = fl.record
-        inner join linkage.features as fr on e.record_r = fr.record
         left join linkage.persons as pl on e.record_l = pl.record
         left join linkage.persons as pr on e.record_r = pr.record
         where
             e.probability >= {model.thresholds.wide}
-            and coalesce(pl.person, fl.person) <> coalesce(pr.person, fr.person)
+            and coalesce(pl.person, e.person_l) <> coalesce(pr.person, e.person_r)
             and not exists (
                 select 1 from linkage.apart as a where a.record_l = e.record_l and a.record_r = e.record_r
             )

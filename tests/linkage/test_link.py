@@ -192,7 +192,7 @@ def test_splink_leaves_no_table_behind(vault: duckdb.DuckDBPyConnection, model: 
 def test_who_is_forgotten_is_nowhere_in_the_index(vault: duckdb.DuckDBPyConnection, model: Model) -> None:
     add(vault, *TWO_PLACES)
     link(vault, model)
-    forget(vault, "10002", "1")
+    forget(vault, "select '10002' as hospcode, '1' as pid")
     for table in ("features", "persons"):
         assert vault.execute(f"select count(*) from linkage.{table}").fetchone() == (1,)
     assert vault.execute("select count(distinct record) from linkage.blocks").fetchone() == (1,)
