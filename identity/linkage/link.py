@@ -41,6 +41,9 @@ _MAY_BE_BORN = """case
     when abs(year(l.birth) - year(r.birth)) = 1 and month(l.birth) = month(r.birth) and day(l.birth) = day(r.birth)
         then true
     when abs(l.birth - r.birth) <= 1 then true
+    -- A slip is in the day, the month or the year: texts are compared only where the two others agree.
+    when (year(l.birth) = year(r.birth))::int + (month(l.birth) = month(r.birth))::int
+        + (day(l.birth) = day(r.birth))::int < 2 then false
     else damerau_levenshtein(strftime(l.birth, '%Y%m%d'), strftime(r.birth, '%Y%m%d')) <= 1
 end"""
 """A slip explains the two birth dates, or one is not known; the cheapest questions first. People of one house share
@@ -145,7 +148,8 @@ def _candidates(connection: duckdb.DuckDBPyConnection) -> int:
     features.keys_to_look_up(connection)
     connection.execute(f"""
         create or replace temp table found as
-        select key, record, birth from linkage.blocks semi join wanted using (key);
+        select key, record, birth, record in (select record from fresh where is_residue) as is_new
+        from linkage.blocks semi join wanted using (key);
 
         create or replace temp table common as
         select key from found group by key having count(*) > {LARGEST_BLOCK};
@@ -155,7 +159,10 @@ def _candidates(connection: duckdb.DuckDBPyConnection) -> int:
             least(l.record, r.record) as join_key_l, greatest(l.record, r.record) as join_key_r, '0' as match_key
         from wanted as l
         inner join found as r using (key)
-        where l.record <> r.record and l.key not in (select key from common) and (l.is_paper or {_MAY_BE_BORN});
+        where
+            -- Two new records find each other twice, but for mistyped numbers, which do so from one side.
+            (l.record < r.record or (l.record > r.record and (not r.is_new or l.is_paper)))
+            and l.key not in (select key from common) and (l.is_paper or {_MAY_BE_BORN});
     """)
     if _count(connection, "select count(*) from linkage.persons") > 0:
         features.keys_of_new_numbers(connection)
