@@ -50,18 +50,18 @@ end"""
 surname, phone, province and mother, and sons bear their fathers' names; a score counts each as if it spoke for itself.
 So records whose birth dates no slip explains are no candidates, but by a paper that both bear."""
 
-_TWINS = f"""(
+_RELATIVES = f"""(
     {_NO_PAPER_SAYS_SO}
     and coalesce(
-        l.birth = r.birth
-        and (l.surname_roman = r.surname_roman or l.mother = r.mother)
+        (l.surname_roman = r.surname_roman or l.mother = r.mother)
         and l.given_key <> r.given_key
         and jaro_winkler_similarity(l.given_roman, r.given_roman) < 0.75
         and jaro_winkler_similarity(l.whole_roman, r.whole_roman) < 0.92,
         false
     )
 )"""
-"""Twins share all but the given name, and in grown-ups' records no mother tells of them."""
+"""People of one family or one mother whose given names are nothing alike: twins share all else, and a brother born in
+the year of another's 1 January nearly all."""
 
 _TABLES = """
 create table if not exists linkage.persons (
@@ -222,7 +222,7 @@ def _score(connection: duckdb.DuckDBPyConnection, model: Model) -> int:
         from scored
         inner join compared as l on scored.record_l = l.record
         inner join compared as r on scored.record_r = r.record
-        where not {_TWINS}
+        where not {_RELATIVES}
         order by all;
     """)
     return n_pairs

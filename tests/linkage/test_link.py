@@ -97,6 +97,19 @@ def test_father_and_son_of_one_name_stay_two(vault: duckdb.DuckDBPyConnection, m
     assert {tier for _, tier in found(vault, model).values()} == {"C"}
 
 
+def test_a_sister_born_in_the_year_of_a_first_of_january_stays_herself(
+    vault: duckdb.DuckDBPyConnection, model: Model
+) -> None:
+    add(
+        vault,
+        record(given="มณี", birth_date=date(1980, 1, 1)),
+        numbered(NUMBER, hospcode="10002"),
+        numbered(NUMBER, hospcode="10003"),
+    )
+    link(vault, model)
+    assert {tier for _, tier in found(vault, model).values()} == {"C"}
+
+
 def test_the_same_again_does_nothing(vault: duckdb.DuckDBPyConnection, model: Model) -> None:
     add(vault, *TWO_PLACES)
     link(vault, model)
