@@ -28,6 +28,7 @@ import pyarrow.parquet as pq
 from identity import audit
 from identity.intake import KIND, NUMBER, PERSON, RECORD, WITHDRAWAL, Intake
 from identity.keys import Keys, keys_of, load_keys
+from identity.linkage import features
 from identity.pseudonym import Pseudonymiser
 from identity.sealing import SealKey
 from ruam.errors import BusyError, RuamError, SetupError
@@ -39,6 +40,11 @@ from ruam.settings import Settings
 FILE = "vault.duckdb"
 RUNBOOK = "docs/runbooks/vault.md"
 ROWS_READ = 1 << 17
+BLOCK, ROW_GROUP = 16_384, 2_048
+"""Bytes of a page and rows of a row group, the least there are: a key that is looked up costs a page, not a share of
+the vault. A vault made with larger pages keeps them until it is written anew."""
+FEW_KEYS = 100_000
+"""Keys of one look-up up to which the engine passes over row groups that can hold none of them."""
 
 Pair = tuple[str, str]
 """HOSPCODE and PID."""
@@ -311,7 +317,14 @@ class Vault:
                 select hospcode, pid from records where unhex(linkage_pseudonym) in (from gone_numbers)
             """)
             found = sorted(self._pairs("select distinct hospcode, pid from gone"))
-            self._forget_in_the_index()
+            features.forget(
+                self.connection,
+                "from gone",
+                """
+                    select hospcode, pid from records
+                    where unhex(mother_linkage_pseudonym) in (select p1 from gone_numbers)
+                """,
+            )
             records = self._changed(f"delete from records as one where exists (from gone as other where {_SAME})")
             numbers = self._changed("delete from numbers where p1 in (from gone_numbers)")
             mentions = self._changed(_UNMENTION.format(table="records", numbers="gone_numbers"))
@@ -327,20 +340,6 @@ class Vault:
             raise
         run("commit")
         return Forgotten(found, records, numbers, mentions)
-
-    def _forget_in_the_index(self) -> None:
-        """Remove what linkage has worked out of these records: it keeps that in a schema of its own, by `record`."""
-        tables = self.connection.execute("""
-            select schema_name || '.' || table_name, list(column_name) from duckdb_columns()
-            where database_name = 'vault' and schema_name <> 'main' and not internal group by all
-        """).fetchall()
-        bearing = [name for name, columns in tables if {"hospcode", "pid", "record"} <= set(columns)]
-        for index in bearing:
-            same = f"in (select record from {index} semi join gone using (hospcode, pid))"
-            for name, columns in tables:
-                if "record" in columns and name != index and name.partition(".")[0] == index.partition(".")[0]:
-                    self.connection.execute(f"delete from {name} where record {same}")
-            self.connection.execute(f"delete from {index} where record {same}")
 
     def has_erased(self) -> bool:
         """Whether pages that no row needs any more still hold people who were forgotten."""
@@ -453,13 +452,17 @@ def _prepare(connection: duckdb.DuckDBPyConnection, settings: Settings, folder: 
     connection.execute("set memory_limit = ?", [settings.memory_limit])
     connection.execute("set threads = ?", [settings.workers])
     connection.execute("set preserve_insertion_order = false")
+    connection.execute("set dynamic_or_filter_threshold = ?", [FEW_KEYS])
 
 
 def _attach(connection: duckdb.DuckDBPyConnection, path: Path, key: SealKey, name: str) -> None:
     secret = base64.b64encode(key.secret).decode()
     place = str(path).replace("'", "''")
     try:
-        connection.execute(f"attach '{place}' as {name} (encryption_key ?, encryption_cipher 'GCM')", [secret])
+        layout = f"row_group_size {ROW_GROUP}" + ("" if path.exists() else f", block_size {BLOCK}")
+        connection.execute(
+            f"attach '{place}' as {name} (encryption_key ?, encryption_cipher 'GCM', {layout})", [secret]
+        )
     except duckdb.IOException as error:
         if "lock" not in str(error).lower():
             raise

@@ -58,6 +58,12 @@ class DeliveryFailedError(RuamError):
     exit_code = 8
 
 
+class LinkageError(RuamError):
+    """A linkage model is below its targets, or would make people who cannot be; the last links stay."""
+
+    exit_code = 9
+
+
 class StorageError(RuamError):
     """The disk is full, fails, or may not be written (EX_IOERR)."""
 

@@ -76,29 +76,39 @@ def linked(connection: duckdb.DuckDBPyConnection, model: Model) -> pl.DataFrame:
 
 
 def judge(records: pl.DataFrame, found: pl.DataFrame, column: str = "person") -> dict[str, Quality]:
-    """Pairwise quality: `overall` of all pairs; `residue` of pairs with a record that has no usable number; of
-    each group the pairs with a record of it that has no usable number. `mistaken` are mistyped numbers that pass the
-    check, as one in seventeen does: they are somebody else's by rule, and never linked; `overall` counts them.
+    """Pairwise quality: `overall` of all pairs, `residue` of pairs with a record that has no usable number, and of each
+    group the pairs with a record of it.
 
-    `records` has the truth (`person`, `kind`), `found` what linkage made of it (`hospcode`, `pid`, `column`).
+    Records of a group are those of its people that have no usable number. `mistyped` has beside these the mistyped
+    numbers that pass the check, unless the rule that two valid numbers are never one person forbids to link them: the
+    person has another valid number in the records, or the number is somebody else's. Those are `barred`, told apart,
+    and counted in `overall`.
+
+    `records` has the truth (`person`, `kind`) beside `hospcode`, `pid`, `cid`, `cid_class`; `found` what linkage made
+    of it (`hospcode`, `pid`, `column`).
     """
+    is_valid = pl.col("cid_class") == "valid"
+    number = pl.when(is_valid).then("cid")
+    is_barred = (number.drop_nulls().n_unique().over("person") > 1) | (pl.col("person").n_unique().over(number) > 1)
     known = records.select(
         "hospcode",
         "pid",
         true="person",
-        kind=pl.when(pl.col("cid_class") != "valid")
+        kind=pl.when(~is_valid)
         .then("kind")
-        .when(pl.col("kind") == "mistyped")
-        .then(pl.lit("mistaken"))
-        .otherwise(pl.lit("numbered")),
-        residue=pl.col("cid_class") != "valid",
+        .when(pl.col("kind") != "mistyped")
+        .then(pl.lit("numbered"))
+        .when(is_barred)
+        .then(pl.lit("barred"))
+        .otherwise(pl.lit("mistyped")),
+        residue=~is_valid,
     ).join(found.select("hospcode", "pid", person=column), on=["hospcode", "pid"], how="left")
     if known["person"].null_count():
         raise ValueError(f"{known['person'].null_count():,} records have no person.")
     return {
         "overall": _quality(known, None),
         "residue": _quality(known, pl.col("residue")),
-        **{group: _quality(known, pl.col("kind") == group) for group in ("thai", *GROUPS, "mistaken")},
+        **{group: _quality(known, pl.col("kind") == group) for group in ("thai", *GROUPS, "barred")},
     }
 
 

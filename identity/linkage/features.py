@@ -3,7 +3,8 @@
 All of it lies in the vault, in a schema of its own:
 
 - `linkage.features`: a row a record (FEATURES), numbered by `record`.
-- `linkage.blocks`: (is_residue, key, record), a row for each key of a record; who shares a key may be one person.
+- `linkage.blocks`: (is_residue, key, record, birth), each key of each record; who shares a key may be one person.
+- `linkage.in_order`: (n), how many rows of `linkage.blocks` lie in the order of their keys; the newest lie behind.
 - `linkage.frequencies`: (kind, name, n), how many records bear each given name and surname.
 - `linkage.seen`: deliveries whose records are in it.
 
@@ -72,7 +73,7 @@ _KEYS = {
         "year(birth), left(whole_key, 3), sex, nation",
     ),
     "birth and place of a foreigner": ("birth is not null and nation <> '099'", "birth, sex, province, nation"),
-    "mother and birth": ("mother is not null and birth is not null", "mother, birth"),
+    "mother and year": ("mother is not null and birth is not null", "mother, year(birth)"),
     "birth and place of a child": ("month - birth < 400", "birth, sex, province"),
     "phone": ("phone is not null", "phone, sex"),
     "passport": ("passport is not null", "passport"),
@@ -81,7 +82,15 @@ _KEYS = {
 }
 """Blocking rules: (which records have the key, what it is made of). One shared key makes a candidate pair."""
 
+_PAPERS = ("passport", "hospital number", "citizen number")
+"""Rules that make a pair whatever the birth dates are."""
+
 _NUMBER_RULE = list(_KEYS).index("citizen number")
+_REGISTRATION = f"hash({len(_KEYS)}, hospcode, pid)"
+"""The key by which a record that changed finds itself."""
+
+OUT_OF_ORDER = 4
+"""One row in so many may lie out of order; then all are sorted anew."""
 
 
 def create(connection: duckdb.DuckDBPyConnection) -> None:
@@ -90,7 +99,8 @@ def create(connection: duckdb.DuckDBPyConnection) -> None:
     connection.execute(f"""
         create schema if not exists linkage;
         create table if not exists linkage.features ({columns});
-        create table if not exists linkage.blocks (is_residue boolean, key ubigint, record uinteger);
+        create table if not exists linkage.blocks (is_residue boolean, key ubigint, record uinteger, birth date);
+        create table if not exists linkage.in_order (n bigint);
         create table if not exists linkage.frequencies (kind varchar, name varchar, n bigint);
         create table if not exists linkage.seen (delivery_id varchar);
     """)
@@ -139,14 +149,21 @@ def take_in(connection: duckdb.DuckDBPyConnection) -> Taken:
 def _withdraw(connection: duckdb.DuckDBPyConnection, pairs: str) -> None:
     """Take records out of the index; `pairs` is a query of (hospcode, pid)."""
     connection.execute(f"""
+        create or replace temp table asked as select hospcode, pid, {_REGISTRATION} as key from ({pairs});
+        create or replace temp table known as select record from linkage.blocks semi join asked using (key);
         create or replace temp table stale as
-        select record, hospcode, pid, given, surname from linkage.features semi join ({pairs}) using (hospcode, pid)
+        select features.*
+        from linkage.features as features semi join known using (record) semi join asked using (hospcode, pid);
+        drop table asked;
+        drop table known;
     """)
     if connection.execute("select count(*) from stale").fetchone() == (0,):
         return
-    connection.execute("""
+    connection.execute(f"""
+        create or replace temp table old_keys as {_keys_of("stale")};
         delete from linkage.features where record in (select record from stale);
-        delete from linkage.blocks where record in (select record from stale);
+        delete from linkage.blocks where key in (select key from old_keys) and record in (select record from stale);
+        drop table old_keys;
     """)
     _count_names(connection, "stale", -1)
 
@@ -270,15 +287,15 @@ def _without_mothers_names(connection: duckdb.DuckDBPyConnection) -> None:
             select distinct children.record
             from fresh as children
             inner join (
-                select number, given_key from fresh where not is_residue
+                select number, given_roman from fresh where not is_residue
                 union all
-                select features.number, features.given_key
+                select features.number, features.given_roman
                 from linkage.features as features
                 where features.record in (
                     select record from linkage.blocks
                     where not is_residue and key in (select key from asked)
                 )
-            ) as mothers on children.mother = mothers.number and children.given_key = mothers.given_key
+            ) as mothers on children.mother = mothers.number and children.given_roman = mothers.given_roman
         ) as called
         where fresh.record = called.record
     """)
@@ -286,29 +303,58 @@ def _without_mothers_names(connection: duckdb.DuckDBPyConnection) -> None:
 
 def _insert_keys(connection: duckdb.DuckDBPyConnection) -> None:
     """Keys of the fresh records, sorted, so that a key is looked up in few places."""
+    before = _count(connection, "select count(*) from linkage.blocks")
     connection.execute(f"""
         insert into linkage.blocks
-        select is_residue, key, record from ({_keys_of("fresh")}) order by is_residue, key
+        select is_residue, key, record, birth from ({_keys_of("fresh")}) order by is_residue, key
+    """)
+    after = _count(connection, "select count(*) from linkage.blocks")
+    if before == 0:
+        connection.execute("delete from linkage.in_order; insert into linkage.in_order values (?)", [after])
+    elif after - _count(connection, "select sum(n) from linkage.in_order") > after // OUT_OF_ORDER:
+        put_in_order(connection)
+
+
+def _count(connection: duckdb.DuckDBPyConnection, sql: str) -> int:
+    row = connection.execute(sql).fetchone()
+    return int(row[0] or 0) if row else 0
+
+
+def put_in_order(connection: duckdb.DuckDBPyConnection) -> None:
+    """Sort all keys anew. What a day brings is sorted by itself, and read nearly whole at each look-up: so that this
+    never comes to be more than one in OUT_OF_ORDER, the whole is read, seldom, and rarer the larger it is."""
+    connection.execute("""
+        create table linkage.sorted as from linkage.blocks order by is_residue, key;
+        drop table linkage.blocks;
+        alter table linkage.sorted rename to blocks;
+        delete from linkage.in_order;
+        insert into linkage.in_order select count(*) from linkage.blocks;
     """)
 
 
 def _keys_of(table: str) -> str:
-    """A query of (is_residue, key, record): every key of every record of a table of features."""
+    """A query of (is_residue, key, record, birth, is_paper): every key of every record of a table of features."""
     return " union all ".join(
-        f"select is_residue, hash({rule}, {parts}) as key, record from {table} where {condition}"
-        for rule, (condition, parts) in enumerate(_KEYS.values())
+        f"select is_residue, {key} as key, record, birth, {is_paper} as is_paper from {table} where {condition}"
+        for key, condition, is_paper in (
+            *(
+                (f"hash({rule}, {parts})", condition, name in _PAPERS)
+                for rule, (name, (condition, parts)) in enumerate(_KEYS.items())
+            ),
+            (_REGISTRATION, "true", False),
+        )
     )
 
 
 def keys_to_look_up(connection: duckdb.DuckDBPyConnection) -> None:
-    """`wanted` (temporary): (record, key) of the fresh residue. A mistyped number looks for every right number that is
-    one slip away: a digit changed, or two neighbours changed about."""
+    """`wanted` (temporary): (record, key, birth, is_paper) of the fresh residue. A mistyped number looks for every
+    right number that is one slip away: a digit changed, or two neighbours changed about."""
     connection.execute(f"""
         create or replace temp table wanted as
-        select record, key from ({_keys_of("(from fresh where is_residue)")})
+        select record, key, birth, is_paper from ({_keys_of("(from fresh where is_residue)")})
         union
-        select record, hash({_NUMBER_RULE}, meant) as key from (
-            select record, unnest(list_concat(
+        select record, hash({_NUMBER_RULE}, meant) as key, birth, true as is_paper from (
+            select record, birth, unnest(list_concat(
                 [
                     number[: place - 1] || number[place + 1] || number[place] || number[place + 2 :]
                     for place in range(1, 13)
@@ -324,20 +370,46 @@ def keys_to_look_up(connection: duckdb.DuckDBPyConnection) -> None:
     """)
 
 
-def forget(connection: duckdb.DuckDBPyConnection, hospcode: str, pid: str) -> None:
-    """Take one record out of all that linkage keeps. Names that it gave to a person of others remain."""
-    create(connection)
-    connection.execute("create or replace temp table forgotten as select ? as hospcode, ? as pid", [hospcode, pid])
-    connection.execute("""
-        create or replace temp table gone as
-        select record from linkage.features semi join forgotten using (hospcode, pid)
+def keys_of_new_numbers(connection: duckdb.DuckDBPyConnection) -> None:
+    """`numbered` (temporary): the fresh records with a number, by key, as `wanted` has the others."""
+    connection.execute(f"""
+        create or replace temp table numbered as
+        select record, key, birth, is_paper from ({_keys_of("(from fresh where not is_residue)")})
     """)
-    for table in ("persons", "edges", "apart", "bridges"):
-        found = connection.execute(
-            "select 1 from information_schema.tables where table_schema = 'linkage' and table_name = ?", [table]
-        ).fetchone()
-        columns = ("record",) if table == "persons" else ("record_l", "record_r")
-        if found:
-            condition = " or ".join(f"{column} in (select record from gone)" for column in columns)
-            connection.execute(f"delete from linkage.{table} where {condition}")
-    _withdraw(connection, "from forgotten")
+
+
+def forget(connection: duckdb.DuckDBPyConnection, pairs: str, children: str = "") -> None:
+    """Take records out of all that linkage keeps, and their mother's number out of `children`; both are queries of
+    (hospcode, pid).
+
+    Names that the records gave to a person of others remain.
+    """
+    create(connection)
+    connection.execute(f"""
+        create or replace temp table leaving as
+        select record from linkage.features semi join ({pairs}) using (hospcode, pid)
+    """)
+    for (table,) in connection.execute("""
+        select table_name from duckdb_columns()
+        where schema_name = 'linkage' and column_name = 'record_l' and not internal
+    """).fetchall():
+        connection.execute(f"""
+            delete from linkage.{table}
+            where record_l in (select record from leaving) or record_r in (select record from leaving)
+        """)
+    if _count(
+        connection, "select count(*) from duckdb_tables() where schema_name = 'linkage' and table_name = 'persons'"
+    ):
+        connection.execute("delete from linkage.persons where record in (select record from leaving)")
+    if children:
+        connection.execute(f"""
+            create or replace temp table orphaned as
+            select * from linkage.features semi join ({children}) using (hospcode, pid) where mother is not null;
+            delete from linkage.blocks
+            where record in (select record from orphaned) and key in (select key from ({_keys_of("orphaned")}))
+            and key not in (select key from ({_keys_of("(select * replace (null::varchar as mother) from orphaned)")}));
+            update linkage.features set mother = null where record in (select record from orphaned);
+            drop table orphaned;
+        """)
+    _withdraw(connection, pairs)
+    connection.execute("drop table leaving")

@@ -1,8 +1,11 @@
 """Link what is new: candidates from the index, scores from the model, persons that keep their names.
 
-In the vault, beside `features`: `linkage.persons` (record of the residue, person, is_numbered, probability),
-`linkage.edges` (scored pairs above the wide threshold), `linkage.apart` (pairs of a multiple birth), `linkage.bridges`
-(pairs that speak for two persons being one).
+In the vault, beside `features`:
+
+- `linkage.persons`: record of the residue, its hospcode and pid, person, is_numbered, probability.
+- `linkage.edges`: scored pairs above the wide threshold, with the linkage pseudonyms of records that have one.
+- `linkage.apart`: pairs of a multiple birth.
+- `linkage.bridges`: pairs that speak for two persons being one.
 
 A person with a usable number is named by its linkage pseudonym; any other by its first record:
 `person:<hospcode>:<pid>`.
@@ -18,48 +21,54 @@ import polars as pl
 from identity.linkage import features
 from identity.linkage.clusters import MOST_BIRTH_DATES, Clusters, Edge, cluster
 from identity.linkage.model import Model, linker
-from ruam.errors import BuildError
+from ruam.errors import LinkageError
 
 MOST_RECORDS_A_MONTH = 20
 LARGEST_BLOCK = 400
 """Records that may share a key; a key of more tells nothing, and its pairs would be many."""
 
-_SHARE_A_HOUSE = """(
+_NO_PAPER_SAYS_SO = """(
     coalesce(l.passport <> r.passport, true)
     and coalesce(damerau_levenshtein(l.number, r.number) > 1, true)
-    and not coalesce(
-        l.birth = r.birth
-        or (year(l.birth) = year(r.birth) and (dayofyear(l.birth) = 1 or dayofyear(r.birth) = 1))
-        or damerau_levenshtein(strftime(l.birth, '%Y%m%d'), strftime(r.birth, '%Y%m%d')) <= 1
-        or abs(l.birth - r.birth) <= 1
-        or (month(l.birth) = day(r.birth) and day(l.birth) = month(r.birth) and year(l.birth) = year(r.birth))
-        or (abs(year(l.birth) - year(r.birth)) = 1 and strftime(l.birth, '%m%d') = strftime(r.birth, '%m%d')),
-        l.birth is null or r.birth is null
-    )
+    and (l.hospcode <> r.hospcode or coalesce(l.hn <> r.hn, true))
 )"""
-"""People of one house share surname, phone, province and mother, and sons bear their fathers' names; a score counts
-each as if it spoke for itself. Records whose birth dates no slip explains need a number or a passport."""
+"""Neither a passport, nor a number, nor the paper file of one facility is the same in both."""
 
-_TWINS = """(
-    coalesce(l.passport <> r.passport, true)
-    and coalesce(damerau_levenshtein(l.number, r.number) > 1, true)
+_MAY_BE_BORN = """case
+    when l.birth is null or r.birth is null or l.birth = r.birth then true
+    when year(l.birth) = year(r.birth) and (dayofyear(l.birth) = 1 or dayofyear(r.birth) = 1) then true
+    when year(l.birth) = year(r.birth) and month(l.birth) = day(r.birth) and day(l.birth) = month(r.birth) then true
+    when abs(year(l.birth) - year(r.birth)) = 1 and month(l.birth) = month(r.birth) and day(l.birth) = day(r.birth)
+        then true
+    when abs(l.birth - r.birth) <= 1 then true
+    -- A slip is in the day, the month or the year: texts are compared only where the two others agree.
+    when (year(l.birth) = year(r.birth))::int + (month(l.birth) = month(r.birth))::int
+        + (day(l.birth) = day(r.birth))::int < 2 then false
+    else damerau_levenshtein(strftime(l.birth, '%Y%m%d'), strftime(r.birth, '%Y%m%d')) <= 1
+end"""
+"""A slip explains the two birth dates, or one is not known; the cheapest questions first. People of one house share
+surname, phone, province and mother, and sons bear their fathers' names; a score counts each as if it spoke for itself.
+So records whose birth dates no slip explains are no candidates, but by a paper that both bear."""
+
+_RELATIVES = f"""(
+    {_NO_PAPER_SAYS_SO}
     and coalesce(
-        l.birth = r.birth
-        and (l.surname_roman = r.surname_roman or l.mother = r.mother)
+        (l.surname_roman = r.surname_roman or l.mother = r.mother)
         and l.given_key <> r.given_key
         and jaro_winkler_similarity(l.given_roman, r.given_roman) < 0.75
         and jaro_winkler_similarity(l.whole_roman, r.whole_roman) < 0.92,
         false
     )
 )"""
-"""Twins share all but the given name, and in grown-ups' records no mother tells of them."""
+"""People of one family or one mother whose given names are nothing alike: twins share all else, and a brother born in
+the year of another's 1 January nearly all."""
 
 _TABLES = """
 create table if not exists linkage.persons (
-    record uinteger, person varchar, is_numbered boolean, probability double
+    record uinteger, hospcode varchar, pid varchar, person varchar, is_numbered boolean, probability double
 );
 create table if not exists linkage.edges (
-    record_l uinteger, record_r uinteger, probability double, is_strong boolean
+    record_l uinteger, record_r uinteger, person_l varchar, person_r varchar, probability double, is_strong boolean
 );
 create table if not exists linkage.apart (record_l uinteger, record_r uinteger);
 create table if not exists linkage.bridges (
@@ -87,7 +96,7 @@ def link(connection: duckdb.DuckDBPyConnection, model: Model, *, threshold: floa
     """Link records that are new or changed since the last run; all or nothing.
 
     A person's name never changes: where a new record speaks for two persons being one, both stay and the pair is listed
-    in `linkage.bridges`. `threshold` overrides the model's. Raises `BuildError` when a person would have more than
+    in `linkage.bridges`. `threshold` overrides the model's. Raises `LinkageError` when a person would have more than
     20 records in a month or more than 3 birth dates, `SetupError` when `records` lacks columns.
     """
     link_at = model.thresholds.link if threshold is None else threshold
@@ -139,35 +148,39 @@ def _candidates(connection: duckdb.DuckDBPyConnection) -> int:
     features.keys_to_look_up(connection)
     connection.execute(f"""
         create or replace temp table found as
-        select key, record from linkage.blocks semi join wanted using (key);
+        select key, record, birth, record in (select record from fresh where is_residue) as is_new
+        from linkage.blocks semi join wanted using (key);
 
         create or replace temp table common as
         select key from found group by key having count(*) > {LARGEST_BLOCK};
 
         create or replace temp table pairs as
         select distinct
-            least(wanted.record, found.record) as join_key_l,
-            greatest(wanted.record, found.record) as join_key_r,
-            '0' as match_key
-        from wanted
-        inner join found on wanted.key = found.key
-        where wanted.record <> found.record and wanted.key not in (select key from common);
+            least(l.record, r.record) as join_key_l, greatest(l.record, r.record) as join_key_r, '0' as match_key
+        from wanted as l
+        inner join found as r using (key)
+        where
+            -- Two new records find each other twice, but for mistyped numbers, which do so from one side.
+            (l.record < r.record or (l.record > r.record and (not r.is_new or l.is_paper)))
+            and l.key not in (select key from common) and (l.is_paper or {_MAY_BE_BORN});
     """)
     if _count(connection, "select count(*) from linkage.persons") > 0:
+        features.keys_of_new_numbers(connection)
         connection.execute(f"""
-            create or replace temp table numbered as
-            select blocks.key, blocks.record
-            from linkage.blocks as blocks semi join (from fresh where not is_residue) as new using (record)
-            where not blocks.is_residue;
+            create or replace temp table known as
+            select key, record, birth from linkage.blocks semi join numbered using (key)
+            where is_residue and record not in (select record from fresh);
 
             insert into pairs
-            select distinct least(numbered.record, old.record), greatest(numbered.record, old.record), '0'
-            from (select key, record from linkage.blocks where is_residue) as old
-            inner join numbered using (key)
-            where old.record not in (select record from fresh)
-            qualify count(*) over (partition by old.key) <= {LARGEST_BLOCK};
+            select distinct least(l.record, r.record), greatest(l.record, r.record), '0'
+            from numbered as l
+            inner join known as r using (key)
+            where
+                l.key not in (select key from known group by key having count(*) > {LARGEST_BLOCK})
+                and (l.is_paper or {_MAY_BE_BORN});
 
             drop table numbered;
+            drop table known;
         """)
     return _count(connection, "select count(*) from common")
 
@@ -182,6 +195,9 @@ def _score(connection: duckdb.DuckDBPyConnection, model: Model) -> int:
     """)
     n_pairs = _count(connection, "select count(*) from pairs")
     connection.execute("""
+        delete from linkage.edges
+        where record_l in (select record from fresh) or record_r in (select record from fresh);
+
         create or replace temp table scored (record_l uinteger, record_r uinteger, probability double, weight double)
     """)
     if n_pairs == 0:
@@ -195,19 +211,18 @@ def _score(connection: duckdb.DuckDBPyConnection, model: Model) -> int:
             select record_l, record_r, match_probability, match_weight from {predicted.physical_name}
         """)
     connection.execute(f"""
-        delete from linkage.edges
-        where record_l in (select record from fresh) or record_r in (select record from fresh);
-
         insert into linkage.edges
         select
             scored.record_l,
             scored.record_r,
+            l.person,
+            r.person,
             scored.probability,
             scored.weight >= {model.thresholds.strong_weight} or coalesce(l.hn = r.hn, false)
         from scored
         inner join compared as l on scored.record_l = l.record
         inner join compared as r on scored.record_r = r.record
-        where (l.is_residue or r.is_residue) and not {_SHARE_A_HOUSE} and not {_TWINS}
+        where not {_RELATIVES}
         order by all;
     """)
     return n_pairs
@@ -216,9 +231,9 @@ def _score(connection: duckdb.DuckDBPyConnection, model: Model) -> int:
 def _tell_births_apart(connection: duckdb.DuckDBPyConnection) -> None:
     """Children of one mother and one day who differ in sex, in a name, or in their number at one facility are several.
 
-    A record of such a birth that bears no name yet may be any of them: it is linked to none, but within its facility.
+    A record of such a birth that bears no name yet may be any of those of its sex: it is linked to none of several.
     """
-    connection.execute("""
+    connection.execute(f"""
         insert into linkage.apart
         select pairs.join_key_l, pairs.join_key_r
         from pairs
@@ -228,8 +243,9 @@ def _tell_births_apart(connection: duckdb.DuckDBPyConnection) -> None:
             l.mother = r.mother
             and l.birth = r.birth
             and coalesce(l.person <> r.person, true)
+            and {_NO_PAPER_SAYS_SO}
             and (
-                l.sex <> r.sex
+                (l.sex <> r.sex and coalesce(l.given_roman <> r.given_roman, true))
                 or coalesce(
                     l.given_key <> r.given_key and jaro_winkler_similarity(l.given_roman, r.given_roman) < 0.75, false
                 )
@@ -237,19 +253,21 @@ def _tell_births_apart(connection: duckdb.DuckDBPyConnection) -> None:
             );
 
         create or replace temp table births as
-        select distinct mother, birth
-        from compared semi join (
-            select record_l as record from linkage.apart union select record_r from linkage.apart
-        ) as several using (record);
+        select distinct l.mother, l.birth, l.sex
+        from linkage.apart
+        inner join compared as l on linkage.apart.record_l = l.record
+        inner join compared as r on linkage.apart.record_r = r.record
+        where coalesce(l.sex = r.sex, true);
 
         delete from linkage.edges
         using compared as l, compared as r, births
         where
             linkage.edges.record_l = l.record
             and linkage.edges.record_r = r.record
-            and l.mother = births.mother
+            and births.mother in (l.mother, r.mother)
             and l.birth = births.birth
             and r.birth = births.birth
+            and births.sex in (l.sex, r.sex)
             and (l.given is null or r.given is null);
     """)
 
@@ -332,13 +350,14 @@ def _keep(connection: duckdb.DuckDBPyConnection, clusters: Clusters, link_at: fl
 
         select
             named.record,
+            fresh.hospcode,
+            fresh.pid,
             named.person,
             not starts_with(named.person, 'person:'),
             null
         from named
-        where
-            named.record in (select record from fresh where is_residue)
-            and named.record not in (select record from linkage.persons)
+        inner join fresh using (record)
+        where fresh.is_residue and named.record not in (select record from linkage.persons)
         order by named.record;
 
         -- The likeliest pair that speaks for a record's place in its person.
@@ -374,6 +393,7 @@ def _require_plausible(connection: duckdb.DuckDBPyConnection) -> None:
             select p.person, f.month, f.birth, true as is_residue
             from linkage.persons as p
             inner join linkage.features as f using (record)
+            where p.person in (select person from linkage.persons semi join touched using (record))
             union all
             select c.person, c.month, c.birth, false as is_residue
             from compared as c
@@ -401,7 +421,7 @@ def _require_plausible(connection: duckdb.DuckDBPyConnection) -> None:
     """).fetchone()
     assert row is not None
     if any(row):
-        raise BuildError(
+        raise LinkageError(
             f"Linkage would make {row[0]:,} persons with more than {MOST_RECORDS_A_MONTH} records in a month and "
             f"{row[1]:,} with more than {MOST_BIRTH_DATES} birth dates: nothing is changed, the last links stay in "
             "force. Look at the records of the last deliveries, or train the model anew."
@@ -415,15 +435,13 @@ def persons(connection: duckdb.DuckDBPyConnection, model: Model) -> pl.DataFrame
     """
     rows = connection.execute("""
         select
-            f.hospcode,
-            f.pid,
-            f.record,
-            p.person,
-            p.is_numbered or count(*) over (partition by p.person) > 1 as is_linked,
-            p.probability
-        from linkage.persons as p
-        inner join linkage.features as f using (record)
-        order by f.hospcode, f.pid
+            hospcode,
+            pid,
+            person,
+            is_numbered or count(*) over (partition by person) > 1 as is_linked,
+            probability
+        from linkage.persons
+        order by hospcode, pid
     """).pl()
     wide = _wide_persons(connection, model)
     return rows.select(
@@ -439,15 +457,13 @@ def persons(connection: duckdb.DuckDBPyConnection, model: Model) -> pl.DataFrame
 def _wide_persons(connection: duckdb.DuckDBPyConnection, model: Model) -> dict[str, str]:
     """Person to the person that it would be at the wide threshold, where that is another."""
     edges = connection.execute(f"""
-        select coalesce(pl.person, fl.person), coalesce(pr.person, fr.person), max(e.probability)
+        select coalesce(pl.person, e.person_l), coalesce(pr.person, e.person_r), max(e.probability)
         from linkage.edges as e
-        inner join linkage.features as fl on e.record_l = fl.record
-        inner join linkage.features as fr on e.record_r = fr.record
         left join linkage.persons as pl on e.record_l = pl.record
         left join linkage.persons as pr on e.record_r = pr.record
         where
             e.probability >= {model.thresholds.wide}
-            and coalesce(pl.person, fl.person) <> coalesce(pr.person, fr.person)
+            and coalesce(pl.person, e.person_l) <> coalesce(pr.person, e.person_r)
             and not exists (
                 select 1 from linkage.apart as a where a.record_l = e.record_l and a.record_r = e.record_r
             )

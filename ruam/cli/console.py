@@ -37,6 +37,7 @@ RUNBOOK_OF_EXIT = {
     6: "not_published.md",
     7: "not_fetched.md",
     8: FAILED,
+    9: "linkage_refused.md",
     74: "disk_full.md",
     75: "busy.md",
 }

@@ -10,7 +10,7 @@ import typer
 from ruam.cli.active import log, settings
 from ruam.cli.console import said, say, show, table
 from ruam.cli.identity import Purpose, open_vault
-from ruam.errors import BuildError
+from ruam.errors import LinkageError
 
 if TYPE_CHECKING:
     from ruam.settings import Settings
@@ -55,7 +55,7 @@ def link_people(active: Settings, command: str, purpose: str, model: Path | None
 def link(purpose: Purpose, model: ModelFile = None) -> None:
     """Link records that are new or changed, and write the links that the warehouse reads; `ruam run` does it too.
 
-    Exit code 4 when the model does not fit the records, 5 when the result is not plausible; the last links stay.
+    Exit code 4 when the model does not fit the records, 9 when the result is not plausible; the last links stay.
     """
     active = settings()
     active.data_home.require()
@@ -117,7 +117,7 @@ def evaluate(
     model: ModelFile = None,
     charts: Annotated[Path | None, typer.Option(help="Folder for charts.", show_default=False)] = None,
 ) -> None:
-    """Judge a model against an invented population whose truth is known. Exit code 5 below the targets."""
+    """Judge a model against an invented population whose truth is known. Exit code 9 below the targets."""
     from identity.linkage.evaluation import TARGETS, evaluated, failures
     from identity.linkage.model import CURRENT, load
     from identity.linkage.train import WITHOUT_NUMBER
@@ -135,4 +135,4 @@ def evaluate(
     show(shown)
     missed = failures(qualities)
     if missed:
-        raise BuildError("The model is not good enough:\n" + "\n".join(f"  {sentence}" for sentence in missed))
+        raise LinkageError("The model is not good enough:\n" + "\n".join(f"  {sentence}" for sentence in missed))

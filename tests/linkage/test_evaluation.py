@@ -17,6 +17,7 @@ from identity.linkage.review import read_back, sample
 from identity.linkage.train import WITHOUT_NUMBER
 from ingestion.synthetic.linkage import invented_records
 from ruam.errors import UsageError
+from tests.linkage.people import NUMBER
 
 PEOPLE = int(os.environ.get("RUAM_TEST_PEOPLE", "1000"))
 SEED = 303
@@ -83,6 +84,7 @@ def test_pairs_are_counted_as_they_would_be_one_by_one() -> None:
             "pid": ["a"] * 4,
             "person": [1, 1, 2, 2],
             "kind": ["foreign", "thai", "foreign", "foreign"],
+            "cid": [None, NUMBER, None, None],
             "cid_class": ["missing", "valid", "missing", "missing"],
         }
     )
@@ -92,6 +94,27 @@ def test_pairs_are_counted_as_they_would_be_one_by_one() -> None:
     assert qualities["foreign"] == Quality(n_linked=3, n_true=2, n_right=1)
     assert qualities["newborn"] == Quality(0, 0, 0)
     assert "newborn: no true pair to judge by" in failures(qualities)
+
+
+def test_mistyped_numbers_that_pass_the_check_are_judged_where_they_may_be_linked() -> None:
+    """Of 1 no other valid number is known; 2 has its own beside the wrong one; the wrong one of 3 is that of 4."""
+    wrong = {"kind": "mistyped", "cid_class": "valid"}
+    right = {"kind": "thai", "cid_class": "valid"}
+    without = {"kind": "thai", "cid": None, "cid_class": "missing"}
+    rows = [
+        {"person": 1, "cid": "1", **wrong},
+        {"person": 1, **without},
+        {"person": 2, "cid": "2", **wrong},
+        {"person": 2, "cid": "3", **right},
+        {"person": 3, "cid": "4", **wrong},
+        {"person": 3, **without},
+        {"person": 4, "cid": "4", **right},
+    ]
+    records = pl.DataFrame([{"hospcode": str(at), "pid": "1", **row} for at, row in enumerate(rows)])
+    found = records.select("hospcode", "pid", person=pl.Series(["a", "a", "b", "c", "d", "e", "d"]))
+    qualities = judge(records, found)
+    assert qualities["mistyped"] == Quality(n_linked=1, n_true=1, n_right=1)
+    assert qualities["barred"] == Quality(n_linked=1, n_true=2, n_right=0)
 
 
 def test_charts_need_no_network(population: Population, tmp_path: Path) -> None:

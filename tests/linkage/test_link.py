@@ -15,7 +15,7 @@ from identity.linkage.features import forget
 from identity.linkage.link import link, persons
 from identity.linkage.links import LINKS, ensure_links, write_links
 from identity.linkage.model import CURRENT, Model, load
-from ruam.errors import BuildError, SetupError
+from ruam.errors import LinkageError, SetupError
 from tests.linkage.people import NUMBER, add, numbered, record
 
 TWO_PLACES = (record(hospcode="10001"), record(hospcode="10002", given="นายสมชาย", delivery_id="d2"))
@@ -97,6 +97,19 @@ def test_father_and_son_of_one_name_stay_two(vault: duckdb.DuckDBPyConnection, m
     assert {tier for _, tier in found(vault, model).values()} == {"C"}
 
 
+def test_a_sister_born_in_the_year_of_a_first_of_january_stays_herself(
+    vault: duckdb.DuckDBPyConnection, model: Model
+) -> None:
+    add(
+        vault,
+        record(given="มณี", birth_date=date(1980, 1, 1)),
+        numbered(NUMBER, hospcode="10002"),
+        numbered(NUMBER, hospcode="10003"),
+    )
+    link(vault, model)
+    assert {tier for _, tier in found(vault, model).values()} == {"C"}
+
+
 def test_the_same_again_does_nothing(vault: duckdb.DuckDBPyConnection, model: Model) -> None:
     add(vault, *TWO_PLACES)
     link(vault, model)
@@ -148,7 +161,7 @@ def test_a_person_whom_nobody_can_be_fails_the_run(
     before = found(vault, model)
     monkeypatch.setattr(linking, "MOST_RECORDS_A_MONTH", 2)
     add(vault, record(hospcode="10003", delivery_id="d3"))
-    with pytest.raises(BuildError, match="more than 2 records in a month"):
+    with pytest.raises(LinkageError, match="more than 2 records in a month"):
         link(vault, model)
     assert found(vault, model) == before
 
@@ -192,7 +205,7 @@ def test_splink_leaves_no_table_behind(vault: duckdb.DuckDBPyConnection, model: 
 def test_who_is_forgotten_is_nowhere_in_the_index(vault: duckdb.DuckDBPyConnection, model: Model) -> None:
     add(vault, *TWO_PLACES)
     link(vault, model)
-    forget(vault, "10002", "1")
+    forget(vault, "select '10002' as hospcode, '1' as pid")
     for table in ("features", "persons"):
         assert vault.execute(f"select count(*) from linkage.{table}").fetchone() == (1,)
     assert vault.execute("select count(distinct record) from linkage.blocks").fetchone() == (1,)
