@@ -76,11 +76,13 @@ bench: setup ## Benchmarks, each a ratio against a peer in the same run.
 	@$(BIN)/python -m benchmarks.parsers
 	@$(BIN)/python -m benchmarks.ingest
 
-bench-all: bench ## The slow ones too: a day of small zips, memory, thirty days of batches, pseudonyms (about an hour).
+bench-all: bench ## The slow ones too: small zips, memory, thirty days, pseudonyms, linkage, overlapping drugs (hours).
 	@$(BIN)/python -m benchmarks.small_zips
 	@$(BIN)/python -m benchmarks.memory
 	@$(BIN)/python -m benchmarks.scan
 	@$(BIN)/python -m benchmarks.pseudonyms
+	@$(BIN)/python -m benchmarks.linkage
+	@$(BIN)/python -m benchmarks.overlaps
 
 bench-spark: bench-tools ## Ingestion against Spark too (480 MB to install; needs Java 17 or later).
 	@command -v java >/dev/null || { [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null \
