@@ -13,6 +13,7 @@ from dashboards.components.regions import region_tiles
 from dashboards.components.rollout_facts import rollout_completeness, rollout_facts
 from dashboards.components.tables import columns_of, figure_months, last_known
 from dashboards.components.values import (
+    band_text,
     change_text,
     date_text,
     figure_value,
@@ -39,6 +40,8 @@ def figure_card(context: Context, figure: Figure, area: Area, area_name: str, pe
             delta_arrow="off",
             delta_description=words("overview.month_change") if change else None,
         )
+        if band := linkage_band(context, figure, area, period):
+            st.markdown(words("overview.band", band=band))
         if months["value"].count():
             st.altair_chart(
                 charts.sparkline(months.select("label", "value", "shown")),
@@ -58,6 +61,15 @@ def figure_card(context: Context, figure: Figure, area: Area, area_name: str, pe
             months,
             columns_of(context, figure, "month"),
         )
+
+
+def linkage_band(context: Context, figure: Figure, area: Area, period: Period) -> str | None:
+    """The rate at both linkage thresholds, of figures that have it."""
+    if figure.table != "agg_measure_results":
+        return None
+    group, _, _ = figure.measure_id.partition("-")
+    rows = reads.measure_results(context.serving, area, period, group).filter(pl.col("measure_id") == figure.measure_id)
+    return band_text(context.words, figure, rows.row(0, named=True)) if rows.height else None
 
 
 def live_card(context: Context, area: Area) -> None:

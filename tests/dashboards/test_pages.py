@@ -216,3 +216,11 @@ def test_each_group_of_measures_is_one_choice_and_one_measure_of_it_another() ->
     assert metrics(app).keys() == {"RED-09 Continuity of care"}
     (table,) = (frame.value for frame in app.dataframe if "Mean" in frame.value.columns)
     assert table["Mean"].tolist() == ["–", "–", "0.62"]
+
+
+@pytest.mark.usefixtures("home")
+def test_a_card_of_repeats_shows_what_linkage_may_change() -> None:
+    app = open_page("overview", lang="en")
+    bands = [element.value for element in app.markdown if element.value.startswith("by linkage threshold ")]
+    (band,) = bands
+    assert band.split()[-1].startswith(metrics(app)["Same-day repeat share"].removesuffix("%"))
