@@ -11,7 +11,7 @@ from unittest.mock import create_autospec
 import dbf as reference
 import polars as pl
 import pytest
-from hypothesis import given
+from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from ingestion import dbf
@@ -167,8 +167,20 @@ def test_columns_that_nobody_knows_make_an_unknown_layout() -> None:
 THAI = st.text(st.sampled_from("กขคงจะาิ่้ABCz019 |.\"'"), max_size=12)
 
 
+def is_utf_8_too(text: str) -> bool:
+    """Whether the bytes of Thai in cp874 are as good in UTF-8, as those of two letters may be: nobody can tell then."""
+    if text.isascii():
+        return False
+    try:
+        text.encode("cp874").decode("utf-8")
+    except UnicodeDecodeError:
+        return False
+    return True
+
+
 @given(st.lists(st.tuples(THAI, THAI), min_size=1, max_size=20), st.integers(1, 300))
 def test_any_thai_text_comes_back_without_its_padding(rows: list[tuple[str, str]], piece: int) -> None:
+    assume(not is_utf_8_too("".join(value for one in rows for value in one)))
     frame, rejected, _, _ = read(write_dbf("HN C(12); NAME C(12)", rows), ["HN", "NAME"], piece)
     sent = [tuple(value.strip(" ") or None for value in one) for one in rows]
     # A text with little Thai but its signs is not believed to be Thai (`ingestion/text.py`), and is told of.
