@@ -61,7 +61,7 @@ classified as (
         admissions.person_tier,
         admissions.discharged_at,
         admissions.price,
-        coalesce(persons.registered_province_code, persons.home_province_code, '99') as province_code,
+        {{ home_province('persons') }} as province_code,
         coalesce({{ age_years('persons.birth_month', 'admissions.admitted_at') }} >= {{ min_age }}, false)
         and coalesce(admissions.discharge_type, '') not in ('8', '9')
         and coalesce(admissions.discharge_status, '') not in ('8', '9')

@@ -28,14 +28,8 @@ procedures as (
     where setting = 'opd' and not is_orphan
 ),
 
--- Few codes, many procedures: each code is matched once.
 dental_codes as (
-    select distinct codes.procedure_code
-    from (select distinct procedure_code from procedures) as codes
-    inner join {{ ref('code_sets') }} as code_sets
-        on
-            code_sets.set_id = 'dental_procedure'
-            and {{ matches_pattern('codes.procedure_code', 'code_sets.pattern') }}
+    {{ codes_of_set('procedures', 'procedure_code', 'dental_procedure') }}
 ),
 
 treated as (

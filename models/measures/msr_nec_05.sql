@@ -3,11 +3,7 @@
 {%- set run_in = measure_parameter('NEC-05', 'run_in_days') | int -%}
 
 with years as (
-    select distinct
-        month_start,
-        period_end
-    from {{ ref('bridge_months_periods') }}
-    where period_type <> 'month'
+    {{ months_of_years() }}
 ),
 
 diagnosed as (
@@ -110,7 +106,7 @@ select
     persons.period_end as event_date,
     {{ month_start('persons.period_end') }} as service_month,
     {{ as_text('null') }} as hospcode,
-    coalesce(homes.registered_province_code, homes.home_province_code, '99') as province_code,
+    {{ home_province('homes') }} as province_code,
     persons.person_key,
     persons.n_tertiary_visits * 100 >= persons.n_visits * {{ min_share }} as is_numerator,
     persons.person_tier in ('A', 'B') as is_linkable,

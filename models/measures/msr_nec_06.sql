@@ -5,11 +5,7 @@
 {%- endfor -%}
 
 with years as (
-    select distinct
-        month_start,
-        period_end
-    from {{ ref('bridge_months_periods') }}
-    where period_type <> 'month'
+    {{ months_of_years() }}
 ),
 
 -- A person's visits of a month first: the years overlap.
@@ -49,7 +45,7 @@ pregnant as (
 counted as (
     select
         persons.*,
-        coalesce(homes.registered_province_code, homes.home_province_code, '99') as province_code
+        {{ home_province('homes') }} as province_code
     from persons
     left join {{ ref('dim_persons') }} as homes on persons.person_key = homes.person_key
     left join pregnant

@@ -69,7 +69,7 @@ select
     watched.started_on as event_date,
     {{ month_start('watched.started_on') }} as service_month,
     {{ as_text('null') }} as hospcode,
-    coalesce(persons.registered_province_code, persons.home_province_code, '99') as province_code,
+    {{ home_province('persons') }} as province_code,
     watched.person_key,
     watched.n_facilities >= {{ min_facilities }} as is_numerator,
     watched.person_tier in ('A', 'B') as is_linkable,

@@ -15,15 +15,7 @@ with covered as (
 ),
 
 monitored as (
-    {%- for name, set_id in groups.items() %}
-    select
-        '{{ name }}' as class_group,
-        of_set.substance
-    from ({{ codes_of_set('covered', 'substance', set_id) }}) as of_set
-    {%- if not loop.last %}
-    union all
-    {%- endif %}
-    {%- endfor %}
+    {{ named_codes('covered', 'substance', groups, 'class_group') }}
 ),
 
 dispensings as (

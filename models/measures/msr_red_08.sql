@@ -106,12 +106,7 @@ overlapping as (
 ),
 
 delivery_codes as (
-    select distinct codes.principal_diagnosis
-    from (select distinct principal_diagnosis from {{ ref('fct_admissions') }}) as codes
-    inner join {{ ref('code_sets') }} as code_sets
-        on
-            code_sets.set_id = 'delivery'
-            and {{ matches_pattern('codes.principal_diagnosis', 'code_sets.pattern') }}
+    {{ codes_of_set(ref('fct_admissions'), 'principal_diagnosis', 'delivery') }}
 ),
 
 deliveries as (

@@ -2,11 +2,7 @@
 {%- set threshold = measure_parameter('RED-09', 'threshold') -%}
 
 with years as (
-    select distinct
-        month_start,
-        period_end
-    from {{ ref('bridge_months_periods') }}
-    where period_type <> 'month'
+    {{ months_of_years() }}
 ),
 
 -- A person's visits to one facility in a month first: the years overlap.
@@ -57,7 +53,7 @@ select
     persons.period_end as event_date,
     {{ month_start('persons.period_end') }} as service_month,
     {{ as_text('null') }} as hospcode,
-    coalesce(homes.registered_province_code, homes.home_province_code, '99') as province_code,
+    {{ home_province('homes') }} as province_code,
     persons.person_key,
     -- Who cannot be linked is known to one facility alone: an index of 1 would be no finding.
     persons.is_linkable and persons.{{ index }} < {{ threshold }} as is_numerator,

@@ -6,15 +6,7 @@ with covered as (
 ),
 
 blockers as (
-    {%- for name, set_id in subgroups.items() %}
-    select
-        '{{ name }}' as subgroup,
-        of_set.substance
-    from ({{ codes_of_set('covered', 'substance', set_id) }}) as of_set
-    {%- if not loop.last %}
-    union all
-    {%- endif %}
-    {%- endfor %}
+    {{ named_codes('covered', 'substance', subgroups, 'subgroup') }}
 ),
 
 dispensings as (

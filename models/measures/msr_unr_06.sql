@@ -33,53 +33,9 @@ known as (
 patients as (
     select
         person_key,
-        min(known_date) as known_date
+        min(known_date) as begins_on
     from known
     group by person_key
 ),
 
-seen as (
-    select distinct
-        visits.person_key,
-        {{ quarter_start('visits.date_serv') }} as quarter_start
-    from {{ ref('int_visits__enriched') }} as visits
-    inner join patients on visits.person_key = patients.person_key
-    where visits.date_serv >= patients.known_date
-),
-
-dispensings as (
-    select
-        lines.person_key,
-        lines.dispensed_date,
-        lines.atc_code,
-        lines.price
-    from {{ ref('fct_dispensings') }} as lines
-    inner join patients on lines.person_key = patients.person_key
-    where lines.is_taken_home and lines.dispensed_date > patients.known_date
-),
-
-nsaids as (
-    {{ codes_of_set('dispensings', 'atc_code', 'CS_NSAID') }}
-),
-
-treated as (
-    select
-        dispensings.person_key,
-        {{ quarter_start('dispensings.dispensed_date') }} as quarter_start,
-        sum(dispensings.price) as price
-    from dispensings
-    inner join nsaids on dispensings.atc_code = nsaids.atc_code
-    group by dispensings.person_key, {{ quarter_start('dispensings.dispensed_date') }}
-),
-
-quarters as (
-    select
-        seen.person_key,
-        seen.quarter_start,
-        treated.person_key is not null as is_numerator,
-        treated.price
-    from seen
-    left join treated on seen.person_key = treated.person_key and seen.quarter_start = treated.quarter_start
-)
-
-{{ person_period_events('UNR-06', 'quarters', 'quarter_start') }}
+{{ quarters_with_drug('UNR-06', 'patients', 'CS_NSAID', 'lines.is_taken_home and lines.dispensed_date > patients.begins_on') }}

@@ -23,8 +23,7 @@ NAMES = {
 }
 MAY_READ = {
     "staging": {"sources", "staging"},
-    # Concepts that measures share are worked out from facts.
-    "intermediate": {"staging", "intermediate", "warehouse", "seeds"},
+    "intermediate": {"staging", "intermediate", "seeds"},
     "warehouse": {"staging", "intermediate", "warehouse", "seeds"},
     "measures": {"intermediate", "warehouse", "measures", "seeds"},
     "marts": {"warehouse", "measures"},

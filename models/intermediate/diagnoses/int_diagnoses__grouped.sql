@@ -19,16 +19,8 @@ with diagnoses as (
     from {{ ref('stg_f43__diagnosis_ipd') }}
 ),
 
--- Few codes, many diagnoses: each code is matched once.
 grouped as (
-    select distinct
-        code_sets.set_id,
-        codes.diagnosis_code
-    from (select distinct diagnosis_code from diagnoses) as codes
-    inner join {{ ref('code_sets') }} as code_sets
-        on
-            code_sets.set_id in ('{{ sets | join("', '") }}')
-            and {{ matches_pattern('codes.diagnosis_code', 'code_sets.pattern') }}
+    {{ sets_of_codes('diagnoses', 'diagnosis_code', sets) }}
 )
 
 select distinct

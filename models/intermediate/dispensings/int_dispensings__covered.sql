@@ -1,6 +1,6 @@
 {%- set longest = measure_parameter('*', 'max_days_supply') | int -%}
 with dispensings as (
-    select * from {{ ref('fct_dispensings') }}
+    select * from {{ ref('int_dispensings__enriched') }}
     where
         is_taken_home
         and days_supply between 1 and {{ longest }}

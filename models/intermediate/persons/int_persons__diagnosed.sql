@@ -24,25 +24,17 @@ with diagnoses as (
     where date_diag is not null
 ),
 
--- Few codes, many diagnoses: each code is matched once.
 code_classes as (
-    select distinct
-        codes.diagnosis_code,
-        code_sets.set_id as diagnosis_class
-    from (select distinct diagnosis_code from diagnoses) as codes
-    inner join {{ ref('code_sets') }} as code_sets
-        on
-            code_sets.set_id in ('{{ classes | join("', '") }}')
-            and {{ matches_pattern('codes.diagnosis_code', 'code_sets.pattern') }}
+    {{ sets_of_codes('diagnoses', 'diagnosis_code', classes) }}
 )
 
 select
     identified.person_key,
-    code_classes.diagnosis_class,
+    code_classes.set_id as diagnosis_class,
     {{ month_start('diagnoses.diagnosed_on') }} as diagnosis_month,
     min(diagnoses.diagnosed_on) as first_diagnosed_on
 from diagnoses
 inner join code_classes on diagnoses.diagnosis_code = code_classes.diagnosis_code
 inner join {{ ref('int_persons__identified') }} as identified
     on diagnoses.hospcode = identified.hospcode and diagnoses.pid = identified.pid
-group by identified.person_key, code_classes.diagnosis_class, {{ month_start('diagnoses.diagnosed_on') }}
+group by identified.person_key, code_classes.set_id, {{ month_start('diagnoses.diagnosed_on') }}

@@ -4,16 +4,8 @@ with visits as (
     where principal_diagnosis is not null
 ),
 
--- Few codes, many visits: each code is matched once.
 conditions as (
-    select distinct
-        code_sets.set_id,
-        codes.principal_diagnosis
-    from (select distinct principal_diagnosis from visits) as codes
-    inner join {{ ref('code_sets') }} as code_sets
-        on
-            code_sets.set_id in ('{{ sets | join("', '") }}')
-            and {{ matches_pattern('codes.principal_diagnosis', 'code_sets.pattern') }}
+    {{ sets_of_codes('visits', 'principal_diagnosis', sets) }}
 )
 
 select

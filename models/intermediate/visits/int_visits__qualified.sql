@@ -2,17 +2,11 @@ with visits as (
     select * from {{ ref('int_visits__merged') }}
 ),
 
--- Few codes, many visits: each code is matched once.
 necessary_repeats as (
-    select distinct codes.principal_diagnosis
-    from (select distinct principal_diagnosis from visits) as codes
-    inner join {{ ref('code_sets') }} as code_sets
-        on
-            code_sets.set_id = 'necessary_repeat'
-            and {{ matches_pattern('codes.principal_diagnosis', 'code_sets.pattern') }}
+    {{ codes_of_set('visits', 'principal_diagnosis', 'necessary_repeat') }}
 ),
 
--- The first group in order takes a code.
+-- The first group in order takes a code; few codes, many visits: each is matched once.
 matched_groups as (
     select
         codes.principal_diagnosis,
