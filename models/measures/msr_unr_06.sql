@@ -38,4 +38,6 @@ patients as (
     group by person_key
 ),
 
-{{ quarters_with_drug('UNR-06', 'patients', 'CS_NSAID', 'lines.is_taken_home and lines.dispensed_date > patients.begins_on') }}
+{{ quarters_with_drug(
+    'UNR-06', 'patients', 'CS_NSAID', 'lines.is_taken_home and lines.dispensed_date > patients.begins_on'
+) }}

@@ -7,4 +7,6 @@ with older as (
     where birth_month is not null
 ),
 
-{{ quarters_with_drug('UNR-07', 'older', 'CS_LABZD', "lines.setting = 'opd' and lines.dispensed_date >= older.begins_on") }}
+{{ quarters_with_drug(
+    'UNR-07', 'older', 'CS_LABZD', "lines.setting = 'opd' and lines.dispensed_date >= older.begins_on"
+) }}
