@@ -7,20 +7,29 @@ from functools import partial
 import polars as pl
 import streamlit as st
 
-from dashboards.components import charts
 from dashboards.components.context import Context, open_context
-from dashboards.components.exhibit import completeness_text, exhibit, notes, page_title
+from dashboards.components.exhibit import completeness_text, notes, page_title
+from dashboards.components.figure_views import month_trend, region_tiles
 from dashboards.components.filters import choice, choose_area, choose_period
-from dashboards.components.regions import region_tiles
-from dashboards.components.tables import columns_of, figure_months, last_known
 from dashboards.components.values import band_text, count_value, figure_value, interval_text, period_text
 from dashboards.queries import figures, reads
-from dashboards.queries.figures import Figure
 from dashboards.queries.reads import Area, Period
+
+COLUMNS = {
+    "label": "column.measure",
+    "shown": "column.value",
+    "interval": "column.interval",
+    "band": "column.band",
+    "numerator_shown": "column.numerator",
+    "denominator_shown": "column.denominator",
+    "persons": "column.persons",
+    "mean": "column.mean",
+}
+"""Of the table of results, with the key of each heading."""
 
 
 def results(context: Context, group: str, area: Area, period: Period) -> pl.DataFrame:
-    """`measure_results` as text: label, shown, interval, band, numerator_shown, denominator_shown, persons, mean."""
+    """measure_id and `COLUMNS` as text, one row for each measure of the group."""
     words = context.words
     rows = reads.measure_results(context.serving, area, period, figures.MEASURE_GROUPS[group])
     found = []
@@ -42,49 +51,14 @@ def results(context: Context, group: str, area: Area, period: Period) -> pl.Data
     return rows.select("measure_id").hstack(pl.DataFrame(found, schema=dict.fromkeys(COLUMNS, pl.String)))
 
 
-COLUMNS = ("label", "shown", "interval", "band", "numerator_shown", "denominator_shown", "persons", "mean")
-
-
 def summary(context: Context, rows: pl.DataFrame, area_name: str, period: Period) -> None:
     words = context.words
-    headings = {
-        "label": words("column.measure"),
-        "shown": words("column.value"),
-        "interval": words("column.interval"),
-        "band": words("column.band"),
-        "numerator_shown": words("column.numerator"),
-        "denominator_shown": words("column.denominator"),
-        "persons": words("column.persons"),
-        "mean": words("column.mean"),
-    }
+    headings = {column: words(heading) for column, heading in COLUMNS.items()}
     st.subheader(f"{area_name} · {period_text(words, period)}", anchor=False)
     st.dataframe(
         rows.select(list(headings)).rename(headings), hide_index=True, alt=words("measures.table_alt"), key="measures"
     )
     st.caption(words("measures.signal"))
-
-
-def trend(context: Context, figure: Figure, name: str, area: Area, area_name: str, period: Period) -> None:
-    words = context.words
-    rows = figure_months(context, figure, area).with_columns(pl.lit(area_name).alias("series"))
-    exhibit(
-        context,
-        "trend",
-        title=words("overview.trend", figure=name),
-        caption=area_name,
-        chart=charts.trend(
-            rows.select("label", "series", "value", "shown"),
-            [area_name],
-            words("axis.month"),
-            words(f"unit.{figure.unit}"),
-            height=440,
-        ),
-        description=words("overview.spark_alt", figure=name, area=area_name, last=last_known(rows)),
-        measure_id=figure.measure_id,
-        completeness=completeness_text(context, area, period),
-        table=rows,
-        columns=columns_of(context, figure, "month"),
-    )
 
 
 def page() -> None:
@@ -114,7 +88,7 @@ def page() -> None:
     with left:
         region_tiles(context, figure, name, period)
     with right:
-        trend(context, figure, name, area, area_name, period)
+        month_trend(context, figure, name, area, area_name, period)
 
 
 page()

@@ -7,9 +7,9 @@ import streamlit as st
 
 from dashboards.components import charts
 from dashboards.components.context import Context, open_context
-from dashboards.components.exhibit import completeness_text, exhibit, notes, page_title
+from dashboards.components.exhibit import completeness_text, notes, page_title
+from dashboards.components.figure_views import month_trend, region_tiles
 from dashboards.components.filters import choose_area, choose_of, choose_period
-from dashboards.components.regions import region_tiles
 from dashboards.components.rollout_facts import rollout_completeness, rollout_facts
 from dashboards.components.tables import columns_of, figure_months, last_known
 from dashboards.components.values import (
@@ -104,34 +104,6 @@ def live_card(context: Context, area: Area) -> None:
         )
 
 
-def trend(context: Context, figure: Figure, area: Area, area_name: str, period: Period) -> None:
-    words = context.words
-    rows = figure_months(context, figure, area).with_columns(pl.lit(area_name).alias("series"))
-    exhibit(
-        context,
-        "trend",
-        title=words("overview.trend", figure=words(f"figure.{figure.code}")),
-        caption=area_name,
-        chart=charts.trend(
-            rows.select("label", "series", "value", "shown"),
-            [area_name],
-            words("axis.month"),
-            words(f"unit.{figure.unit}"),
-            height=440,
-        ),
-        description=words(
-            "overview.spark_alt",
-            figure=words(f"figure.{figure.code}"),
-            area=area_name,
-            last=last_known(rows),
-        ),
-        measure_id=figure.measure_id,
-        completeness=completeness_text(context, area, period),
-        table=rows,
-        columns=columns_of(context, figure, "month"),
-    )
-
-
 def page() -> None:
     context = open_context()
     words = context.words
@@ -156,11 +128,12 @@ def page() -> None:
 
     by_code = {figure.code: figure for figure in figures.OVERVIEW}
     figure = by_code[choose_of(words, "figure", tuple(by_code), "figure", style="segments")]
+    name = words(f"figure.{figure.code}")
     left, right = st.columns([5, 6], gap="large")
     with left:
-        region_tiles(context, figure, words(f"figure.{figure.code}"), period)
+        region_tiles(context, figure, name, period)
     with right:
-        trend(context, figure, area, area_name, period)
+        month_trend(context, figure, name, area, area_name, period)
 
 
 page()

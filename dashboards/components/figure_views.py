@@ -1,4 +1,4 @@
-"""A figure over the health regions, as a grid of tiles."""
+"""Views of one figure that pages share: over the health regions, and by month."""
 
 from __future__ import annotations
 
@@ -8,11 +8,11 @@ from dashboards.components import charts
 from dashboards.components.context import Context
 from dashboards.components.exhibit import completeness_text, exhibit
 from dashboards.components.filters import region_label
-from dashboards.components.tables import columns_of, spoken, texts
+from dashboards.components.tables import columns_of, figure_months, last_known, spoken, texts
 from dashboards.components.values import period_text, with_values
 from dashboards.queries import reads
 from dashboards.queries.figures import Figure
-from dashboards.queries.reads import NATION, Period
+from dashboards.queries.reads import NATION, Area, Period
 
 SMALLEST_COVERAGE = 0.5
 """Of facilities that reported: below it a figure says more of reporting than of care, and is not coloured."""
@@ -50,4 +50,33 @@ def region_tiles(context: Context, figure: Figure, name: str, period: Period) ->
         completeness=completeness_text(context, NATION, period),
         table=rows,
         columns=columns_of(context, figure, "area") | {"coverage": words("figure.completeness")},
+    )
+
+
+def month_trend(context: Context, figure: Figure, name: str, area: Area, area_name: str, period: Period) -> None:
+    """A figure, called `name`, of one area by month."""
+    words = context.words
+    rows = figure_months(context, figure, area).with_columns(pl.lit(area_name).alias("series"))
+    exhibit(
+        context,
+        "trend",
+        title=words("overview.trend", figure=name),
+        caption=area_name,
+        chart=charts.trend(
+            rows.select("label", "series", "value", "shown"),
+            [area_name],
+            words("axis.month"),
+            words(f"unit.{figure.unit}"),
+            height=440,
+        ),
+        description=words(
+            "overview.spark_alt",
+            figure=name,
+            area=area_name,
+            last=last_known(rows),
+        ),
+        measure_id=figure.measure_id,
+        completeness=completeness_text(context, area, period),
+        table=rows,
+        columns=columns_of(context, figure, "month"),
     )
