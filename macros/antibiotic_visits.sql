@@ -3,6 +3,7 @@
   that ended in admission, and those with another infection or a weak immune system among their diagnoses.
 -#}
 {% macro antibiotic_visits(measure_id, set_id) -%}
+{%- set visit = merged_visit().split(', ') -%}
 with dispensings as (
     select
         visit_key,
@@ -19,15 +20,14 @@ antibiotics as (
 -- On the visit, which may be several rows of one facility, person, day and class: not on the person over a period.
 treated as (
     select
-        visits.hospcode,
-        visits.pid,
-        visits.date_serv,
-        visits.visit_class,
+        {% for column in visit -%}
+        visits.{{ column }},
+        {% endfor -%}
         sum(dispensings.price) as price
     from dispensings
     inner join antibiotics on dispensings.atc_code = antibiotics.atc_code
     inner join {{ ref('int_visits__enriched') }} as visits on dispensings.visit_key = visits.visit_key
-    group by visits.hospcode, visits.pid, visits.date_serv, visits.visit_class
+    group by {% for column in visit %}visits.{{ column }}{% if not loop.last %}, {% endif %}{% endfor %}
 ),
 
 excluded as (
@@ -55,10 +55,10 @@ select
 from {{ ref('int_visits__indexed') }} as visits
 left join treated
     on
-        visits.hospcode = treated.hospcode
-        and visits.pid = treated.pid
-        and visits.date_serv = treated.date_serv
-        and visits.visit_class = treated.visit_class
+        {% for column in visit -%}
+        visits.{{ column }} = treated.{{ column }}{% if not loop.last %}
+        and {% endif %}
+        {%- endfor %}
 left join excluded
     on
         visits.person_key = excluded.person_key
