@@ -3,20 +3,13 @@
 from __future__ import annotations
 
 import logging
-import multiprocessing
-import os
-import signal
-import threading
 import time
 from collections import defaultdict
 from collections.abc import Callable, Collection, Iterable, Iterator
-from concurrent.futures import Future, ProcessPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field, replace
 from datetime import datetime
-from multiprocessing import resource_tracker
-from multiprocessing.reduction import DupFd
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -49,6 +42,7 @@ from ingestion.landing import (
 from ingestion.places import ChangedError, Found, Look, NotTaken, PlaceError, look, place_of
 from ingestion.reference import current_registry
 from ingestion.retention import landed_and_purged
+from ingestion.workers import side_by_side
 from ruam.errors import BusyError, RuamError, SetupError, failed_at
 from ruam.faults import point
 from ruam.files import is_of_disk, storage_errors, sync_all
@@ -556,88 +550,18 @@ def land_jobs(
 ) -> Iterator[tuple[Job, list[Outcome] | Failure]]:
     """Land batches into `landing` and `intake`, several side by side in processes of their own.
 
-    Yields each as it ends, with what became of its deliveries. `held` are the descriptors of the regions' locks.
+    Yields each as it ends, with what became of its deliveries. `held` are the descriptors of the regions' locks: a
+    region stays locked until all who may commit in it have ended.
     """
-    if len(jobs) > 1:
-        yield from _side_by_side(settings, landing, intake, jobs, means, held)
-    for job in jobs if len(jobs) == 1 else []:
-        yield job, _landed(landing, intake, *job, *means)
-
-
-def _side_by_side(
-    settings: Settings, landing: Path, intake: Intake, jobs: list[Job], means: Means, held: list[int]
-) -> Iterator[tuple[Job, list[Outcome] | Failure]]:
-    # Not fork: the data frames' thread pool does not survive it.
-    context = multiprocessing.get_context("spawn")
-    most = min(settings.workers, max(len(jobs), 1))
-    with ProcessPoolExecutor(most, context, initializer=_begin_worker, initargs=(_Shared(held),)) as pool:
-        running: dict[Future[list[Outcome] | Failure], Job] = {}
-        try:
-            with _signals_held_back():
-                for job in jobs:
-                    running[_submitted(pool, (landing, intake, *job, *means))] = job
-            for future in as_completed(running):
-                yield running[future], future.result()
-        except BrokenProcessPool as error:
-            raise RuamError(
-                "A process that landed a batch was killed, perhaps for want of memory. What was committed stays: run "
-                "the same command again, with fewer RUAM_WORKERS if it happens again."
-            ) from error
-        except BaseException:
-            pool.shutdown(cancel_futures=True)
-            raise
-
-
-@contextmanager
-def _signals_held_back() -> Iterator[None]:
-    """Processes that are started inside never see SIGINT and SIGTERM.
-
-    Ctrl-C and a service manager's stop reach workers too; they finish the batch in hand, and the parent begins no
-    other.
-    """
-    resource_tracker.ensure_running()  # Started later, it would let the signals through again.
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT, signal.SIGTERM})
+    calls = [(landing, intake, *job, *means) for job in jobs]
+    if len(calls) == 1:
+        yield jobs[0], _landed(*calls[0])
+        return
     try:
-        yield
-    finally:
-        signal.pthread_sigmask(signal.SIG_SETMASK, before)
-
-
-def _submitted(pool: ProcessPoolExecutor, arguments: tuple[Any, ...]) -> Future[list[Outcome] | Failure]:
-    """Raises `BrokenProcessPool` when a worker was killed before; just then the pool may say so less plainly."""
-    try:
-        return pool.submit(_landed, *arguments)
-    except OSError as error:
-        if error.errno is not None:
-            raise
-        raise BrokenProcessPool(str(error)) from error
-
-
-class _Shared:
-    """Descriptors of locks that a worker is to share: a region stays locked until all who may commit in it ended."""
-
-    def __init__(self, descriptors: list[int]) -> None:
-        self.descriptors = descriptors
-
-    def __reduce__(self) -> tuple[Any, ...]:
-        return _received, ([DupFd(descriptor) for descriptor in self.descriptors],)
-
-
-def _received(duplicates: list[Any]) -> _Shared:
-    return _Shared([duplicate.detach() for duplicate in duplicates])
-
-
-def _begin_worker(_: _Shared) -> None:
-    """Hold the locks by merely living, and end with the ingest that began this worker.
-
-    If that was killed, a batch may still be committed before this process ends: nobody else could have landed it,
-    for its region is locked until then.
-    """
-    parent = multiprocessing.parent_process()
-
-    def follow() -> None:
-        if parent is not None:
-            parent.join()
-        os._exit(1)
-
-    threading.Thread(target=follow, daemon=True).start()
+        for place, landed in side_by_side(_landed, calls, settings.workers, held):
+            yield jobs[place], landed
+    except BrokenProcessPool as error:
+        raise RuamError(
+            "A process that landed a batch was killed, perhaps for want of memory. What was committed stays: run "
+            "the same command again, with fewer RUAM_WORKERS if it happens again."
+        ) from error
