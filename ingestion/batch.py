@@ -20,7 +20,7 @@ from identity.pseudonym import Pseudonymiser
 from identity.sealing import Sealed
 from ingestion import checks, corrections
 from ingestion.checks import Checked, Checker, Level
-from ingestion.contract import Contract, Landing, load_contracts
+from ingestion.contract import CORRECTIONS, Contract, Landing, load_contracts
 from ingestion.corrections import Corrections
 from ingestion.delivery import DeliveryRejectedError, DeliveryZip, Member
 from ingestion.feed import STANDARD, Feed, load_feeds
@@ -204,7 +204,7 @@ def _checkers(registry: Registry, keys: Keys) -> Callable[[Feed, str, str], Chec
 
 @lru_cache(maxsize=1)
 def _corrections(registry: Registry, keys: Keys) -> Corrections:
-    checker = _checkers(registry, keys)(load_feeds()[STANDARD], corrections.FILE, "")
+    checker = _checkers(registry, keys)(load_feeds()[STANDARD], CORRECTIONS, "")
     return Corrections(checker, frozenset(code for code, _ in registry), _pseudonymiser(keys))
 
 
@@ -470,7 +470,7 @@ class _Batch:
         delivery = self._deliveries_of(raw)
         checker = self._checker_of(self._feeds[feed], file, self._region)
         raw = raw.hstack([self._senders.gather(delivery), self._limits.gather(delivery)])
-        if file == corrections.FILE:
+        if file == CORRECTIONS:
             checked, withdrawn = self._requests.check(raw)
             self._append_withdrawals(withdrawn.with_columns(self._ids.gather(self._deliveries_of(withdrawn))))
         else:

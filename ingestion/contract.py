@@ -16,6 +16,10 @@ _LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 """The safe loader in C where it was built: ten times faster, and every worker process reads the contracts."""
 
 
+CORRECTIONS = "DATA_CORRECT"
+"""The file of requests to withdraw rows that were sent before (`ingestion/corrections.py`)."""
+
+
 class FileClass(StrEnum):
     """How a file relates to the sender's workload (domain.md §1.1)."""
 

@@ -19,7 +19,6 @@ from identity.pseudonym import Pseudonymiser
 from ingestion.checks import NOT_AFTER, SENDER, SLOT, STAMP, Checked, Checker, Level, landing_columns, masked
 from ingestion.contract import Contract, FileClass, standard_contracts
 
-FILE = "DATA_CORRECT"
 TABLE = "withdrawals"
 """The landing table of what the requests name."""
 

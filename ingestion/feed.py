@@ -18,7 +18,7 @@ import yaml
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
 
 from ingestion import paths
-from ingestion.contract import Contract, load_contracts, standard_contracts
+from ingestion.contract import CORRECTIONS, Contract, load_contracts, standard_contracts
 
 FEEDS = Path(__file__).with_name("feeds")
 STANDARD = "f43"
@@ -147,6 +147,8 @@ class Route(_Strict):
     file: str = ""
     reject: str | None = None
     """The rule by which these rows are set aside, in the place of `file`."""
+    withdraw: bool = False
+    """Rows of `file` with the keys of these no longer stand: each is a request (`ingestion/corrections.py`)."""
     where: list[Condition] = []
     also: bool = False
     lookups: dict[str, dict[str, Annotated[list[str], BeforeValidator(_one_or_more)]]] = {}
@@ -156,7 +158,14 @@ class Route(_Strict):
     def _file_or_rule(self) -> Route:
         if bool(self.file) == bool(self.reject):
             raise ValueError(f"{self.table}: a route has either file or reject")
+        if self.withdraw and not self.file:
+            raise ValueError(f"{self.table}: withdraw needs the file whose rows are withdrawn")
         return self
+
+    @property
+    def becomes(self) -> str:
+        """The file that a delivery's rows count in; empty for those set aside."""
+        return CORRECTIONS if self.withdraw else self.file
 
 
 class JsonField(_Strict):
@@ -343,7 +352,7 @@ class Feed(_Strict):
 
     def files_of(self, table: str) -> list[str]:
         """Files of the standard that rows of `table` become; its own name when it serves look-ups alone."""
-        files = [route.file for route in self.routes if route.table == table and route.file]
+        files = [route.becomes for route in self.routes if route.table == table and route.file]
         return list(dict.fromkeys(files)) or [table]
 
     def sender_columns(self, table: str) -> set[str]:

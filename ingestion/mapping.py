@@ -13,7 +13,9 @@ import numpy.typing as npt
 import polars as pl
 
 from identity.pseudonym import Pseudonymiser
-from ingestion.checks import FLAG
+from ingestion.checks import FLAG, STAMP
+from ingestion.contract import CORRECTIONS, load_contracts
+from ingestion.corrections import OWN_CODES
 from ingestion.feed import ColumnSource, Condition, Feed, Form, Route
 from ingestion.readers import REJECTED
 from ingestion.spool import HASH, N_BUCKETS, Buckets
@@ -246,8 +248,17 @@ def routed(
             if route.reject:
                 rejected.append(taken.select(pl.col(LINE).cast(pl.Int32), pl.lit(route.reject).alias("rule")))
             elif not taken.is_empty():
-                files.append(Routed(route.file, _mapped(feed, route, taken, sent, sender, pseudonymiser)))
+                frame = _mapped(feed, route, taken, sent, sender, pseudonymiser)
+                files.append(requests(route.file, frame) if route.withdraw else Routed(route.file, frame))
     return Mapped(files, pl.concat(rejected), remaining.height)
+
+
+def requests(file: str, rows: pl.DataFrame) -> Routed:
+    """Rows of `file` as requests to withdraw the rows that have their keys (docs/decisions/0009-withdrawals.md)."""
+    key = [name for name in load_contracts()[file].key if name not in OWN_CODES]
+    filled = with_columns(rows, [*key, "HOSPCODE", STAMP, LINE])
+    named = pl.struct(key).struct.json_encode().alias(CORRECTIONS)
+    return Routed(CORRECTIONS, filled.select("HOSPCODE", pl.lit(file).alias("TABLENAME"), named, STAMP, LINE))
 
 
 def _holds(conditions: list[Condition]) -> pl.Expr:

@@ -50,6 +50,7 @@ from tests.ingestion.fhir_sets import (
     sample_set,
     thai_set,
 )
+from tests.ingestion.nodes import staging
 from tests.ingestion.odd_zips import SENDER, cid, make_zip
 from tests.ingestion.reading import assert_balanced, flags, landed, records, take_in
 from tests.ingestion.test_privacy import everything, forms
@@ -59,6 +60,7 @@ FILES = [
     "DRUG_IPD", "LABFU", "CARD", "DEATH",
 ]  # fmt: skip
 ARRIVAL = ["delivery_id", "source_line"]
+WRONG = coded(("v", "entered-in-error"))
 
 
 def send(settings: Settings, folder: Path, *resources: Resource, name: str = fhir_name()) -> Outcome:
@@ -339,16 +341,13 @@ def test_what_was_not_done_is_counted_as_out_of_scope(settings: Settings, tmp_pa
 @pytest.mark.parametrize(
     ("bad", "rule"),
     [
-        (encounter("e", "p", status="entered-in-error"), "entered_in_error"),
-        (
-            condition("c", "p", "visit", (ICD10, "J00"), verificationStatus=coded(("v", "entered-in-error"))),
-            "entered_in_error",
-        ),
-        (procedure("pr", "p", "visit", (SNOMED, "1"), status="entered-in-error"), "entered_in_error"),
-        (dispense("d", "p", "visit", (TMT, "1"), status="entered-in-error"), "entered_in_error"),
-        (request("r", "p", "visit", (TMT, "1"), status="entered-in-error"), "entered_in_error"),
-        (observation("o", "p", "visit", "laboratory", status="entered-in-error"), "entered_in_error"),
-        (coverage("cov", "p", ("x", "UCS"), status="entered-in-error"), "entered_in_error"),
+        (encounter("e", "p", "XX", status="entered-in-error"), "entered_in_error"),
+        (condition("c", "p", "lost", (ICD10, "J00"), verificationStatus=WRONG), "entered_in_error"),
+        (procedure("pr", "p", "lost", (SNOMED, "1"), status="entered-in-error"), "entered_in_error"),
+        (dispense("d", "p", "lost", (TMT, "1"), status="entered-in-error"), "entered_in_error"),
+        (request("r", "p", "lost", (TMT, "1"), status="entered-in-error"), "entered_in_error"),
+        (encounter("e", "p", status="entered-in-error", period={}), "missing_key"),
+        (encounter("e", "p", status="entered-in-error", meta={}), "missing_key"),
         (encounter("e", "p", modifierExtension=[{"url": "x"}]), "modifier_extension"),
         (encounter("e", "p", "XX"), "unknown_encounter_class"),
         (encounter("e", "p", **{"class": [{"coding": [{"code": "AMB"}]}]}), "unknown_encounter_class"),
@@ -385,7 +384,38 @@ def test_what_hangs_on_a_visit_that_never_was_is_no_care(settings: Settings, tmp
         *(request(f"r-{id_}", "p", id_, (TMT, "1")) for id_ in "ef"),
     )
     assert {file for file, frame in content(settings).items() if frame.height} == set()
-    assert (rules(settings), out_of_scope(settings)) == ({"entered_in_error": 1}, 5)
+    assert (rules(settings), out_of_scope(settings)) == ({}, 5)
+
+
+@pytest.mark.parametrize(
+    ("file", "sent", "wrong"),
+    [
+        ("SERVICE", encounter("e", "p"), {"status": "entered-in-error"}),
+        ("ADMISSION", encounter("e", "p", "IMP"), {"status": "entered-in-error"}),
+        ("DIAGNOSIS_OPD", condition("c", "p", "visit", (ICD10, "J00")), {"verificationStatus": WRONG}),
+        ("DIAGNOSIS_IPD", condition("c", "p", "stay", (ICD10, "J00")), {"verificationStatus": WRONG}),
+        ("PROCEDURE_OPD", procedure("pr", "p", "visit", (SNOMED, "1")), {"status": "entered-in-error"}),
+        ("PROCEDURE_IPD", procedure("pr", "p", "stay", (SNOMED, "1")), {"status": "entered-in-error"}),
+        ("DRUG_OPD", dispense("d", "p", "visit", (TMT, "1")), {"status": "entered-in-error"}),
+        ("DRUG_IPD", dispense("d", "p", "stay", (TMT, "1")), {"status": "entered-in-error"}),
+        ("DRUG_OPD", request("r", "p", "visit", (TMT, "1")), {"status": "entered-in-error"}),
+        ("DRUG_IPD", request("r", "p", "stay", (TMT, "1")), {"status": "entered-in-error"}),
+        ("LABFU", observation("o", "p", "visit", "laboratory"), {"status": "entered-in-error"}),
+        ("LABFU", observation("o", "p", "stay", "laboratory"), {"status": "entered-in-error"}),
+        ("CARD", coverage("cov", "p", ("x", "UCS")), {"status": "entered-in-error"}),
+    ],
+    ids=lambda one: one.get("resourceType", "") if isinstance(one, dict) else one,
+)
+def test_what_comes_again_as_entered_in_error_withdraws_the_row_it_once_was(
+    settings: Settings, tmp_path: Path, file: str, sent: Resource, wrong: dict[str, Any]
+) -> None:
+    others = [encounter("visit", "p"), encounter("stay", "p", "IMP")]
+    send(settings, tmp_path, *others, sent)
+    before = staging(settings, file)
+    again = sent | wrong | {"meta": {"lastUpdated": "2024-05-03T08:30:00+07:00"}}
+    outcome = send(settings, tmp_path, *others, again, name=fhir_name(sent_at="20240605120000"))
+    assert (outcome.n_rows, outcome.n_landed) == (3, 3)
+    assert len(staging(settings, file)) == len(before) - 1
 
 
 def use(code: str, system: str = "http://terminology.hl7.org/CodeSystem/diagnosis-role", **fields: Any) -> Resource:
