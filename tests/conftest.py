@@ -41,6 +41,25 @@ def registry_csv() -> str:
     return "\n".join([REGISTRY_HEADER, *lines, ""])
 
 
+SLOWEST = ("warehouse", "test_end_to_end.py", "test_exactly_once.py", "test_rotation.py", "test_evaluation.py")
+"""Groups of tests that begin first, so that no process is left with one of them at the end while the other idles."""
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Of several processes each takes whole groups: a file's tests, or all that look at the one built warehouse."""
+
+    def group(item: pytest.Item) -> str:
+        return "warehouse" if "built_home" in getattr(item, "fixturenames", ()) else item.location[0]
+
+    def place(item: pytest.Item) -> int:
+        name = Path(group(item)).name
+        return SLOWEST.index(name) if name in SLOWEST else len(SLOWEST)
+
+    for item in items:
+        item.add_marker(pytest.mark.xdist_group(group(item)))
+    items.sort(key=place)
+
+
 @pytest.fixture(scope="session")
 def ready_home(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Copied for each test; never used itself."""
