@@ -1,0 +1,30 @@
+{#-
+    Rules over examined rows. They stand in the meta of each `int_<rows>__examined`: `applies` says to which rows a rule
+    applies (all, when it is left out), `breaks` which of those break it; a null is no fault.
+-#}
+
+{% macro examined_models() %}
+    {%- do return([
+        'int_admissions__examined', 'int_diagnoses__examined', 'int_drugs__examined', 'int_persons__examined',
+        'int_referrals__examined', 'int_services__examined',
+    ]) -%}
+{% endmacro %}
+
+{#- While the project is parsed there is no graph yet: one rule that nothing breaks stands in its place. -#}
+{% macro rules_over(model_name) %}
+    {%- if not execute -%}
+        {%- do return([{'code': 'none', 'axis': 'correct', 'severity': 'low', 'breaks': 'false'}]) -%}
+    {%- endif -%}
+    {%- for node in graph.nodes.values() if node.name == model_name and node.resource_type == 'model' -%}
+        {%- do return(node.config.meta.rules) -%}
+    {%- endfor -%}
+    {%- do exceptions.raise_compiler_error(model_name ~ ' has no rules') -%}
+{% endmacro %}
+
+{% macro rule_applies(rule) -%}
+    coalesce({{ rule.get('applies', 'true') }}, false)
+{%- endmacro %}
+
+{% macro rule_is_broken(rule) -%}
+    coalesce(({{ rule.get('applies', 'true') }}) and ({{ rule.breaks }}), false)
+{%- endmacro %}

@@ -1,0 +1,79 @@
+with outpatient as (
+    select
+        hospcode,
+        'DRUG_OPD' as file,
+        seq as care_number,
+        {{ as_text('date_serv') }} || ' ' || seq || ' ' || didstd as record,
+        date_serv as event_date,
+        didstd,
+        amount,
+        unit,
+        drugcost,
+        drugprice,
+        provider,
+        delivery_id,
+        source_line
+    from {{ ref('stg_f43__drug_opd') }}
+),
+
+inpatient as (
+    select
+        hospcode,
+        'DRUG_IPD' as file,
+        an as care_number,
+        an || ' ' || didstd as record,
+        {{ date_of('datetime_admit') }} as event_date,
+        didstd,
+        amount,
+        unit,
+        drugcost,
+        drugprice,
+        provider,
+        delivery_id,
+        source_line
+    from {{ ref('stg_f43__drug_ipd') }}
+),
+
+drugs as (
+    select * from outpatient
+    union all
+    select * from inpatient
+),
+
+cares as (
+    select
+        hospcode,
+        'DRUG_OPD' as file,
+        seq as care_number,
+        date_serv as care_date
+    from {{ ref('stg_f43__service') }}
+    union all
+    select distinct
+        hospcode,
+        'DRUG_IPD' as file,
+        an as care_number,
+        {{ date_of('datetime_admit') }} as care_date
+    from {{ ref('stg_f43__admission') }}
+)
+
+select
+    drugs.hospcode,
+    drugs.file,
+    drugs.record,
+    drugs.event_date,
+    drugs.delivery_id,
+    drugs.source_line,
+    drugs.didstd as drug_code,
+    drugs.amount as quantity,
+    drugs.unit,
+    drugs.drugcost as cost,
+    drugs.drugprice as price,
+    drugs.provider,
+    cares.care_number is not null as has_care
+from drugs
+left join cares
+    on
+        drugs.hospcode = cares.hospcode
+        and drugs.file = cares.file
+        and drugs.care_number = cares.care_number
+        and drugs.event_date = cares.care_date

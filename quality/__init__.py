@@ -1,0 +1,1 @@
+"""Data quality: the catalogue of rules."""

@@ -1,0 +1,98 @@
+"""Every rule that sent data can break, from both places where rules stand.
+
+What reading a delivery can find stands in `ingestion/rules/f43.yml`. What rows that fit their file can say against
+their person, their visit, other files and facilities stands in the meta of `int_<rows>__examined`, as one expression
+over the examined columns (`models/intermediate/quality/`). Each place runs its own; pages, reports and docs read this.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from enum import StrEnum
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field
+
+from ingestion.checks import Rule as ReadingRule
+from ingestion.checks import load_rules
+from ruam.settings import PROJECT
+
+_LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+EXAMINED = PROJECT / "models" / "intermediate" / "quality"
+
+
+class Axis(StrEnum):
+    """The ministry's four axes of data quality (ความถูกต้อง, ความสอดคล้อง, ความครบถ้วน, ความทันเวลา)."""
+
+    CORRECT = "correct"
+    CONSISTENT = "consistent"
+    COMPLETE = "complete"
+    TIMELY = "timely"
+
+
+class Severity(StrEnum):
+    """High: identity, link or date; medium: how a row is grouped; low: a detail."""
+
+    HIGH = "high"
+    MEDIUM = "medium"
+    LOW = "low"
+
+
+class _Strict(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class RowRule(_Strict):
+    """A rule over examined rows: SQL over their columns, and a row that breaks it beside one that only looks like it.
+
+    `applies` says of which rows it is asked (all, when empty), `breaks` which of those break it; a null is no fault.
+    `broken` and `sound` are what differs from the rows' `sound_row`.
+    """
+
+    code: str = Field(pattern=r"^[a-z][a-z0-9_]*$")
+    axis: Axis
+    severity: Severity
+    th: str
+    en: str
+    fix_th: str
+    fix_en: str
+    applies: str = "true"
+    breaks: str
+    broken: dict[str, Any]
+    sound: dict[str, Any]
+
+
+class Examined(_Strict):
+    """What one kind of row is checked by: `columns` (name to SQL type) of the model `name`, and its rules."""
+
+    name: str
+    columns: dict[str, str]
+    sound_row: dict[str, Any]
+    rules: list[RowRule]
+
+
+@cache
+def examined() -> list[Examined]:
+    """All kinds of examined rows, by name. Raises `pydantic.ValidationError` for a rule that is not whole."""
+    return [_read(path) for path in sorted(EXAMINED.glob("int_*__examined.yml"))]
+
+
+def _read(path: Path) -> Examined:
+    (model,) = yaml.load(path.read_text(encoding="utf-8"), _LOADER)["models"]  # noqa: S506 - the safe loader, in C
+    meta = model["config"]["meta"]
+    columns = {column["name"]: column["data_type"] for column in model["columns"]}
+    return Examined(name=model["name"], columns=columns, sound_row=meta["sound_row"], rules=meta["rules"])
+
+
+def codes() -> Iterator[str]:
+    """Every rule's code; each is the code of one rule alone."""
+    yield from reading_rules()
+    yield from (rule.code for rows in examined() for rule in rows.rules)
+
+
+def reading_rules() -> dict[str, ReadingRule]:
+    """By code the rules that reading a delivery applies."""
+    return load_rules()

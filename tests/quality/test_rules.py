@@ -1,0 +1,62 @@
+"""The mutation table of the rules over examined rows: each has a row that breaks it and one that only looks like it.
+
+The expressions run as they stand, over tables of examples alone; how rows come to be examined is the models' matter.
+"""
+
+from __future__ import annotations
+
+import re
+from functools import cache
+from typing import Any
+
+import duckdb
+import pytest
+
+from quality.catalogue import Examined, RowRule, codes, examined
+
+CASES = [(rows, rule) for rows in examined() for rule in rows.rules]
+IDS = [rule.code for _, rule in CASES]
+THAI = re.compile(r"[\u0e00-\u0e7f]")
+
+
+engine = cache(duckdb.connect)
+
+
+def broken_rules(rows: Examined, row: dict[str, Any]) -> set[str]:
+    """What a row breaks of all rules over its kind."""
+    columns = ", ".join(f"cast(? as {type_}) as {name}" for name, type_ in rows.columns.items())
+    asked = ", ".join(f"coalesce(({rule.applies}) and ({rule.breaks}), false) as {rule.code}" for rule in rows.rules)
+    values = [row[name] for name in rows.columns]
+    answers = engine().execute(f"select {asked} from (select {columns})", values).fetchone()
+    assert answers is not None
+    return {rule.code for rule, answer in zip(rows.rules, answers, strict=True) if answer}
+
+
+@pytest.mark.parametrize("rows", examined(), ids=lambda rows: rows.name)
+def test_the_sound_row_breaks_nothing_and_has_every_column(rows: Examined) -> None:
+    assert rows.sound_row.keys() == rows.columns.keys()
+    assert broken_rules(rows, rows.sound_row) == set()
+
+
+@pytest.mark.parametrize(("rows", "rule"), CASES, ids=IDS)
+def test_a_break_is_found_once_and_nothing_else_is(rows: Examined, rule: RowRule) -> None:
+    assert broken_rules(rows, rows.sound_row | rule.broken) == {rule.code}
+
+
+@pytest.mark.parametrize(("rows", "rule"), CASES, ids=IDS)
+def test_what_only_looks_like_a_break_is_none(rows: Examined, rule: RowRule) -> None:
+    assert rule.sound.keys() <= rows.columns.keys()
+    assert rows.sound_row | rule.sound != rows.sound_row, "the row that looks like a break is the sound row itself"
+    assert broken_rules(rows, rows.sound_row | rule.sound) == set()
+
+
+def test_there_are_at_least_120_rules_and_no_code_names_two() -> None:
+    found = list(codes())
+    assert len(found) >= 120
+    assert len(set(found)) == len(found)
+
+
+@pytest.mark.parametrize(("rows", "rule"), CASES, ids=IDS)
+def test_each_rule_says_in_thai_and_english_what_is_wrong_and_what_to_do(rows: Examined, rule: RowRule) -> None:
+    assert all(THAI.search(text) for text in (rule.th, rule.fix_th))
+    assert not any(THAI.search(text) for text in (rule.en, rule.fix_en))
