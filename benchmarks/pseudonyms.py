@@ -1,7 +1,7 @@
 """Pseudonyms a second on one core, and against the standard library's HMAC in the same run.
 
 * *numbers*: 13-digit text to pseudonym, two keys, as a batch meets people it has not seen; classes and all.
-* *pseudonyms alone*: the same without the columns round it.
+* *one at a time*: the same without the columns round it, as single pseudonyms are made.
 * *hmac.digest twice*: the peer, which does no more than the two digests.
 * *rekeying*: a column of pseudonyms to those under another analysis key (decision 12), the sorting before it apart.
 
@@ -89,7 +89,7 @@ def main() -> None:
     rekeying = Rekeying(KEYS.analysis, LATER, [pl.DataFrame({"p1": first})])
     works = {
         "numbers to pseudonyms": lambda _: partial(with_columns, numbers),
-        "pseudonyms alone": lambda _: partial(alone, numbers),
+        "one at a time": lambda _: partial(alone, numbers),
         "hmac.digest twice": lambda _: partial(with_hmac, numbers),
         "mapping of old to new": lambda _: partial(mapped, first),
         "rekeying": lambda _: partial(rekeyed, pseudonyms, rekeying),
@@ -100,13 +100,13 @@ def main() -> None:
     show_targets(
         [
             Target(f"{name}, ids a CPU second ÷ {LIMIT:,}", speeds[name] / LIMIT, 1, at_most=False)
-            for name in ("numbers to pseudonyms", "pseudonyms alone")
+            for name in ("numbers to pseudonyms", "rekeying")
         ]
         + [
             Target(
                 "numbers to pseudonyms ÷ hmac.digest twice",
                 speeds["numbers to pseudonyms"] / speeds["hmac.digest twice"],
-                1,
+                1.25,
                 at_most=False,
             )
         ]

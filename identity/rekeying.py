@@ -8,7 +8,8 @@ import numpy as np
 import numpy.typing as npt
 import polars as pl
 
-from identity.pseudonym import PSEUDONYM_BYTES, hmac_sha256
+from identity.hashing import Bytes, hmac_sha256_of_columns
+from identity.pseudonym import PSEUDONYM_BYTES
 
 LINKAGE_PSEUDONYM = "p1"
 """Column of the frames that a rekeying is made of: 16 bytes each."""
@@ -30,16 +31,16 @@ class Rekeying:
 
     def __init__(self, old: bytes, new: bytes, linkage_pseudonyms: Iterable[pl.DataFrame]) -> None:
         """`old` and `new` are analysis keys; the frames have the column `p1` and may repeat values."""
-        with_old, with_new = hmac_sha256(old), hmac_sha256(new)
+        with_old, with_new = hmac_sha256_of_columns(old), hmac_sha256_of_columns(new)
         before, after = bytearray(), bytearray()
         for frame in linkage_pseudonyms:
-            for first in frame[LINKAGE_PSEUDONYM]:
-                before += with_old(first)[:PSEUDONYM_BYTES]
-                after += with_new(first)[:PSEUDONYM_BYTES]
+            first = _rows(b"".join(frame[LINKAGE_PSEUDONYM]))
+            before += with_old(first)[:, :PSEUDONYM_BYTES].tobytes()
+            after += with_new(first)[:, :PSEUDONYM_BYTES].tobytes()
         halves = _halves(before)
         order = np.argsort(halves[:, 0], kind="stable")
         self._first, self._second = halves[order, 0], halves[order, 1]
-        self._after = np.frombuffer(after, np.uint8).reshape(-1, PSEUDONYM_BYTES)[order]
+        self._after = _rows(after)[order]
 
     def column(self, pseudonyms: pl.Series) -> pl.Series:
         """The column under the new key, nulls as they are. Raises `UnknownPseudonymError`."""
@@ -70,6 +71,11 @@ class Rekeying:
             open_ = open_[~is_it]
             at[open_] += 1
         return found
+
+
+def _rows(pseudonyms: bytes | bytearray) -> Bytes:
+    """A row of 16 bytes for each pseudonym."""
+    return np.frombuffer(pseudonyms, np.uint8).reshape(-1, PSEUDONYM_BYTES)
 
 
 def _halves(pseudonyms: bytes | bytearray) -> npt.NDArray[np.uint64]:

@@ -382,7 +382,7 @@ def opened(
         storage_errors("Opening the vault", home.vault),
         locked_within(home.vault / ".lock", f"The vault {home.vault}", settings.vault_wait_seconds, waiting),
     ):
-        connection = _connected(settings, home.vault, key)
+        connection = connected(settings, home.vault, key)
         try:
             vault = _opened(connection, home, keys, command, purpose)
             yield vault
@@ -408,7 +408,7 @@ def _opened(connection: duckdb.DuckDBPyConnection, home: DataHome, keys: Keys, c
     return vault
 
 
-def _connected(settings: Settings, folder: Path, key: SealKey) -> duckdb.DuckDBPyConnection:
+def connected(settings: Settings, folder: Path, key: SealKey) -> duckdb.DuckDBPyConnection:
     """A connection to the vault that reaches nothing else."""
     shutil.rmtree(folder / "spill", ignore_errors=True)  # Of a killed process; nobody else has the vault now.
     connection = duckdb.connect(":memory:")

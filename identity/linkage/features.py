@@ -160,7 +160,7 @@ def _withdraw(connection: duckdb.DuckDBPyConnection, pairs: str) -> None:
     if connection.execute("select count(*) from stale").fetchone() == (0,):
         return
     connection.execute(f"""
-        create or replace temp table old_keys as {_keys_of("stale")};
+        create or replace temp table old_keys as {keys_of("stale")};
         delete from linkage.features where record in (select record from stale);
         delete from linkage.blocks where key in (select key from old_keys) and record in (select record from stale);
         drop table old_keys;
@@ -306,7 +306,7 @@ def _insert_keys(connection: duckdb.DuckDBPyConnection) -> None:
     before = _count(connection, "select count(*) from linkage.blocks")
     connection.execute(f"""
         insert into linkage.blocks
-        select is_residue, key, record, birth from ({_keys_of("fresh")}) order by is_residue, key
+        select is_residue, key, record, birth from ({keys_of("fresh")}) order by is_residue, key
     """)
     after = _count(connection, "select count(*) from linkage.blocks")
     if before == 0:
@@ -332,7 +332,7 @@ def put_in_order(connection: duckdb.DuckDBPyConnection) -> None:
     """)
 
 
-def _keys_of(table: str) -> str:
+def keys_of(table: str) -> str:
     """A query of (is_residue, key, record, birth, is_paper): every key of every record of a table of features."""
     return " union all ".join(
         f"select is_residue, {key} as key, record, birth, {is_paper} as is_paper from {table} where {condition}"
@@ -351,7 +351,7 @@ def keys_to_look_up(connection: duckdb.DuckDBPyConnection) -> None:
     right number that is one slip away: a digit changed, or two neighbours changed about."""
     connection.execute(f"""
         create or replace temp table wanted as
-        select record, key, birth, is_paper from ({_keys_of("(from fresh where is_residue)")})
+        select record, key, birth, is_paper from ({keys_of("(from fresh where is_residue)")})
         union
         select record, hash({_NUMBER_RULE}, meant) as key, birth, true as is_paper from (
             select record, birth, unnest(list_concat(
@@ -374,7 +374,7 @@ def keys_of_new_numbers(connection: duckdb.DuckDBPyConnection) -> None:
     """`numbered` (temporary): the fresh records with a number, by key, as `wanted` has the others."""
     connection.execute(f"""
         create or replace temp table numbered as
-        select record, key, birth, is_paper from ({_keys_of("(from fresh where not is_residue)")})
+        select record, key, birth, is_paper from ({keys_of("(from fresh where not is_residue)")})
     """)
 
 
@@ -406,8 +406,8 @@ def forget(connection: duckdb.DuckDBPyConnection, pairs: str, children: str = ""
             create or replace temp table orphaned as
             select * from linkage.features semi join ({children}) using (hospcode, pid) where mother is not null;
             delete from linkage.blocks
-            where record in (select record from orphaned) and key in (select key from ({_keys_of("orphaned")}))
-            and key not in (select key from ({_keys_of("(select * replace (null::varchar as mother) from orphaned)")}));
+            where record in (select record from orphaned) and key in (select key from ({keys_of("orphaned")}))
+            and key not in (select key from ({keys_of("(select * replace (null::varchar as mother) from orphaned)")}));
             update linkage.features set mother = null where record in (select record from orphaned);
             drop table orphaned;
         """)

@@ -63,6 +63,13 @@ _RELATIVES = f"""(
 """People of one family or one mother whose given names are nothing alike: twins share all else, and a brother born in
 the year of another's 1 January nearly all."""
 
+_NOTHING_OF_ITS_OWN = f"""(
+    {_NO_PAPER_SAYS_SO}
+    and (l.given is null or r.given is null)
+    and coalesce(l.sex <> r.sex and l.birth <> r.birth, false)
+)"""
+"""Who has no name yet has a sex and a birth date of its own, and all else of its family: neither is the same."""
+
 _TABLES = """
 create table if not exists linkage.persons (
     record uinteger, hospcode varchar, pid varchar, person varchar, is_numbered boolean, probability double
@@ -92,6 +99,12 @@ class Linked:
     """Keys that more records share than LARGEST_BLOCK."""
 
 
+def create(connection: duckdb.DuckDBPyConnection) -> None:
+    """Make the tables where they are missing, those of `features` with them."""
+    features.create(connection)
+    connection.execute(_TABLES)
+
+
 def link(connection: duckdb.DuckDBPyConnection, model: Model, *, threshold: float | None = None) -> Linked:
     """Link records that are new or changed since the last run; all or nothing.
 
@@ -102,8 +115,8 @@ def link(connection: duckdb.DuckDBPyConnection, model: Model, *, threshold: floa
     link_at = model.thresholds.link if threshold is None else threshold
     connection.execute("begin")
     try:
+        create(connection)
         taken = features.take_in(connection)
-        connection.execute(_TABLES)
         # Who has a number now is no residue any more.
         connection.execute(
             "delete from linkage.persons where record in (select record from fresh where not is_residue)"
@@ -222,7 +235,7 @@ def _score(connection: duckdb.DuckDBPyConnection, model: Model) -> int:
         from scored
         inner join compared as l on scored.record_l = l.record
         inner join compared as r on scored.record_r = r.record
-        where not {_RELATIVES}
+        where not {_RELATIVES} and not {_NOTHING_OF_ITS_OWN}
         order by all;
     """)
     return n_pairs
@@ -252,12 +265,15 @@ def _tell_births_apart(connection: duckdb.DuckDBPyConnection) -> None:
                 or (l.hospcode = r.hospcode and coalesce(l.hn <> r.hn, l.given is null or r.given is null))
             );
 
+        -- Two with a number each are no pair, for nothing could link them.
         create or replace temp table births as
-        select distinct l.mother, l.birth, l.sex
+        select l.mother, l.birth, l.sex
         from linkage.apart
         inner join compared as l on linkage.apart.record_l = l.record
         inner join compared as r on linkage.apart.record_r = r.record
-        where coalesce(l.sex = r.sex, true);
+        where coalesce(l.sex = r.sex, true)
+        union
+        select mother, birth, sex from compared group by all having count(distinct person) > 1;
 
         delete from linkage.edges
         using compared as l, compared as r, births

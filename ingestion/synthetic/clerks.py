@@ -236,7 +236,7 @@ def _foreign_name(nation: str, rng: np.random.Generator) -> tuple[str, str]:
     return " ".join(syllables[k] for k in first), " ".join(syllables[k] for k in last)
 
 
-_IN_SYLLABLES = {
+IN_SYLLABLES = {
     "".join(parts): parts
     for parts in (
         *product(GIVEN_HEADS, GIVEN_TAILS),
@@ -341,7 +341,7 @@ def _spelled(syllable: str, script: int, rng: np.random.Generator) -> str:
 
 
 def _romanised(text: str, rng: np.random.Generator) -> str:
-    parts = _IN_SYLLABLES.get(text, (text,))
+    parts = IN_SYLLABLES.get(text, (text,))
     ways = [ROMAN.get(part, part).split(" ") for part in parts]
     return "".join(way[int(rng.integers(0, len(way)))] for way in ways)
 

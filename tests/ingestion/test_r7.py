@@ -21,6 +21,7 @@ UNIT, STAMP = "90101", "20240531120000"
 GOOD = {
     "PERSON": {
         "CID": cid(1),
+        "TITLE": "003",
         "FNAME": "สมชาย",
         "LNAME": "ใจดี",
         "BIRTH": "19800215",

@@ -14,9 +14,10 @@ import polars as pl
 import pytest
 
 from identity import audit
+from identity.hashing import hmac_sha256
 from identity.intake import Intake
 from identity.keys import KEY_BYTES, FileKeys, MissingKeyError, keys_of, load_keys
-from identity.pseudonym import PSEUDONYM_BYTES, hmac_sha256
+from identity.pseudonym import PSEUDONYM_BYTES
 from identity.vault import opened
 from ingestion.compaction import compact
 from ingestion.inbox import stored

@@ -91,6 +91,36 @@ def test_twins_stay_two(vault: duckdb.DuckDBPyConnection, model: Model) -> None:
     assert len({person for person, _ in people.values()}) == 3, "who has no name yet may be either"
 
 
+@pytest.mark.parametrize(("twins", "tier"), [(("1546612345681",), "B"), (("1546612345681", "1546612345690"), "C")])
+def test_who_has_no_name_is_the_one_child_with_a_number_and_neither_of_two(
+    vault: duckdb.DuckDBPyConnection, model: Model, twins: tuple[str, ...], tier: str
+) -> None:
+    born = {"birth_date": date(2025, 1, 2), "mother_cid": NUMBER, "prename": "001"}
+    named = zip(twins, ("ธนา", "กิตติ"), strict=False)
+    add(
+        vault,
+        *(numbered(number, hospcode=number[-5:], given=given, **born) for number, given in named),
+        record(hospcode="10003", given="ด.ช.บุตรนางมณี", **born),
+    )
+    link(vault, model)
+    assert found(vault, model)["10003", "1"][1] == tier
+
+
+def test_of_a_child_without_a_name_sex_or_birth_date_must_agree(vault: duckdb.DuckDBPyConnection, model: Model) -> None:
+    """All else is its mother's."""
+    born = {"mother_cid": NUMBER, "prename": "001", "hn": None}
+    add(
+        vault,
+        record(hospcode="10001", given="ธนา", birth_date=date(2025, 1, 2), **born),
+        record(hospcode="10002", given="ทารก", birth_date=date(2025, 1, 2), **born),
+        record(hospcode="10003", given="ทารก", birth_date=date(2025, 1, 3), **{**born, "sex": "2"}),
+    )
+    link(vault, model)
+    people = found(vault, model)
+    assert people["10001", "1"] == people["10002", "1"]
+    assert people["10003", "1"][1] == "C"
+
+
 def test_father_and_son_of_one_name_stay_two(vault: duckdb.DuckDBPyConnection, model: Model) -> None:
     add(vault, record(), record(hospcode="10002", birth_date=date(2005, 9, 9)))
     link(vault, model)

@@ -1,0 +1,231 @@
+"""A day's new records linked against the population of the country, which must not be read whole.
+
+    python -m benchmarks.linkage_day [--populations 2000000 20000000 60000000] [--day 60000] [--folder FOLDER]
+
+The vault is made as the product makes it, encrypted, with the same pages and the same index; the people in it are made
+in SQL, a record each, one in twenty without a usable number. The day has new registrations, of which one in twenty has
+no number and is one of the people. It is the same at every size, so that what it reads may be compared: in bytes that
+the process read, from the disk or from the page cache. 60 million people take some 25 GB of disk.
+"""
+
+from __future__ import annotations
+
+import argparse
+import math
+import tempfile
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+
+import duckdb
+import polars as pl
+from rich.console import Console
+from rich.table import Table
+
+from benchmarks.measuring import Cost, Target, measured, show_targets
+from identity.linkage import features
+from identity.linkage.link import create, link
+from identity.linkage.model import load
+from identity.linkage.names import compared
+from identity.sealing import SealKey
+from identity.vault import FILE, connected
+from ingestion.synthetic.clerks import IN_SYLLABLES
+from ruam.settings import Settings
+
+POPULATIONS = (2_000_000, 20_000_000, 60_000_000)
+DAY = 60_000
+"""New registrations in a day: an assumption."""
+WITHOUT_NUMBER = 20
+"""One in so many has no usable number: an assumption."""
+KEY = SealKey("benchmark", bytes(32))
+LIMITS = Settings(memory_limit="3GB", workers=2)
+CHUNK, SORTED = 5_000_000, 10_000_000
+"""People made at a time, and people whose keys are sorted at a time, so that it stays nearly in memory."""
+SHARE, SLOPE, MEBIBYTES = 0.2, 0.6, 6144
+"""The most that a day may read of the vault of the largest population, by what power of the population that may grow,
+and in what memory."""
+
+_DRAWN = f"""
+    select
+        i, h, 'p' || i as pid, i % {WITHOUT_NUMBER} = 0 as is_residue,
+        case when i % {WITHOUT_NUMBER} > 0 then lpad((i * 7919 % 10000000000000)::varchar, 13, '0') end as number,
+        case when i % {WITHOUT_NUMBER} > 0 then lpad(hex(hash(i, 3)) || hex(h), 32, '0') end as person,
+        date '1940-01-01' + (h // 7 % 30000)::int as birth,
+        (1 + h % 2)::varchar as sex,
+        case when h % 9 = 0 then '048' else '099' end as nation,
+        (10 + h // 11 % 77)::varchar as province,
+        (100000000 + h % 100000000)::varchar as phone,
+        g.name as g_name, g.plain as g_plain, g.roman as g_roman, g.skeleton as g_key,
+        s.name || t.name as s_name, s.plain || t.plain as s_plain, s.roman || t.roman as s_roman,
+        s.skeleton || t.skeleton as s_key
+    from (select i, hash(i, 1) as h from people)
+    inner join names as g on g.at = h // 13 % 4000
+    inner join names as s on s.at = h // 17 % 4000
+    inner join names as t on t.at = h // 19 % 100
+"""
+"""A query of all that is known of each person `i` of `people`."""
+
+
+def names(connection: duckdb.DuckDBPyConnection) -> None:
+    """`names`: at, name, plain, roman, skeleton of 4,000 invented names."""
+    made = pl.Series("name", sorted(name for name in IN_SYLLABLES if len(name) > 4)[:4000])
+    connection.register("made", pl.DataFrame({"at": range(len(made)), "name": made}).hstack(compared(made)).to_arrow())
+    connection.execute("create or replace temp table names as from made")
+    connection.unregister("made")
+
+
+def populate(connection: duckdb.DuckDBPyConnection, population: int) -> None:
+    """`records` and `linkage.*` as they are after so many people came, a record each."""
+    create(connection)
+    names(connection)
+    for first in range(0, population, CHUNK):
+        n = min(CHUNK, population - first)
+        connection.execute(f"""
+            create or replace temp view people as select unnest(range({first}, {first + n})) as i;
+            create or replace temp table drawn as
+            -- Records of a facility lie together, as they come.
+            select *, lpad((10000 + (i - {first}) * 9000 // {n})::varchar, 5, '0') as hospcode from ({_DRAWN});
+
+            insert into records by name
+            select
+                hospcode, pid, number as cid, case when is_residue then 'missing' else 'valid' end as cid_class,
+                person as linkage_pseudonym, g_name as given, s_name as surname, birth as birth_date, sex, nation,
+                phone as mobile, timestamp '2024-05-01' as d_update, province as province_code,
+                hospcode || '-{first}' as delivery_id
+            from drawn;
+
+            insert into linkage.features by name
+            select
+                i + 1 as record, hospcode, pid, is_residue, person, number, g_plain as given, g_roman as given_roman,
+                g_key as given_key, s_plain as surname, s_roman as surname_roman, s_key as surname_key,
+                g_roman || s_roman as whole_roman, g_key || s_key as whole_key, birth, sex, nation, province, phone,
+                date '2024-05-01' as month
+            from drawn;
+        """)
+    connection.execute("drop table drawn")
+    parts = -(-population // SORTED)
+    width = 2**64 // parts + 1
+    for is_residue in (False, True):
+        for part in range(1 if is_residue else parts):
+            within = (
+                f"key between {part * width} and {(part + 1) * width - 1}" if parts > 1 and not is_residue else "true"
+            )
+            which = f"(from linkage.features where is_residue = {is_residue})"
+            connection.execute(f"""
+                insert into linkage.blocks
+                select is_residue, key, record, birth from ({features.keys_of(which)}) where {within} order by key
+            """)
+    connection.execute("""
+        insert into linkage.in_order select count(*) from linkage.blocks;
+        insert into linkage.frequencies
+        select kind, name, count(*) from (unpivot (select given, surname from linkage.features)
+            on given, surname into name kind value name) group by all;
+        insert into linkage.persons
+        select record, hospcode, pid, concat('person:', hospcode, ':', pid), false, null
+        from linkage.features where is_residue;
+        insert into linkage.seen select distinct delivery_id from records;
+    """)
+
+
+def arrive(connection: duckdb.DuckDBPyConnection, population: int, day: int) -> None:
+    """New registrations: who has no number is somebody of the population who has one."""
+    names(connection)
+    step = max(population // day, 1)
+    connection.execute(f"""
+        create or replace temp view people as
+        select n * {step} // {WITHOUT_NUMBER} * {WITHOUT_NUMBER} + 1 as i from (select unnest(range({day})) as n);
+
+        insert into records by name
+        select
+            lpad((10000 + hash(i, 3) % 9000)::varchar, 5, '0') as hospcode, 'n' || i as pid,
+            case when is_known then number end as cid, case when is_known then 'valid' else 'missing' end as cid_class,
+            case when is_known then person end as linkage_pseudonym, g_name as given, s_name as surname,
+            birth as birth_date, sex, nation, phone as mobile, timestamp '2025-05-01' as d_update,
+            province as province_code, 'today' as delivery_id
+        from (select *, hash(i, 5) % {WITHOUT_NUMBER} > 0 as is_known from ({_DRAWN}))
+    """)
+
+
+@dataclass(frozen=True)
+class Day:
+    """What one day's link took and found."""
+
+    population: int
+    cost: Cost
+    read: float
+    """Mebibytes."""
+    size: float
+    """Mebibytes of the vault."""
+    told: str
+
+
+def _read() -> int:
+    """Bytes that this process has read so far."""
+    told = dict(line.split(": ") for line in Path("/proc/self/io").read_text().splitlines())
+    return int(told["rchar"])
+
+
+def linked(folder: Path) -> int:
+    """One day's link; what it read and found goes to a file beside the vault."""
+    with connected(LIMITS, folder, KEY) as connection:
+        before = _read()
+        done = link(connection, load())
+        told = (
+            f"{done.n_new:,} new, {done.n_residue:,} without a number, "
+            f"{done.n_candidates:,} candidates, {done.n_linked:,} linked"
+        )
+        (folder / "told").write_text(f"{_read() - before}\n{told}")
+    return done.n_new
+
+
+def day_of(population: int, day: int, folder: Path) -> Day:
+    """Make the vault of a population, link a day, and remove it."""
+    folder.mkdir()
+    with connected(LIMITS, folder, KEY) as connection:
+        populate(connection, population)
+        arrive(connection, population, day)
+    size = (folder / FILE).stat().st_size
+    cost = measured(partial(linked, folder))
+    read, told = (folder / "told").read_text().splitlines()
+    (folder / FILE).unlink()
+    return Day(population, cost, int(read) / 2**20, size / 2**20, told)
+
+
+def show(days: list[Day]) -> None:
+    shown = Table("people", "vault MiB", "read MiB", "share", "CPU s", "s", "memory MiB", "found")
+    for one in days:
+        figures = (one.size, one.read, one.read / one.size * 100, one.cost.cpu, one.cost.wall, one.cost.memory)
+        vault, read, share, *others = (f"{figure:,.0f}" for figure in figures)
+        shown.add_row(f"{one.population:,}", vault, read, f"{share} %", *others, one.told)
+    Console().print(shown)
+
+
+def targets(days: list[Day]) -> list[Target]:
+    first, last = days[0], days[-1]
+    made = [
+        Target(f"bytes read of the vault of {last.population:,} people", last.read / last.size, SHARE),
+        Target("memory over 6 GiB", max(one.cost.memory for one in days) / MEBIBYTES, 1.0),
+    ]
+    if len(days) > 1:
+        grown = math.log(last.population / first.population)
+        made += [
+            Target("power of the population by which bytes read grow", math.log(last.read / first.read) / grown, SLOPE),
+            Target("and seconds of CPU", math.log(last.cost.cpu / first.cost.cpu) / grown, SLOPE),
+        ]
+    return made
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--populations", type=int, nargs="+", default=POPULATIONS)
+    parser.add_argument("--day", type=int, default=DAY)
+    parser.add_argument("--folder", type=Path, help="where the vaults of the benchmark go")
+    arguments = parser.parse_args()
+    with tempfile.TemporaryDirectory(dir=arguments.folder) as name:
+        days = [day_of(population, arguments.day, Path(name) / str(population)) for population in arguments.populations]
+    show(days)
+    show_targets(targets(days))
+
+
+if __name__ == "__main__":
+    main()
