@@ -24,7 +24,7 @@ from rich.table import Table
 
 from benchmarks.measuring import Cost, Target, measured, show_targets
 from identity.linkage import features
-from identity.linkage.link import create, link
+from identity.linkage.link import link
 from identity.linkage.model import load
 from identity.linkage.names import compared
 from identity.sealing import SealKey
@@ -76,7 +76,7 @@ def names(connection: duckdb.DuckDBPyConnection) -> None:
 
 def populate(connection: duckdb.DuckDBPyConnection, population: int) -> None:
     """`records` and `linkage.*` as they are after so many people came, a record each."""
-    create(connection)
+    features.create(connection)
     names(connection)
     for first in range(0, population, CHUNK):
         n = min(CHUNK, population - first)

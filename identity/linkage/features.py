@@ -7,12 +7,18 @@ All of it lies in the vault, in a schema of its own:
 - `linkage.in_order`: (n), how many rows of `linkage.blocks` lie in the order of their keys; the newest lie behind.
 - `linkage.frequencies`: (kind, name, n), how many records bear each given name and surname.
 - `linkage.seen`: deliveries whose records are in it.
+- `linkage.persons`: record of the residue, its hospcode and pid, person, is_numbered, probability.
+- `linkage.edges`: scored pairs above the wide threshold, with the linkage pseudonyms of records that have one.
+- `linkage.apart`: pairs of a multiple birth.
+- `linkage.bridges`: pairs that speak for two persons being one.
+- `linkage.format`: of which form all this is.
 
 Residue is what has no usable citizen number.
 """
 
 from __future__ import annotations
 
+import hashlib
 from dataclasses import dataclass
 
 import duckdb
@@ -56,6 +62,29 @@ FEATURES = {
 """`person` is the linkage pseudonym, null in the residue; `number` 13 digits, right or mistyped; `*_roman` and `*_key`
 as `names` makes them, `whole` being name and surname together; `month` that of D_UPDATE."""
 
+VERSION = 1
+"""Counts up when names, keys or features come to be worked out otherwise: all records are then taken in anew."""
+
+_TABLES = f"""
+create schema if not exists linkage;
+create table if not exists linkage.features ({", ".join(f"{name} {kind}" for name, kind in FEATURES.items())});
+create table if not exists linkage.blocks (is_residue boolean, key ubigint, record uinteger, birth date);
+create table if not exists linkage.in_order (n bigint);
+create table if not exists linkage.frequencies (kind varchar, name varchar, n bigint);
+create table if not exists linkage.seen (delivery_id varchar);
+create table if not exists linkage.persons (
+    record uinteger, hospcode varchar, pid varchar, person varchar, is_numbered boolean, probability double
+);
+create table if not exists linkage.edges (
+    record_l uinteger, record_r uinteger, person_l varchar, person_r varchar, probability double, is_strong boolean
+);
+create table if not exists linkage.apart (record_l uinteger, record_r uinteger);
+create table if not exists linkage.bridges (
+    record_l uinteger, record_r uinteger, person_l varchar, person_r varchar, probability double
+);
+create table if not exists linkage.format (form varchar);
+"""
+
 PAGE = 200_000
 """Names worked out at a time."""
 
@@ -93,17 +122,52 @@ OUT_OF_ORDER = 4
 """One row in so many may lie out of order; then all are sorted anew."""
 
 
-def create(connection: duckdb.DuckDBPyConnection) -> None:
-    """Make the tables where they are missing."""
-    columns = ", ".join(f"{name} {kind}" for name, kind in FEATURES.items())
-    connection.execute(f"""
-        create schema if not exists linkage;
-        create table if not exists linkage.features ({columns});
-        create table if not exists linkage.blocks (is_residue boolean, key ubigint, record uinteger, birth date);
-        create table if not exists linkage.in_order (n bigint);
-        create table if not exists linkage.frequencies (kind varchar, name varchar, n bigint);
-        create table if not exists linkage.seen (delivery_id varchar);
-    """)
+def create(connection: duckdb.DuckDBPyConnection) -> bool:
+    """Make the tables where they are missing. Returns whether an earlier version had made them: then they are empty
+    now but for the names of persons (in `linkage.persons`, their `record` null until it is taken in)."""
+    known = {
+        (table, column)
+        for table, column in connection.execute(
+            "select table_name, column_name from duckdb_columns() where schema_name = 'linkage' and not internal"
+        ).fetchall()
+    }
+    form = _form(connection)
+    is_old = bool(known) and not (
+        ("format", "form") in known
+        and connection.execute("select count(*) from linkage.format where form = ?", [form]).fetchone() == (1,)
+    )
+    if is_old:
+        connection.execute(f"create or replace temp table kept as {_names_in(known)}")
+        connection.execute("drop schema linkage cascade")
+    connection.execute(_TABLES)
+    if is_old:
+        connection.execute("""
+            insert into linkage.persons by name
+            select hospcode, pid, person, not starts_with(person, 'person:') as is_numbered from kept;
+            drop table kept;
+        """)
+    if is_old or not known:
+        connection.execute("insert into linkage.format values (?)", [form])
+    return is_old
+
+
+def _names_in(known: set[tuple[str, str]]) -> str:
+    """A query of (hospcode, pid, person) in tables of an earlier version, of which `known` are the columns."""
+    if ("persons", "person") not in known:
+        return "select null::varchar as hospcode, null::varchar as pid, null::varchar as person limit 0"
+    if ("persons", "pid") in known:
+        return "select hospcode, pid, person from linkage.persons"
+    return """
+        select features.hospcode, features.pid, persons.person
+        from linkage.persons as persons inner join linkage.features as features using (record)
+    """
+
+
+def _form(connection: duckdb.DuckDBPyConnection) -> str:
+    """Names the form of the tables and of what stands in them; also the engine's `hash`, of which keys are made and
+    which another version of the engine may work out otherwise."""
+    hashed = connection.execute("select hash(1, 'ก', date '2000-01-02'), hash(null, 'a', 1)").fetchone()
+    return hashlib.sha256(repr((VERSION, _TABLES, _KEYS, hashed)).encode()).hexdigest()
 
 
 def require_columns(connection: duckdb.DuckDBPyConnection) -> None:
@@ -128,18 +192,21 @@ class Taken:
 def take_in(connection: duckdb.DuckDBPyConnection) -> Taken:
     """Bring the index up to date with `records`, and leave the numbers of what is new in `fresh` (temporary: record,
     is_residue). A record is new, or has changed, when its delivery was not seen before."""
-    create(connection)
     require_columns(connection)
     connection.execute("""
-        create or replace temp table changed as
-        select * from records where delivery_id not in (select delivery_id from linkage.seen)
+        -- In two steps: of all records one column is read, of those that are new all others.
+        create or replace temp table arrived as
+        select distinct delivery_id from records anti join linkage.seen using (delivery_id);
+
+        create or replace temp table changed as select * from records semi join arrived using (delivery_id);
     """)
     _withdraw(connection, "select hospcode, pid from changed")
     _insert_features(connection)
     _insert_keys(connection)
     connection.execute("""
-        insert into linkage.seen select distinct delivery_id from changed;
+        insert into linkage.seen from arrived;
         drop table changed;
+        drop table arrived;
     """)
     row = connection.execute("select count(*), count(*) filter (is_residue) from fresh").fetchone()
     assert row is not None
@@ -397,10 +464,7 @@ def forget(connection: duckdb.DuckDBPyConnection, pairs: str, children: str = ""
             delete from linkage.{table}
             where record_l in (select record from leaving) or record_r in (select record from leaving)
         """)
-    if _count(
-        connection, "select count(*) from duckdb_tables() where schema_name = 'linkage' and table_name = 'persons'"
-    ):
-        connection.execute("delete from linkage.persons where record in (select record from leaving)")
+    connection.execute(f"delete from linkage.persons where (hospcode, pid) in ({pairs})")
     if children:
         connection.execute(f"""
             create or replace temp table orphaned as

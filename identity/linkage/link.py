@@ -1,12 +1,5 @@
 """Link what is new: candidates from the index, scores from the model, persons that keep their names.
 
-In the vault, beside `features`:
-
-- `linkage.persons`: record of the residue, its hospcode and pid, person, is_numbered, probability.
-- `linkage.edges`: scored pairs above the wide threshold, with the linkage pseudonyms of records that have one.
-- `linkage.apart`: pairs of a multiple birth.
-- `linkage.bridges`: pairs that speak for two persons being one.
-
 A person with a usable number is named by its linkage pseudonym; any other by its first record:
 `person:<hospcode>:<pid>`.
 """
@@ -70,19 +63,6 @@ _NOTHING_OF_ITS_OWN = f"""(
 )"""
 """Who has no name yet has a sex and a birth date of its own, and all else of its family: neither is the same."""
 
-_TABLES = """
-create table if not exists linkage.persons (
-    record uinteger, hospcode varchar, pid varchar, person varchar, is_numbered boolean, probability double
-);
-create table if not exists linkage.edges (
-    record_l uinteger, record_r uinteger, person_l varchar, person_r varchar, probability double, is_strong boolean
-);
-create table if not exists linkage.apart (record_l uinteger, record_r uinteger);
-create table if not exists linkage.bridges (
-    record_l uinteger, record_r uinteger, person_l varchar, person_r varchar, probability double
-);
-"""
-
 
 @dataclass(frozen=True)
 class Linked:
@@ -97,12 +77,8 @@ class Linked:
     n_apart: int
     n_dropped_keys: int
     """Keys that more records share than LARGEST_BLOCK."""
-
-
-def create(connection: duckdb.DuckDBPyConnection) -> None:
-    """Make the tables where they are missing, those of `features` with them."""
-    features.create(connection)
-    connection.execute(_TABLES)
+    is_anew: bool
+    """Whether an earlier version had made the index, so that all records were linked anew."""
 
 
 def link(connection: duckdb.DuckDBPyConnection, model: Model, *, threshold: float | None = None) -> Linked:
@@ -115,8 +91,9 @@ def link(connection: duckdb.DuckDBPyConnection, model: Model, *, threshold: floa
     link_at = model.thresholds.link if threshold is None else threshold
     connection.execute("begin")
     try:
-        create(connection)
+        is_anew = features.create(connection)
         taken = features.take_in(connection)
+        _take_names_over(connection)
         # Who has a number now is no residue any more.
         connection.execute(
             "delete from linkage.persons where record in (select record from fresh where not is_residue)"
@@ -143,8 +120,28 @@ def link(connection: duckdb.DuckDBPyConnection, model: Model, *, threshold: floa
         connection.execute("rollback")
         raise
     return Linked(
-        taken.n_new, taken.n_residue, n_candidates, n_linked, len(clusters.bridges), clusters.n_apart, n_dropped
+        taken.n_new,
+        taken.n_residue,
+        n_candidates,
+        n_linked,
+        len(clusters.bridges),
+        clusters.n_apart,
+        n_dropped,
+        is_anew,
     )
+
+
+def _take_names_over(connection: duckdb.DuckDBPyConnection) -> None:
+    """Persons of an index that an earlier version made keep their names, by the records that are numbered anew now."""
+    connection.execute("""
+        update linkage.persons set record = fresh.record
+        from fresh
+        where
+            linkage.persons.record is null and fresh.is_residue
+            and linkage.persons.hospcode = fresh.hospcode and linkage.persons.pid = fresh.pid;
+
+        delete from linkage.persons where record is null;
+    """)
 
 
 def _count(connection: duckdb.DuckDBPyConnection, sql: str) -> int:

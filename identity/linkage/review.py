@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import csv
+from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -16,6 +18,11 @@ PAIRS = 400
 COMPARED = ("hospcode", "given", "surname", "birth", "sex", "nation", "province", "mother", "phone", "passport", "hn")
 """What a reviewer sees of each record, as it was compared."""
 ANSWERS = {"y": True, "n": False, "?": None}
+REVIEWERS = ("reviewer_1", "reviewer_2")
+_PAIR = "printf('p%016x', hash(record_l, record_r))"
+"""Names a pair. A letter comes first, or a spreadsheet would take it for a number and round it."""
+_ENCODINGS = ("utf-8-sig", "cp874")
+"""What spreadsheets save as CSV, the second where Windows is Thai."""
 
 
 @dataclass(frozen=True)
@@ -55,12 +62,12 @@ def sample(connection: duckdb.DuckDBPyConnection, model: Model, path: Path, *, s
             from linkage.edges
         )
 
-        select hash(near.record_l, near.record_r) as pair, {sides}, '' as reviewer_1, '' as reviewer_2
+        select {_PAIR} as pair, {sides}, '' as reviewer_1, '' as reviewer_2
         from near
         inner join linkage.features as l on near.record_l = l.record
         inner join linkage.features as r on near.record_r = r.record
         where near.nearness <= {PAIRS // 2}
-        order by hash(near.record_l, near.record_r, ?)
+        order by hash(record_l, record_r, ?)
         """,
         [seed, seed],
     ).pl()
@@ -77,35 +84,58 @@ def _log_odds(model: Model) -> str:
 
 
 def read_back(connection: duckdb.DuckDBPyConnection, model: Model, paths: list[Path]) -> Review:
-    """Read the reviewers' answers: one file that both filled in, or one file of each.
+    """Read the reviewers' answers: one file that both filled in, or one file of each, as CSV of any spreadsheet.
 
-    Raises `UsageError` naming file, line and column for an answer that is none of y, n, ?, and for an unknown pair.
+    Raises `UsageError` for a file that is no such CSV, and naming file, line and column for an answer that is none of
+    y, n, ?, for a second, different answer, and for an unknown pair.
     """
     linked = {
-        str(pair): bool(is_linked)
+        pair: bool(is_linked)
         for pair, is_linked in connection.execute(
-            "select hash(record_l, record_r), probability >= ? from linkage.edges", [model.thresholds.link]
+            f"select {_PAIR}, probability >= ? from linkage.edges", [model.thresholds.link]
         ).fetchall()
     }
-    answers: dict[str, dict[str, bool]] = {"reviewer_1": {}, "reviewer_2": {}}
+    answers: dict[str, dict[str, bool]] = {reviewer: {} for reviewer in REVIEWERS}
     pairs: set[str] = set()
     for path in paths:
-        with path.open(encoding="utf-8-sig", newline="") as handle:
-            for line, row in enumerate(csv.DictReader(handle), start=2):
-                pair = row.get("pair") or ""
-                if pair not in linked:
-                    raise UsageError(f"{path}, line {line}, column pair: {pair!r} is no pair of this vault.")
-                pairs.add(pair)
-                for reviewer, told in answers.items():
-                    text = (row.get(reviewer) or "").strip().lower()
-                    if text and text not in ANSWERS:
-                        raise UsageError(f"{path}, line {line}, column {reviewer}: {text!r} is none of y, n, ?.")
-                    answer = ANSWERS.get(text)
-                    if answer is not None:
-                        told[pair] = answer
+        for line, row in _rows(path):
+            pair = (row["pair"] or "").strip()
+            if pair not in linked:
+                raise UsageError(f"{path}, line {line}, column pair: this is no pair of the vault.")
+            pairs.add(pair)
+            for reviewer, told in answers.items():
+                text = (row.get(reviewer) or "").strip().lower()
+                if text and text not in ANSWERS:
+                    raise UsageError(f"{path}, line {line}, column {reviewer}: the answer is none of y, n, ?.")
+                answer = ANSWERS.get(text)
+                if answer is not None and told.setdefault(pair, answer) != answer:
+                    raise UsageError(f"{path}, line {line}, column {reviewer}: another answer stands before.")
     first, second = answers.values()
     both = sorted(first.keys() & second.keys())
     return _review(len(pairs), [(first[pair], second[pair], linked[pair]) for pair in both])
+
+
+def _rows(path: Path) -> Iterator[tuple[int, dict[str, str | None]]]:
+    """The rows of a CSV with the line of each."""
+    try:
+        content = path.read_bytes()
+    except OSError as error:
+        raise UsageError(f"{path} cannot be read: {error.strerror}.") from None
+    if content.startswith(b"PK"):
+        raise UsageError(f"{path} is a workbook: save it as CSV (UTF-8), and read that back.")
+    for encoding in _ENCODINGS:
+        with suppress(UnicodeDecodeError):
+            lines = content.decode(encoding).splitlines()
+            break
+    else:
+        raise UsageError(f"{path} is no text: save it as CSV (UTF-8).")
+    header = lines[0] if lines else ""
+    separator = max(",;\t", key=header.count)
+    reader = csv.DictReader(lines, delimiter=separator)
+    if missing := [name for name in ("pair", *REVIEWERS) if name not in (reader.fieldnames or ())]:
+        raise UsageError(f"{path} has no column {', '.join(missing)}: its first line must be that of the sample.")
+    for row in reader:
+        yield reader.line_num, row
 
 
 def _review(n_pairs: int, rows: list[tuple[bool, bool, bool]]) -> Review:

@@ -37,6 +37,7 @@ def train(records: pl.DataFrame, *, version: str, population: str, report: Path)
     with duckdb.connect() as connection:
         connection.register("truth", records)
         connection.execute("create table records as select * exclude (person, kind) from truth")
+        features.create(connection)
         features.take_in(connection)
         connection.execute("""
             create table true_pairs as

@@ -42,6 +42,8 @@ def link_people(active: Settings, command: str, purpose: str, model: Path | None
         vault.tell(event="linked", **told)
     n = write_links(found, active.data_home.links, of_number=made.of_linkage_pseudonym, of_name=made.pseudonym)
     log.info("linked", extra=told)
+    if done.is_anew:
+        say("An earlier version had made the vault's index: it was made anew, and persons kept their names.")
     say(
         f"{done.n_new:,} records are new or changed, {done.n_residue:,} without a usable number: "
         f"{done.n_linked:,} of these are linked (model {chosen.version}). {n:,} links are in force."

@@ -95,7 +95,9 @@ def test_killed_while_it_forgets_it_may_be_repeated(peopled: Settings, point: st
     assert list(peopled.data_home.vault.glob(".fresh*")) == []
 
 
-@pytest.mark.parametrize("arguments", [("take-in",), ("status",), ("forget", "90101", "1001")])
+@pytest.mark.parametrize(
+    "arguments", [("take-in",), ("status",), ("forget", "90101", "1001"), ("link",), ("review", "pairs.csv")]
+)
 def test_nobody_opens_the_vault_without_a_purpose(
     command: Command, peopled: Settings, capfd: Captured, arguments: tuple[str, ...]
 ) -> None:
@@ -205,79 +207,3 @@ def test_the_audit_log_is_verified_and_a_changed_line_is_named(
     capfd.readouterr()
     assert command("identity", "audit") == 1
     assert "line 1 was changed" in capfd.readouterr().out
-
-
-@pytest.fixture
-def unnumbered(peopled: Settings, tmp_path: Path) -> Settings:
-    """Two more facilities know a foreigner without a number, who is typed alike, and one of them somebody else."""
-    same = {
-        "CID": "",
-        "NAME": "ออง ทู",
-        "LNAME": "",
-        "BIRTH": "19900717",
-        "SEX": "1",
-        "NATION": "048",
-        "PASSPORT": "MC12345",
-    }
-    other = {**same, "PID": "9", "NAME": "เมีย เมีย", "BIRTH": "19830202", "SEX": "2", "PASSPORT": "MB98765"}
-    make_zip(tmp_path / "in" / zip_name("90201"), {"PERSON.txt": text("PERSON", row("PERSON", "90201", **same))})
-    make_zip(
-        tmp_path / "in" / zip_name("90301"),
-        {"PERSON.txt": text("PERSON", row("PERSON", "90301", **same), row("PERSON", "90301", **other))},
-    )
-    take_in(peopled, tmp_path / "in")
-    return peopled
-
-
-def test_who_is_linked_leaves_the_vault_by_pseudonym_alone(
-    command: Command, unnumbered: Settings, tmp_path: Path, capfd: Captured
-) -> None:
-    assert command("identity", "take-in", *WHY) == 0
-    assert command("identity", "link", *WHY) == 0
-    assert "3 links are in force." in capfd.readouterr().out
-    links = pl.read_parquet(unnumbered.data_home.links)
-    assert links.select("hospcode", "pid", "person_tier").rows() == [
-        ("90201", "1001", "B"),
-        ("90301", "1001", "B"),
-        ("90301", "9", "C"),
-    ]
-    one, same, other = links["person_key"]
-    assert one == same != other
-    assert all(len(key) == 32 for key in (one, other))
-    assert command("identity", "link", *WHY) == 0
-    assert pl.read_parquet(unnumbered.data_home.links).equals(links)
-    sample = tmp_path / "review" / "pairs.csv"
-    assert command("identity", "review", sample, *WHY) == 0
-    assert sample.stat().st_mode & 0o777 == 0o600
-    sample.write_text(sample.read_text("utf-8-sig").replace('""', "y"), encoding="utf-8")
-    assert command("identity", "review", sample, "--read", *WHY) == 0
-    said = "".join(capfd.readouterr()) + (unnumbered.data_home.logs / "identity-audit.jsonl").read_text()
-    assert not any(secret in said for secret in ("ออง", "MC12345", ONE))
-
-
-def test_a_model_that_does_not_fit_leaves_the_last_links(
-    command: Command, unnumbered: Settings, tmp_path: Path
-) -> None:
-    assert command("identity", "take-in", *WHY) == 0
-    assert command("identity", "link", *WHY) == 0
-    before = unnumbered.data_home.links.read_bytes()
-    (tmp_path / "model.json").write_text("{}", encoding="utf-8")
-    assert command("identity", "link", "--model", tmp_path / "model.json", *WHY) == 4
-    assert unnumbered.data_home.links.read_bytes() == before
-
-
-def test_a_model_is_trained(command: Command, tmp_path: Path) -> None:
-    assert command("identity", "train", "small", "--out", tmp_path, "--persons", "1000") == 0
-    assert (tmp_path / "small" / "report.md").exists()
-    assert json.loads((tmp_path / "small.json").read_text(encoding="utf-8"))["version"] == "small"
-
-
-@pytest.mark.parametrize(("persons", "code"), [(2000, 0), (500, 9)])
-def test_a_model_is_judged_and_each_target_that_it_misses_is_named(
-    command: Command, capfd: Captured, persons: int, code: int
-) -> None:
-    """Of 500 people some 30 pairs are of newborns, too few of which are found."""
-    assert command("identity", "evaluate", "--persons", persons) == code
-    shown = "".join(capfd.readouterr())
-    assert all(group in shown for group in ("overall", "foreign", "newborn", "stateless", "mistyped"))
-    assert ("newborn: recall" in shown) == (code == 9)

@@ -164,5 +164,5 @@ def test_an_odd_answer_is_named_with_its_place(population: Population, tmp_path:
     path = tmp_path / "sample.csv"
     sample(population.vault, population.model, path)
     odd = answered(path, tmp_path / "odd.csv", {"reviewer_1": "maybe"})
-    with pytest.raises(UsageError, match="line 2, column reviewer_1: 'maybe' is none of y, n"):
+    with pytest.raises(UsageError, match="line 2, column reviewer_1: the answer is none of y, n"):
         read_back(population.vault, population.model, [odd])

@@ -262,3 +262,54 @@ def test_an_empty_links_file_has_the_columns_and_is_never_overwritten(tmp_path: 
     path.write_bytes(b"mine")
     ensure_links(path)
     assert path.read_bytes() == b"mine"
+
+
+OLDER = {
+    "without a version": "drop table linkage.format",
+    "of another version": "update linkage.format set form = 'older'",
+    "of other columns": """
+        alter table linkage.persons drop column hospcode;
+        alter table linkage.persons drop column pid;
+        alter table linkage.edges drop column person_l;
+        drop table linkage.frequencies;
+        drop table linkage.format;
+    """,
+    "without persons": "drop table linkage.persons; drop table linkage.format",
+}
+
+
+@pytest.mark.parametrize("older", OLDER)
+def test_an_index_of_an_earlier_version_is_made_anew_and_persons_keep_their_names(
+    vault: duckdb.DuckDBPyConnection, model: Model, older: str
+) -> None:
+    add(vault, record(hospcode="10005"), record(hospcode="10004", pid="8", given="มณี", surname="อื่น", sex="2"))
+    assert not link(vault, model).is_anew
+    add(vault, record(hospcode="10001", delivery_id="d2"))
+    link(vault, model)
+    before = found(vault, model)
+    assert before["10001", "1"] == ("person:10005:1", "B"), "the first record names the person"
+
+    vault.execute(OLDER[older])
+    add(vault, record(hospcode="10003", delivery_id="d3"), numbered(NUMBER, hospcode="10002", delivery_id="d3"))
+    done = link(vault, model)
+    assert done.is_anew
+    assert done.n_new == 5
+    after = found(vault, model)
+    if older == "without persons":
+        assert after["10005", "1"] == after["10001", "1"]
+    else:
+        assert {pair: after[pair] for pair in before} == before
+        assert after["10003", "1"] == before["10005", "1"]
+    assert not link(vault, model).is_anew
+
+
+def test_who_was_forgotten_before_an_index_is_made_anew_is_not_named_again(
+    vault: duckdb.DuckDBPyConnection, model: Model
+) -> None:
+    add(vault, record(hospcode="10005"), record(hospcode="10001"))
+    link(vault, model)
+    vault.execute("drop table linkage.format")
+    forget(vault, "select '10005' as hospcode, '1' as pid")
+    vault.execute("delete from records where hospcode = '10005'")
+    link(vault, model)
+    assert set(found(vault, model)) == {("10001", "1")}

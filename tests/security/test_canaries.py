@@ -16,9 +16,12 @@ import pytest
 
 from identity.vault import opened
 from ruam.settings import Settings
+from tests.ingestion.f16_zips import f16_dbf, f16_name, f16_row, f16_text
+from tests.ingestion.fhir_sets import bundle, fhir_name, members, patient, resource
 from tests.ingestion.nodes import run
 from tests.ingestion.odd_zips import make_zip, row, text, zip_name
 from tests.ingestion.test_privacy import PLANTED, canary_members
+from tests.ingestion.test_r7 import text as r7_text
 from tests.security.canaries import everything_in, found_in, planted_files, unpacked
 
 WORDS = {label: PLANTED[label] for label in ("CID", "MOTHER", "FATHER", "NAME", "LNAME", "HN", "PHONE", "PASSPORT")}
@@ -97,6 +100,91 @@ def test_nothing_that_a_run_leaves_tells_who_a_planted_person_is(
     assert (home.vault / "vault.duckdb").exists()
     assert not found_in(everything_in(home.root), WORDS)
     assert not found_in(said, WORDS)
+
+
+def of_16_files(make: Callable[..., str | bytes], suffix: str) -> dict[str, str | bytes]:
+    told = {"TITLE": "003", "FNAME": PLANTED["NAME"], "LNAME": PLANTED["LNAME"], "HN": PLANTED["HN"]}
+    person = f16_row("PAT", PERSON_ID=PLANTED["CID"], **told)
+    rejected = {**person, "HN": "", "NAMEPAT": PLANTED["NAME"]}
+    return {
+        f"PAT{suffix}": make("PAT", person, rejected),
+        f"INS{suffix}": make("INS", f16_row("INS", HN=PLANTED["HN"], CID=PLANTED["CID"])),
+        f"OPD{suffix}": make("OPD", f16_row("OPD", HN=PLANTED["HN"])),
+    }
+
+
+def of_region_7() -> dict[str, str | bytes]:
+    told = {"TITLE": "003", "FNAME": PLANTED["NAME"], "LNAME": PLANTED["LNAME"], "CID": PLANTED["CID"]}
+    return {
+        "PERSON.txt": r7_text("PERSON", HN=PLANTED["HN"], **told) + r7_text("PERSON", HN="", **told).splitlines()[1],
+        "OPD.txt": r7_text("OPD", HN=PLANTED["HN"]),
+    }
+
+
+def of_fhir() -> list[dict[str, object]]:
+    def identifiers(**values: str) -> list[dict[str, str]]:
+        systems = {
+            "cid": "https://terms.sil-th.org/id/th-cid",
+            "hn": "https://terms.sil-th.org/hcode/5/90101/HN",
+            "passport": "http://hl7.org/fhir/sid/passport-MMR",
+        }
+        return [{"system": systems[name], "value": value} for name, value in values.items()]
+
+    def relative(id_: str, code: str, number: str) -> dict[str, object]:
+        related = [{"coding": [{"system": "http://terminology.hl7.org/CodeSystem/v3-RoleCode", "code": code}]}]
+        of = {"patient": {"reference": "Patient/p"}, "relationship": related, "identifier": identifiers(cid=number)}
+        return resource("RelatedPerson", id_, name=[{"text": PLANTED["NAME"]}], **of)
+
+    numbers = identifiers(cid=PLANTED["CID"], hn=PLANTED["HN"], passport=PLANTED["PASSPORT"])
+    names = [
+        {"use": "nickname", "given": ["หนูนา"]},
+        {"use": "official", "prefix": ["นาง"], "given": [PLANTED["NAME"]], "family": PLANTED["LNAME"]},
+    ]
+    phones = [{"system": "email", "value": "a@example.org"}, {"system": "phone", "value": PLANTED["PHONE"]}]
+    person = patient("p", 1, identifier=numbers, name=names, telecom=phones)
+    parents = [relative("f", "FTH", PLANTED["FATHER"]), relative("m", "MTH", PLANTED["MOTHER"])]
+    return [person, *parents, person | {"id": ""}]
+
+
+FEEDS: dict[str, tuple[str, Callable[[], dict[str, str | bytes]], bool]] = {
+    "16 files": (f16_name(), lambda: of_16_files(f16_text, ".txt"), False),
+    "16 files, DBF": (f16_name(), lambda: of_16_files(f16_dbf, ".dbf"), False),
+    "Region 7": ("R7_90101_20240601120000.zip", of_region_7, False),
+    "FHIR": (f"{fhir_name()}.zip", lambda: dict(members(of_fhir())), True),
+    "FHIR, Bundle": (
+        f"{fhir_name()}.zip",
+        lambda: {"a.json": bundle(of_fhir())},
+        True,
+    ),
+}
+"""Of each feed: a delivery's name and members with planted people, and whether it tells passport, phone
+and mother too."""
+
+IN_VAULT = {"given": "NAME", "surname": "LNAME", "hn": "HN", "cid": "CID"}
+MORE_IN_VAULT = {"passport": "PASSPORT", "telephone": "PHONE", "mother_cid": "MOTHER"}
+
+
+@pytest.mark.parametrize("feed", FEEDS)
+def test_every_feed_gives_the_vault_who_a_person_is_and_lands_none_of_it(
+    settings: Settings, command: Callable[..., int], tmp_path: Path, capfd: pytest.CaptureFixture[str], feed: str
+) -> None:
+    name, made, tells_more = FEEDS[feed]
+    make_zip(tmp_path / "in" / name, made())
+    assert command("ingest", tmp_path / "in") == 0
+    assert command("identity", "take-in", "--purpose", "canaries") == 0
+    with opened(settings, "test", "canaries") as vault:
+        (record,) = vault.connection.execute("from records").pl().iter_rows(named=True)
+    expected = {**IN_VAULT, **(MORE_IN_VAULT if tells_more else {})}
+    assert {column: record[column] for column in expected} == {
+        column: PLANTED[label] for column, label in expected.items()
+    }
+    assert record["prename"]
+    assert record["birth_date"].year == 1980
+    assert {record["sex"], record["nation"], record["cid_class"]} <= {"1", "2", "099", "valid"}
+
+    printed = capfd.readouterr()
+    places = [*everything_in(settings.data_home.root), ("printed", (printed.out + printed.err).encode())]
+    assert not found_in(iter(places), WORDS)
 
 
 @pytest.mark.parametrize("label", ["CID", "NAME", "PASSPORT"])
