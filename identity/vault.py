@@ -447,6 +447,7 @@ def _rewrite(settings: Settings, folder: Path, key: SealKey) -> None:
 def _prepare(connection: duckdb.DuckDBPyConnection, settings: Settings, folder: Path) -> None:
     extensions = Path(duckdb_extension_httpfs.__file__).parent / "extensions" / f"v{duckdb.__version__}"
     connection.execute(f"load '{extensions / 'httpfs.duckdb_extension'}'")
+    connection.execute("set enable_progress_bar = false")
     connection.execute("set temp_file_encryption = true")
     connection.execute("set temp_directory = ?", [str(folder / "spill")])
     connection.execute("set memory_limit = ?", [settings.memory_limit])
