@@ -82,7 +82,6 @@ bench-all: bench ## The slow ones too: small zips, memory, thirty days, pseudony
 	@$(BIN)/python -m benchmarks.scan
 	@$(BIN)/python -m benchmarks.pseudonyms
 	@$(BIN)/python -m benchmarks.linkage
-	@$(BIN)/python -m benchmarks.linkage_day --populations 1000000 4000000
 	@$(BIN)/python -m benchmarks.overlaps
 
 bench-spark: bench-tools ## Ingestion against Spark too (480 MB to install; needs Java 17 or later).
