@@ -43,6 +43,10 @@ known as (
         chapters.label_en
     from shaped
     left join chapters on shaped.category_code between chapters.code_from and chapters.code_to
+),
+
+preventive as (
+    {{ codes_of_set('codes', 'diagnosis_code', 'CS_PREVENTION') }}
 )
 
 select
@@ -60,7 +64,9 @@ select
     coalesce(
         condition_groups.label_en, case when known.chapter_code is null then 'Unknown group' else 'Other conditions' end
     ) as condition_group_en,
-    known.chapter_code is not null as is_known
+    known.chapter_code is not null as is_known,
+    preventive.diagnosis_code is not null as is_prevention
 from known
+left join preventive on known.diagnosis_code = preventive.diagnosis_code
 left join matched on known.diagnosis_code = matched.diagnosis_code and known.chapter_code is not null
 left join {{ ref('condition_groups') }} as condition_groups on matched.sort_order = condition_groups.sort_order

@@ -15,6 +15,7 @@ select
     admissions.discharge_month,
     admissions.bed_days,
     admissions.typein,
+    admissions.refer_in_hospcode,
     admissions.discharge_type,
     admissions.discharge_status,
     admissions.principal_diagnosis,

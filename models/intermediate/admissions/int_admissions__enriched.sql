@@ -66,6 +66,7 @@ select
         else 1
     end as bed_days,
     admissions.typein,
+    admissions.referinhosp as refer_in_hospcode,
     admissions.dischtype as discharge_type,
     admissions.dischstatus as discharge_status,
     diagnoses.principal_diagnosis,

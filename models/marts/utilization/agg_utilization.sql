@@ -1,13 +1,71 @@
 {%- set visit_counts = [
     'n_visits', 'n_home_known_visits', 'n_out_of_network_visits', 'n_cross_province_visits', 'n_cross_region_visits',
-    'n_anywhere_visits', 'n_policy_eligible_visits'
+    'n_anywhere_visits', 'n_policy_eligible_visits', 'n_policy_planned_visits', 'n_outpatient_visits',
+    'n_treatment_visits', 'n_emergency_visits', 'n_primary_visits'
 ] -%}
-{%- set counts = visit_counts + ['n_admissions', 'n_bed_days'] -%}
+{%- set visit_sums = visit_counts + ['n_priced_visits', 'visit_price'] -%}
+{%- set stay_counts = [
+    'n_admissions', 'n_episodes', 'n_bed_days', 'n_cross_province_referrals', 'n_weighted_admissions'
+] -%}
+{%- set stay_sums = stay_counts + ['adjusted_weight', 'n_priced_admissions', 'admission_price'] -%}
+{%- set bed_counts = ['n_occupied_bed_days', 'n_available_bed_days'] -%}
+{%- set sums = visit_sums + stay_sums + bed_counts -%}
 
-with visits as (
+-- When each province was to go live as it was announced; of those for which no source names a day, when it did.
+with announced as (
     select
-        service_month as activity_month,
-        treatment_province_code as province_code,
+        province_code,
+        coalesce(planned_date, actual_date) as live_date
+    from {{ ref('dim_provinces') }}
+),
+
+facilities as (
+    select * from {{ ref('dim_facilities') }}
+),
+
+preventive as (
+    select diagnosis_code from {{ ref('dim_diseases') }}
+    where is_prevention
+),
+
+-- Rows of one person, facility, day and class are one visit; it is preventive when all of them are.
+services as (
+    select
+        visits.service_month as activity_month,
+        visits.treatment_province_code as province_code,
+        visits.facility_type_group,
+        visits.affiliation_group,
+        visits.right_group,
+        visits.visit_class,
+        visits.person_number,
+        visits.is_home_known,
+        visits.is_out_of_network,
+        visits.is_cross_province,
+        visits.is_cross_region,
+        visits.is_anywhere_uc,
+        visits.is_policy_eligible,
+        home_plans.live_date <= visits.date_serv and treatment_plans.live_date <= visits.date_serv
+            as is_policy_planned,
+        visits.price,
+        facilities.level,
+        row_number() over (
+            partition by visits.hospcode, visits.pid, visits.date_serv, visits.visit_class
+            order by visits.time_serv nulls last, visits.seq
+        ) = 1 as is_first_row,
+        count(case when preventive.diagnosis_code is null then 1 end) over (
+            partition by visits.hospcode, visits.pid, visits.date_serv, visits.visit_class
+        ) > 0 as is_treatment
+    from {{ ref('fct_visits') }} as visits
+    left join facilities on visits.hospcode = facilities.hospcode
+    left join preventive on visits.principal_diagnosis = preventive.diagnosis_code
+    left join announced as home_plans on visits.home_province_code = home_plans.province_code
+    left join announced as treatment_plans on visits.treatment_province_code = treatment_plans.province_code
+),
+
+visits as (
+    select
+        activity_month,
+        province_code,
         facility_type_group,
         affiliation_group,
         right_group,
@@ -19,16 +77,38 @@ with visits as (
         count(case when is_cross_province then 1 end) as n_cross_province_visits,
         count(case when is_cross_region then 1 end) as n_cross_region_visits,
         count(case when is_anywhere_uc then 1 end) as n_anywhere_visits,
-        count(case when is_policy_eligible then 1 end) as n_policy_eligible_visits
-    from {{ ref('fct_visits') }}
+        count(case when is_policy_eligible then 1 end) as n_policy_eligible_visits,
+        count(case when is_policy_planned then 1 end) as n_policy_planned_visits,
+        count(case when visit_class = 'OP' and is_first_row then 1 end) as n_outpatient_visits,
+        count(case when visit_class = 'OP' and is_first_row and is_treatment then 1 end) as n_treatment_visits,
+        count(case when visit_class = 'ED' and is_first_row then 1 end) as n_emergency_visits,
+        count(case when visit_class = 'OP' and is_first_row and level = 'primary' then 1 end) as n_primary_visits,
+        count(price) as n_priced_visits,
+        coalesce(sum(price), 0) as visit_price
+    from services
     group by
-        service_month,
-        treatment_province_code,
+        activity_month,
+        province_code,
         facility_type_group,
         affiliation_group,
         right_group,
         visit_class,
         person_number
+),
+
+stays as (
+    select
+        stays.*,
+        stays.typein = '3'
+        and referrers.province_code <> '99'
+        and stays.treatment_province_code <> '99'
+        and referrers.province_code <> stays.treatment_province_code as is_cross_province_referral,
+        row_number() over (
+            partition by coalesce(stays.episode_key, stays.admission_key)
+            order by stays.discharged_at desc, stays.stay_number desc
+        ) = 1 as ends_episode
+    from {{ ref('fct_admissions') }} as stays
+    left join facilities as referrers on stays.refer_in_hospcode = referrers.hospcode
 ),
 
 admissions as (
@@ -39,40 +119,59 @@ admissions as (
         affiliation_group,
         right_group,
         count(*) as n_admissions,
-        sum(bed_days) as n_bed_days
-    from {{ ref('fct_admissions') }}
+        count(case when ends_episode then 1 end) as n_episodes,
+        sum(bed_days) as n_bed_days,
+        count(case when is_cross_province_referral then 1 end) as n_cross_province_referrals,
+        count(adjusted_relative_weight) as n_weighted_admissions,
+        coalesce(sum(adjusted_relative_weight), 0) as adjusted_weight,
+        count(price) as n_priced_admissions,
+        coalesce(sum(price), 0) as admission_price
+    from stays
     group by discharge_month, treatment_province_code, facility_type_group, affiliation_group, right_group
 ),
 
+-- A month in which a hospital discharged nobody has no beds: it may not have reported.
+wards as (
+    select
+        stays.discharge_month as activity_month,
+        stays.treatment_province_code as province_code,
+        stays.facility_type_group,
+        min(stays.affiliation_group) as affiliation_group,
+        sum(stays.bed_days) as n_occupied_bed_days,
+        max(facilities.n_beds)
+        * max({{ days_between('stays.discharge_month', add_months('stays.discharge_month', 1)) }})
+            as n_available_bed_days
+    from stays
+    inner join facilities on stays.hospcode = facilities.hospcode
+    where facilities.n_beds > 0
+    group by stays.discharge_month, stays.treatment_province_code, stays.facility_type_group, stays.hospcode
+),
+
 activity as (
+    {%- for source, columns in {'visits': visit_sums, 'admissions': stay_sums, 'wards': bed_counts}.items() %}
     select
         activity_month,
         province_code,
         facility_type_group,
         affiliation_group,
-        right_group,
-        visit_class,
-        {% for name in visit_counts -%}
-        sum({{ name }}) as {{ name }},
-        {% endfor -%}
-        0 as n_admissions,
-        0 as n_bed_days
-    from visits
-    group by activity_month, province_code, facility_type_group, affiliation_group, right_group, visit_class
+        {{ 'right_group' if source != 'wards' else 'null as right_group' }},
+        {{ 'visit_class' if source == 'visits' else 'null as visit_class' }},
+        {% for name in sums -%}
+        {{ 'sum(' ~ name ~ ')' if name in columns else '0' }} as {{ name }}{% if not loop.last %},
+        {% endif %}
+        {%- endfor %}
+    from {{ source }}
+    group by
+        activity_month,
+        province_code,
+        facility_type_group,
+        affiliation_group{% if source != 'wards' %},
+        right_group{% endif %}{% if source == 'visits' %},
+        visit_class{% endif %}
+    {%- if not loop.last %}
     union all
-    select
-        activity_month,
-        province_code,
-        facility_type_group,
-        affiliation_group,
-        right_group,
-        null as visit_class,
-        {% for name in visit_counts -%}
-        0 as {{ name }},
-        {% endfor -%}
-        n_admissions,
-        n_bed_days
-    from admissions
+    {%- endif %}
+    {%- endfor %}
 ),
 
 areas as (
@@ -84,7 +183,7 @@ periods as (
 ),
 
 activity_by_value as (
-    {{ by_dimension('activity', ['activity_month', 'province_code'] + counts) }}
+    {{ by_dimension('activity', ['activity_month', 'province_code'] + sums) }}
 ),
 
 -- Every cell that a month's activity of a province counts in, numbered: counting people by wide text keys is slow.
@@ -130,7 +229,7 @@ cells as (
         targets.area_code,
         targets.dimension,
         targets.dimension_value,
-        {% for name in counts -%}
+        {% for name in sums -%}
         sum(activity_by_value.{{ name }}) as {{ name }}{% if not loop.last %},
         {% endif %}
         {%- endfor %}
@@ -194,9 +293,37 @@ select
     {% for name in visit_counts[1:] -%}
     cast(cells.{{ name }} as bigint) as {{ name }},
     {% endfor -%}
-    -- An admission has no visit class.
-    cast(case when cells.dimension <> 'visit_class' then cells.n_admissions end as bigint) as n_admissions,
-    cast(case when cells.dimension <> 'visit_class' then cells.n_bed_days end as bigint) as n_bed_days,
+    -- An admission has no visit class, a bed has no right either; where no bed is known there is no occupancy.
+    {% for name in stay_counts -%}
+    cast(case when cells.dimension <> 'visit_class' then cells.{{ name }} end as bigint) as {{ name }},
+    {% endfor -%}
+    {% for name in bed_counts -%}
+    cast(
+        case
+            when cells.dimension in ('all', 'facility_type', 'affiliation') and cells.n_available_bed_days > 0
+                then cells.{{ name }}
+        end as bigint
+    ) as {{ name }},
+    {% endfor -%}
+    -- No mean of fewer than ten.
+    case
+        when cells.dimension <> 'visit_class' and cells.n_weighted_admissions >= 10
+            then round({{ ratio('cells.adjusted_weight', 'cells.n_weighted_admissions') }}, 2)
+    end as mean_adjusted_weight,
+    case
+        when cells.n_priced_visits >= 10 then round({{ ratio('cells.visit_price', 'cells.n_priced_visits') }}, 0)
+    end as mean_visit_price,
+    case
+        when cells.dimension <> 'visit_class' and cells.n_priced_admissions >= 10
+            then round({{ ratio('cells.admission_price', 'cells.n_priced_admissions') }}, 0)
+    end as mean_admission_price,
+    case
+        when cells.dimension = 'all' and cells.n_priced_visits >= 10 and residents.n_registered_persons >= 30
+            then
+                round(
+                    {{ ratio('(cells.visit_price + cells.admission_price)', 'residents.n_registered_persons') }}, 0
+                )
+    end as mean_price_per_person,
     cast(case when cells.dimension = 'all' then coalesce(residents.n_registered_persons, 0) end as bigint)
         as n_registered_persons
 from cells
