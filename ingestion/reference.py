@@ -1,4 +1,4 @@
-"""Reference tables that come beside the extracts, the facility registry and the drug map: loads and versions.
+"""Reference tables that come beside the extracts (facility registry, drug map, indicators): loads and versions.
 
 Every accepted version is kept for ever, with the day it holds for and the receipt of its load. The registry's history
 is worked out from all of them (`models/intermediate/facilities`), so that no order of loading matters.
@@ -80,7 +80,7 @@ class Loaded:
 
 
 def load(home: DataHome, table: str, source: Path, as_of: date) -> Loaded:
-    """Validate `source` (delimited text with a header) and keep it as a version of `table` (`registry` or `drugs`).
+    """Validate `source` (delimited text with a header) and keep it as a version of `table`, one of `TABLES`.
 
     `as_of` is the day for which the table holds. The version of the latest day is in force, whichever was loaded last;
     of one day's versions the one loaded last counts. Raises `UsageError` when the file cannot be read, lacks a needed

@@ -2,7 +2,7 @@
 
 The contracts lie in `contracts/reference/`, the rules that they count in `rules/reference.yml`. A line is set aside
 only when its key or its name is missing, or when it has another number of cells than the header; every other defect
-is repaired or emptied, and counted.
+is repaired or emptied, and counted. A `strict` column is neither: a line whose value breaks its rules is set aside.
 """
 
 from __future__ import annotations
@@ -18,12 +18,13 @@ from typing import Annotated, Literal
 
 import polars as pl
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
 from ingestion.checks import Rule
 from ingestion.delivery import BUDDHIST_ERA_FROM
 from ingestion.text import UTF8_BOM, to_utf8
 from ruam.errors import UsageError
+from ruam.geography import province_names, region_names
 from ruam.settings import PROJECT
 
 CONTRACTS = Path(__file__).with_name("contracts") / "reference"
@@ -36,6 +37,14 @@ SHOWN_LINES = 20
 
 _NOTHING = ("", "NULL", r"\N")
 """What database exports write for no value."""
+
+_BREAKS = frozenset(
+    [
+        *("not_numeric", "out_of_range", "invalid_code", "unknown_code", "missing_code", "zero_date", "invalid_date"),
+        *("disagrees", "unknown_area", "too_early"),
+    ]
+)
+"""Rules that a value of a strict column must not meet; the others are repairs."""
 
 _YES, _NO = ("1", "y", "yes", "true"), ("0", "n", "no", "false")
 
@@ -79,6 +88,8 @@ class ReferenceColumn(_Strict):
     """The file is refused without the column."""
     required: bool = False
     """A line without a value is set aside."""
+    strict: bool = False
+    """A line whose value breaks a rule is set aside; otherwise the value is emptied or kept."""
     digits: int | None = None
     """Width of a code of digits; lost leading zeros are put back up to it."""
     pattern: str | None = None
@@ -90,6 +101,12 @@ class ReferenceColumn(_Strict):
     upper: bool = False
     ends_with: str | None = None
     """A column whose value this one must end in."""
+    told_by: str | None = None
+    """A column whose `codes` file tells, in the column of this one's name, what must stand here."""
+    is_area: bool = False
+    """TH, R and a health region, or P and a province."""
+    not_before: str | None = None
+    """A column whose date this one must not precede."""
     at_least: float | None = None
     above: float | None = None
     counted: dict[str, str] = {}
@@ -105,13 +122,18 @@ class ReferenceColumn(_Strict):
         return self.pattern or (f"^[0-9]{{{self.digits}}}$" if self.digits else None)
 
 
+def _as_list(value: object) -> object:
+    return [value] if isinstance(value, str) else value
+
+
 class ReferenceContract(_Strict):
     """One reference table."""
 
     table: str
     label_th: str
     description: str
-    key: str
+    key: Annotated[list[str], BeforeValidator(_as_list)]
+    """The columns that tell a row from others, one or several."""
     columns: list[ReferenceColumn]
 
     @model_validator(mode="after")
@@ -119,12 +141,14 @@ class ReferenceContract(_Strict):
         names = [name for column in self.columns for name in (column.name, *column.aliases)]
         if len(set(names)) != len(names):
             raise ValueError(f"{self.table}: a column or alias stands twice")
-        key = self.by_name.get(self.key)
-        if key is None or key.drop or not (key.needed and key.required):
-            raise ValueError(f"{self.table}: the key must be a column that is needed, required and kept")
-        unknown = [column.ends_with for column in self.columns if column.ends_with not in (None, *self.by_name)]
-        if unknown:
-            raise ValueError(f"{self.table}: ends_with names no column: {unknown[0]}")
+        for name in self.key:
+            key = self.by_name.get(name)
+            if key is None or key.drop or not (key.needed and key.required):
+                raise ValueError(f"{self.table}: the key must be a column that is needed, required and kept")
+        for option in ("ends_with", "told_by", "not_before"):
+            unknown = [other for column in self.columns if (other := getattr(column, option)) not in (None, *names)]
+            if unknown:
+                raise ValueError(f"{self.table}: {option} names no column: {unknown[0]}")
         return self
 
     @property
@@ -168,6 +192,18 @@ def _known_codes(file: str) -> frozenset[str]:
         return frozenset(row[0] for row in rows)
 
 
+@cache
+def _told(file: str, column: str) -> dict[str, str]:
+    """What a list of codes says of each code in another column."""
+    with (TERMINOLOGY / file).open(encoding="utf-8", newline="") as handle:
+        return {next(iter(row.values())): row[column] for row in csv.DictReader(handle)}
+
+
+@cache
+def _areas() -> frozenset[str]:
+    return frozenset(["TH", *(f"R{code}" for code in region_names()), *(f"P{code}" for code in province_names())])
+
+
 class Finding(_Strict):
     """How many lines one rule met in one column; `lines` names the first of them."""
 
@@ -182,7 +218,7 @@ class Finding(_Strict):
 
 
 class SetAside(_Strict):
-    """A line that was rejected; `value` is the code it bore, as sent."""
+    """A line that was rejected; `value` is the code it bore, or the value that a strict column refuses, as sent."""
 
     line: int
     column: str
@@ -191,7 +227,10 @@ class SetAside(_Strict):
 
     @property
     def sentence(self) -> str:
-        return f"Line {self.line}: {self.column} {self.value!r}: {load_reference_rules()[self.rule].en} [{self.rule}]"
+        rule = load_reference_rules()[self.rule]
+        # What a warning says behind the semicolon is what else becomes of the value.
+        why = rule.en if rule.level == "row" else f"{rule.en.split(';')[0].rstrip('.')}; the line was set aside."
+        return f"Line {self.line}: {self.column} {self.value!r}: {why} [{self.rule}]"
 
 
 @dataclass(frozen=True)
@@ -242,13 +281,11 @@ def check_table(content: bytes, contract: ReferenceContract) -> CheckedTable:
     checker = _TableChecker(contract)
     frame, rejected = checker.check(frame)
     kept = frame.unique(contract.key, keep="last").sort(contract.key)
-    duplicates = frame.filter(
-        ~pl.struct(contract.key, "line").is_in(kept.select(pl.struct(contract.key, "line")).to_series().implode())
-    )
+    duplicates = frame.filter(~pl.col("line").is_in(kept["line"].implode()))
     wrong = [
         SetAside(line=line, column="", rule="wrong_columns", value=row[0] if row else None) for line, row in cells.wrong
     ]
-    findings = [*checker.findings, _finding(contract.key, "duplicate_key", duplicates["line"])]
+    findings = [*checker.findings, _finding(", ".join(contract.key), "duplicate_key", duplicates["line"])]
     findings.append(_finding("", "joined_lines", pl.Series(cells.joined, dtype=pl.Int64)))
     set_aside = sorted([*wrong, *rejected], key=lambda one: one.line)
     n_rows = len(cells.rows) + len(wrong)
@@ -325,7 +362,7 @@ def _sort_lines(rows: list[tuple[int, list[str]]], cells: _Cells, contract: Refe
     Parts are joined only when they give the whole number of cells, the first begins with a code, and the others do not.
     """
     width = len(cells.names)
-    digits = contract.by_name[contract.key].digits if cells.names[0] == contract.key else None
+    digits = contract.by_name[contract.key[0]].digits if [cells.names[0]] == contract.key else None
     open_parts: list[tuple[int, list[str]]] = []
 
     def begins_row(row: list[str]) -> bool:
@@ -368,6 +405,8 @@ class _TableChecker:
         self._contract = contract
         self.findings: list[Finding] = []
         self._masks: dict[tuple[str, str], pl.Expr] = {}
+        self._broken: dict[int, tuple[str, str]] = {}
+        """By line, the first strict column whose value broke a rule, and the rule."""
 
     def check(self, raw: pl.DataFrame) -> tuple[pl.DataFrame, list[SetAside]]:
         """The rows that stay, typed, with `line`; and those set aside. `raw` has all the contract's columns as text."""
@@ -382,7 +421,11 @@ class _TableChecker:
         """Turn masks asked for since the last call into findings."""
         masks = {key: pl.col(f"!{key[0]}:{key[1]}") for key in self._masks}
         for (column, rule), mask in masks.items():
-            self.findings.append(_finding(column, rule, frame.filter(mask)["line"]))
+            lines = frame.filter(mask)["line"]
+            if self._contract.by_name[column].strict and rule in _BREAKS:
+                self._broken = dict.fromkeys(lines, (column, rule)) | self._broken
+            else:
+                self.findings.append(_finding(column, rule, lines))
         self._masks.clear()
         return frame.drop(f"!{column}:{rule}" for column, rule in masks)
 
@@ -439,7 +482,7 @@ class _TableChecker:
             lost = text.str.contains("^[0-9]+$") & (text.str.len_bytes() < column.digits)
             value = pl.when(lost).then(text.str.zfill(column.digits)).otherwise(text)
             masks |= self._mask(column, "lost_zeros", lost)
-        is_key = column.name == self._contract.key
+        is_key = [column.name] == self._contract.key
         if column.form and not is_key:
             fits = value.str.contains(column.form)
             masks |= self._mask(column, "invalid_code", ~fits)
@@ -448,6 +491,12 @@ class _TableChecker:
             value = pl.when(fits).then(value).otherwise(pl.lit(column.otherwise, pl.String))
         if column.codes:
             masks |= self._mask(column, "unknown_code", ~value.is_in(_known_codes(column.codes)))
+        if column.told_by:
+            file = self._contract.by_name[column.told_by].codes
+            told = pl.col(column.told_by).replace_strict(_told(str(file), column.name), default=None)
+            masks |= self._mask(column, "disagrees", value != told)
+        if column.is_area:
+            masks |= self._mask(column, "unknown_area", ~value.is_in(_areas()))
         if column.ends_with:
             # Columns are typed in the contract's order, so that the other has its zeros back.
             masks |= self._mask(column, "code9_mismatch", ~value.str.ends_with(pl.col(column.ends_with)))
@@ -479,31 +528,47 @@ class _TableChecker:
         common = pl.when(buddhist).then(year.cast(pl.Int32) - 543).otherwise(year.cast(pl.Int32)).cast(pl.String)
         value = (common.str.zfill(4) + month + day).str.to_date("%Y%m%d", strict=False)
         zero = text.str.contains(r"^[0 :/.T-]*0[0 :/.T-]*$")
+        early = value < pl.col(column.not_before) if column.not_before else pl.lit(value=False)
         return {
             column.name: value,
+            **self._mask(column, "too_early", early),
             **self._mask(column, "be_year", buddhist & value.is_not_null()),
             **self._mask(column, "zero_date", zero),
             **self._mask(column, "invalid_date", text.is_not_null() & value.is_null() & ~zero),
         }
 
     def _settled(self, frame: pl.DataFrame, sent: pl.DataFrame) -> tuple[pl.DataFrame, list[SetAside]]:
-        key = self._contract.by_name[self._contract.key]
-        reasons = [pl.when(pl.col(key.name).is_null()).then(pl.lit(f"{key.name}:missing_key"))]
-        if key.form:
-            reasons.append(pl.when(~pl.col(key.name).str.contains(key.form)).then(pl.lit(f"{key.name}:invalid_key")))
+        first = self._contract.by_name[self._contract.key[0]]
+        reasons = [
+            pl.col("line").replace_strict(
+                {line: f"{column}:{rule}" for line, (column, rule) in self._broken.items()},
+                default=None,
+                return_dtype=pl.String,
+            )
+        ]
+        for name in self._contract.key:
+            key = self._contract.by_name[name]
+            reasons.append(pl.when(pl.col(name).is_null()).then(pl.lit(f"{name}:missing_key")))
+            if key.form:
+                reasons.append(pl.when(~pl.col(name).str.contains(key.form)).then(pl.lit(f"{name}:invalid_key")))
         reasons += [
             pl.when(pl.col(column.name).is_null()).then(pl.lit(f"{column.name}:missing_required"))
             for column in self._contract.columns
-            if column.required and column is not key
+            if column.required and column.name not in self._contract.key
         ]
-        frame = frame.with_columns(_reason=pl.coalesce(*reasons), _sent=sent[key.name])
+        frame = frame.with_columns(_reason=pl.coalesce(*reasons), _at=pl.int_range(pl.len()))
         rejected = [
-            SetAside(line=line, column=reason.split(":")[0], rule=reason.split(":")[1], value=value)
-            for line, reason, value in frame.filter(pl.col("_reason").is_not_null())
-            .select("line", "_reason", "_sent")
+            SetAside(
+                line=line,
+                column=reason.split(":")[0],
+                rule=reason.split(":")[1],
+                value=sent[at, self._broken[line][0] if line in self._broken else first.name],
+            )
+            for line, reason, at in frame.filter(pl.col("_reason").is_not_null())
+            .select("line", "_reason", "_at")
             .iter_rows()
         ]
         kept = frame.filter(pl.col("_reason").is_null())
-        falls = kept[key.name] < kept[key.name].shift(1)
-        self.findings.append(_finding(key.name, "out_of_order", kept.filter(falls.fill_null(value=False))["line"]))
+        falls = kept[first.name] < kept[first.name].shift(1)
+        self.findings.append(_finding(first.name, "out_of_order", kept.filter(falls.fill_null(value=False))["line"]))
         return kept, rejected

@@ -19,6 +19,7 @@ reference = typer.Typer(help="Reference tables that come beside the extracts.", 
 class ReferenceTable(StrEnum):
     REGISTRY = "registry"
     DRUGS = "drugs"
+    INDICATORS = "indicators"
 
 
 def init() -> None:
@@ -94,7 +95,9 @@ def reference_load(
         typer.Option(formats=["%Y-%m-%d"], help="Day for which the file holds; default today.", show_default=False),
     ] = None,
 ) -> None:
-    """Check a facility registry or a drug map, and keep it; the version of the latest day is in force."""
+    """Check a facility registry, a drug map or values of rollout indicators, and keep the file.
+
+    Of registries and drug maps the version of the latest day is in force; of indicators the newest value of each."""
     from ingestion.reference import load
 
     day: date = as_of.date() if as_of else datetime.now(UTC).date()

@@ -4,7 +4,10 @@ with visits as (
         home_province_code,
         treatment_province_code,
         person_number,
-        count(*) as n_visits
+        count(*) as n_visits,
+        count(case when is_out_of_network then 1 end) as n_out_of_network_visits,
+        count(price) as n_priced_visits,
+        coalesce(sum(price), 0) as visit_price
     from {{ ref('fct_visits') }}
     group by service_month, home_province_code, treatment_province_code, person_number
 ),
@@ -62,6 +65,9 @@ counts as (
     select
         targets.cell_number,
         sum(visits.n_visits) as n_visits,
+        sum(visits.n_out_of_network_visits) as n_out_of_network_visits,
+        sum(visits.n_priced_visits) as n_priced_visits,
+        sum(visits.visit_price) as visit_price,
         count(distinct visits.person_number) as n_persons
     from visits
     inner join targets
@@ -80,6 +86,11 @@ select
     cells.home_code,
     cells.treatment_code,
     cast(counts.n_visits as bigint) as n_visits,
-    counts.n_persons
+    cast(counts.n_out_of_network_visits as bigint) as n_out_of_network_visits,
+    counts.n_persons,
+    -- No mean of fewer than ten.
+    case
+        when counts.n_priced_visits >= 10 then round({{ ratio('counts.visit_price', 'counts.n_priced_visits') }}, 0)
+    end as mean_visit_price
 from cells
 inner join counts on cells.cell_number = counts.cell_number

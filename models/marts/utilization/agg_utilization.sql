@@ -1,7 +1,7 @@
 {%- set visit_counts = [
     'n_visits', 'n_home_known_visits', 'n_out_of_network_visits', 'n_cross_province_visits', 'n_cross_region_visits',
     'n_anywhere_visits', 'n_policy_eligible_visits', 'n_policy_planned_visits', 'n_outpatient_visits',
-    'n_treatment_visits', 'n_emergency_visits', 'n_primary_visits'
+    'n_treatment_visits', 'n_emergency_visits', 'n_telehealth_visits', 'n_primary_visits'
 ] -%}
 {%- set visit_sums = visit_counts + ['n_priced_visits', 'visit_price'] -%}
 {%- set stay_counts = [
@@ -82,6 +82,7 @@ visits as (
         count(case when visit_class = 'OP' and is_first_row then 1 end) as n_outpatient_visits,
         count(case when visit_class = 'OP' and is_first_row and is_treatment then 1 end) as n_treatment_visits,
         count(case when visit_class = 'ED' and is_first_row then 1 end) as n_emergency_visits,
+        count(case when visit_class = 'TELE' then 1 end) as n_telehealth_visits,
         count(case when visit_class = 'OP' and is_first_row and level = 'primary' then 1 end) as n_primary_visits,
         count(price) as n_priced_visits,
         coalesce(sum(price), 0) as visit_price

@@ -1,0 +1,21 @@
+select
+    measure_id,
+    part,
+    term,
+    event_month,
+    effect,
+    effect_low,
+    effect_high,
+    p_value,
+    n_provinces,
+    weight,
+    verdict,
+    data_from,
+    data_to,
+    n_left_out,
+    n_controls,
+    n_reports_received,
+    n_reports_expected,
+    method,
+    as_of_date as studied_on
+from {{ ref('stg_studies__rollout_effects') }}
