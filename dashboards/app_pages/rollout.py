@@ -11,12 +11,14 @@ from dashboards.components import charts
 from dashboards.components.context import Context, open_context
 from dashboards.components.exhibit import completeness_text, exhibit, notes, page_title
 from dashboards.components.filters import choice, choose_of, region_label
+from dashboards.components.rollout_effects import rollout_effects
 from dashboards.components.rollout_facts import RolloutFacts, rollout_completeness, rollout_facts
+from dashboards.components.rollout_indicators import rollout_indicators
 from dashboards.components.tables import columns_of, texts, with_months
 from dashboards.components.values import date_text, signed, with_values
 from dashboards.components.words import Words
 from dashboards.queries import figures, reads
-from dashboards.queries.reads import NATION
+from dashboards.queries.reads import NATION, Area
 
 ALL = "all"
 
@@ -212,7 +214,11 @@ def page() -> None:
         st.dataframe(table.select(list(headings)).rename(headings), hide_index=True, alt=words("rollout.provinces"))
         notes(context, "provinces", figures.LIVE_PROVINCES, rollout_completeness(words, facts))
     st.divider()
+    rollout_indicators(context, NATION if region is None else Area(area_level="region", area_code=region))
+    st.divider()
     cohorts(context)
+    st.divider()
+    rollout_effects(context)
 
 
 page()

@@ -8,6 +8,7 @@ import streamlit as st
 from dashboards.components import charts
 from dashboards.components.context import Context, open_context
 from dashboards.components.exhibit import completeness_text, exhibit, page_title
+from dashboards.components.figure_views import region_tiles
 from dashboards.components.filters import choose_area, choose_of, choose_period, region_label
 from dashboards.components.tables import columns_of, figure_months, spoken, texts
 from dashboards.components.values import compact, count_value, period_text, with_values
@@ -15,7 +16,6 @@ from dashboards.queries import figures, reads
 from dashboards.queries.figures import Figure
 from dashboards.queries.reads import NATION, Area, Period
 
-DIMENSIONS = ("facility_type", "affiliation", "right_group", "visit_class")
 MILLION = 1_000_000
 
 
@@ -194,6 +194,7 @@ def page() -> None:
     context = open_context()
     page_title(context.words, "utilization")
     by_code = {figure.code: figure for figure in figures.UTILIZATION}
+    words = context.words
     boxes = st.columns(4)
     with boxes[0]:
         figure = by_code[choose_of(context.words, "figure", tuple(by_code), "figure")]
@@ -201,15 +202,18 @@ def page() -> None:
         area, area_name = choose_area(context, provinces=True)
     with boxes[2]:
         period = choose_period(context)
-    with boxes[3]:
-        # An admission has no class of visit.
-        dimensions = DIMENSIONS[:-1] if figure is figures.ADMISSIONS else DIMENSIONS
-        dimension = choose_of(context.words, "dimension", dimensions, "dimension")
+    dimension = None
+    if figure.dimensions:
+        with boxes[3]:
+            dimension = choose_of(words, "dimension", figure.dimensions, "dimension")
     left, right = st.columns(2, gap="large")
     with left:
         trend(context, figure, area, area_name, period)
     with right:
-        breakdown(context, figure, dimension, area, area_name, period)
+        if dimension:
+            breakdown(context, figure, dimension, area, area_name, period)
+        else:
+            region_tiles(context, figure, words(f"figure.{figure.code}"), period)
     st.divider()
     flow(context, period)
 

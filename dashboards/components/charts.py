@@ -247,3 +247,27 @@ def timeline(
     disc = base.mark_point(filled=True, size=130, opacity=1).encode(x=actual, color=_colour(names), tooltip=tips)
     number = base.mark_text(dy=-13, fontSize=11, color=INK).encode(x=actual, text="n:N")
     return alt.layer(rule, ring, disc, number).properties(height=31 * max(len(order), 3) + 60)
+
+
+def event_study(rows: pl.DataFrame, x_title: str, y_title: str) -> Picture:
+    """`event_month`, `effect`, `effect_low`, `effect_high`, `shown`: an effect and its interval by month from go-live.
+
+    Months before are lighter; the month before go-live, which all others are compared with, is a ring at 0.
+    """
+    base = alt.Chart(rows)
+    x = alt.X("event_month:Q", axis=_axis(title=x_title, grid=False, tickMinStep=1, format="+d"))
+    y = alt.Y("effect:Q", axis=_axis(title=y_title, tickCount=6))
+    tips = [alt.Tooltip("shown:N", title=" ")]
+    colour = alt.condition("datum.event_month < 0", alt.value(MUTED), alt.value(SERIES[0]))
+    zero = alt.Chart(pl.DataFrame({"effect": [0.0]})).mark_rule(color=MUTED).encode(y="effect:Q")
+    start = alt.Chart(pl.DataFrame({"event_month": [-0.5]})).mark_rule(color=MUTED, strokeDash=[4, 3])
+    whisker = base.transform_filter("isValid(datum.effect_low)").mark_rule(strokeWidth=2)
+    known = base.transform_filter("isValid(datum.effect_low)").mark_point(filled=True, size=70, opacity=1)
+    reference = base.transform_filter("!isValid(datum.effect_low)").mark_point(fill="#FFFFFF", size=70, opacity=1)
+    return alt.layer(
+        zero,
+        start.encode(x="event_month:Q"),
+        whisker.encode(x=x, y=alt.Y("effect_low:Q", axis=_axis(title=y_title)), y2="effect_high:Q", color=colour),
+        known.encode(x=x, y=y, color=colour, tooltip=tips),
+        reference.encode(x=x, y=y, stroke=alt.value(MUTED), tooltip=tips),
+    ).properties(height=340)

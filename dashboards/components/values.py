@@ -56,7 +56,7 @@ def rate_value(words: Words, figure: Figure, counts: dict[str, object]) -> Value
         return Value(None, words("value.missing"))
     if not isinstance(denominator, int) or (figure.controlled and denominator < SMALLEST_BASE) or denominator == 0:
         return Value(None, words("value.small_base", n=SMALLEST_BASE))
-    factor = 100 if figure.unit is Unit.PERCENT else 1
+    factor = {Unit.PERCENT: 100, Unit.PER_1000: 1000}.get(figure.unit, 1)
     if not isinstance(numerator, int):
         return Value(None, "<" + rate_text(figure, BELOW_10_BOUND * factor / denominator))
     number = numerator * factor / denominator
@@ -70,6 +70,8 @@ def rate_text(figure: Figure, number: float) -> str:
 def figure_value(words: Words, figure: Figure, counts: dict[str, object]) -> Value:
     if figure.denominator is None:
         number = counts["numerator"]
+        if isinstance(number, float):
+            return Value(number, rate_text(figure, number))
         return count_value(words, number if isinstance(number, int) else None, str(counts["numerator_status"]))
     return rate_value(words, figure, counts)
 

@@ -5,7 +5,7 @@ A figure's words (name, question, definition, caveat) are in `dim_measures`, nev
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 
 
@@ -13,6 +13,17 @@ class Unit(StrEnum):
     COUNT = "count"
     PERCENT = "percent"
     PER_HEAD = "per_head"
+    PER_1000 = "per_1000"
+    DAYS = "days"
+    BAHT = "baht"
+    INDEX = "index"
+
+
+ALL_DIMENSIONS = ("facility_type", "affiliation", "right_group", "visit_class")
+OF_STAYS = ALL_DIMENSIONS[:3]
+"""An admission has no class of visit."""
+OF_BEDS = ALL_DIMENSIONS[:2]
+"""A bed has no right either."""
 
 
 @dataclass(frozen=True)
@@ -27,14 +38,29 @@ class Figure:
     denominator: str | None = None
     """None: the figure is a plain count."""
     controlled: bool = True
-    """False for numbers of facilities, which bear no disclosure status."""
+    """False for numbers of facilities and for means, which bear no disclosure status."""
+    dimensions: tuple[str, ...] = ()
+    """By which it can be broken down; nobody knows how many people belong to a type of facility."""
 
 
 def _utilization(
-    code: str, measure_id: str, numerator: str, denominator: str | None = None, unit: Unit = Unit.PERCENT
+    code: str,
+    measure_id: str,
+    numerator: str,
+    denominator: str | None = None,
+    unit: Unit = Unit.PERCENT,
+    dimensions: tuple[str, ...] = ALL_DIMENSIONS,
 ) -> Figure:
-    decimals = {Unit.COUNT: 0, Unit.PERCENT: 1, Unit.PER_HEAD: 2}[unit]
-    return Figure(code, measure_id, unit, decimals, "agg_utilization", numerator, denominator)
+    decimals = {Unit.COUNT: 0, Unit.BAHT: 0, Unit.PERCENT: 1, Unit.PER_1000: 1}.get(unit, 2)
+    return Figure(code, measure_id, unit, decimals, "agg_utilization", numerator, denominator, dimensions=dimensions)
+
+
+def _per_person(code: str, measure_id: str, numerator: str, unit: Unit) -> Figure:
+    return _utilization(code, measure_id, numerator, "n_registered_persons", unit, ())
+
+
+def _mean(code: str, measure_id: str, column: str, unit: Unit, dimensions: tuple[str, ...] = ()) -> Figure:
+    return replace(_utilization(code, measure_id, column, None, unit, dimensions), controlled=False)
 
 
 def of_measure(measure_id: str, code: str | None = None) -> Figure:
@@ -45,12 +71,27 @@ def of_measure(measure_id: str, code: str | None = None) -> Figure:
 
 
 VISITS = _utilization("visits", "UT-00", "n_visits", unit=Unit.COUNT)
-VISITS_PER_HEAD = _utilization("visits_per_head", "UT-01", "n_visits", "n_registered_persons", Unit.PER_HEAD)
+VISITS_PER_HEAD = _per_person("visits_per_head", "UT-01", "n_outpatient_visits", Unit.PER_HEAD)
+TREATMENT_PER_HEAD = _per_person("treatment_per_head", "UT-01", "n_treatment_visits", Unit.PER_HEAD)
 OUT_OF_NETWORK = _utilization("out_of_network", "UT-04", "n_out_of_network_visits", "n_home_known_visits")
 CROSS_PROVINCE = _utilization("cross_province", "UT-05", "n_cross_province_visits", "n_home_known_visits")
 CROSS_REGION = _utilization("cross_region", "UT-06", "n_cross_region_visits", "n_home_known_visits")
 POLICY_ELIGIBLE = _utilization("policy_eligible", "RO-17", "n_policy_eligible_visits", "n_home_known_visits")
-ADMISSIONS = _utilization("admissions", "UT-02", "n_admissions", unit=Unit.COUNT)
+POLICY_PLANNED = _utilization("policy_planned", "RO-19", "n_policy_planned_visits", "n_home_known_visits")
+TELEHEALTH = _utilization("telehealth", "RO-09", "n_telehealth_visits", "n_visits", dimensions=OF_STAYS)
+ADMISSIONS = _utilization("admissions", "UT-02", "n_admissions", unit=Unit.COUNT, dimensions=OF_STAYS)
+ADMISSION_RATE = _per_person("admission_rate", "UT-02", "n_admissions", Unit.PER_1000)
+EPISODE_RATE = _per_person("episode_rate", "UT-02", "n_episodes", Unit.PER_1000)
+EMERGENCY_RATE = _per_person("emergency_rate", "UT-03", "n_emergency_visits", Unit.PER_1000)
+BED_DAYS = _utilization("bed_days", "UT-09", "n_bed_days", unit=Unit.COUNT, dimensions=OF_STAYS)
+LENGTH_OF_STAY = _utilization("length_of_stay", "UT-09", "n_bed_days", "n_admissions", Unit.DAYS, OF_STAYS)
+CASE_MIX = _mean("case_mix", "UT-10", "mean_adjusted_weight", Unit.INDEX, OF_STAYS)
+OCCUPANCY = _utilization("occupancy", "UT-11", "n_occupied_bed_days", "n_available_bed_days", dimensions=OF_BEDS)
+PRIMARY_SHARE = _utilization("primary_share", "UT-12", "n_primary_visits", "n_outpatient_visits", dimensions=OF_STAYS)
+REFERRED_IN = _utilization("referred_in", "UT-13", "n_cross_province_referrals", "n_admissions", dimensions=OF_STAYS)
+VISIT_PRICE = _mean("visit_price", "UT-14", "mean_visit_price", Unit.BAHT, ALL_DIMENSIONS)
+ADMISSION_PRICE = _mean("admission_price", "UT-14", "mean_admission_price", Unit.BAHT, OF_STAYS)
+PRICE_PER_PERSON = _mean("price_per_person", "UT-14", "mean_price_per_person", Unit.BAHT)
 SAME_DAY_REPEAT = of_measure("RED-01", "same_day_repeat")
 REPEAT_7_DAYS = of_measure("RED-02", "repeat_7_days")
 COMPLETENESS = Figure(
@@ -65,13 +106,21 @@ COMPLETENESS = Figure(
 )
 
 OVERVIEW = (VISITS_PER_HEAD, CROSS_PROVINCE, SAME_DAY_REPEAT, REPEAT_7_DAYS, COMPLETENESS)
-UTILIZATION = (VISITS, CROSS_PROVINCE, OUT_OF_NETWORK, CROSS_REGION, ADMISSIONS)
-ROLLOUT = (POLICY_ELIGIBLE, CROSS_PROVINCE)
+UTILIZATION = (
+    *(VISITS, VISITS_PER_HEAD, TREATMENT_PER_HEAD, EMERGENCY_RATE, TELEHEALTH, PRIMARY_SHARE),
+    *(OUT_OF_NETWORK, CROSS_PROVINCE, CROSS_REGION),
+    *(ADMISSIONS, ADMISSION_RATE, EPISODE_RATE, REFERRED_IN, BED_DAYS, LENGTH_OF_STAY, OCCUPANCY, CASE_MIX),
+    *(VISIT_PRICE, ADMISSION_PRICE, PRICE_PER_PERSON),
+)
+ROLLOUT = (POLICY_ELIGIBLE, POLICY_PLANNED, CROSS_PROVINCE)
+STUDIED = (OUT_OF_NETWORK, CROSS_PROVINCE, CROSS_REGION)
+"""Figures whose change after going live is studied."""
 
 MEASURE_GROUPS = {"redundancy": "RED", "necessity": "NEC", "appropriateness": "UNR"}
 """Groups of the measure library, by what their ids begin with."""
 
 LIVE_PROVINCES = "RO-16"
+EFFECTS = "RO-18"
 PATIENT_FLOW = "UT-07"
 NET_FLOW = "UT-08"
 """Ids in the registry of what is no rate."""

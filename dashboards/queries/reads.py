@@ -378,6 +378,47 @@ def rollout(serving: Serving, region: str | None = None, phase: int | None = Non
     )
 
 
+def indicators(serving: Serving, area: Area) -> pl.DataFrame:
+    """Every series of every rollout indicator, with its newest value in the area from each origin, or none.
+
+    indicator_id, series, label_th, label_en, feed_th, feed_en, unit, value, origin (`given`, `computed`), period_start,
+    period_end, source, known_on, given_by.
+    """
+    return fetch(
+        serving,
+        """
+        with newest as (
+            select *
+            from agg_rollout_indicators
+            where area_level = $area_level and area_code = $area_code
+            qualify row_number() over (partition by series, origin order by period_end desc, period_start) = 1
+        )
+        select
+            series.indicator_id, series.series, series.label_th, series.label_en, series.feed_th, series.feed_en,
+            series.unit, newest.value, newest.origin, newest.period_start, newest.period_end, newest.source,
+            newest.known_on, newest.given_by
+        from dim_indicators as series
+        left join newest on newest.series = series.series
+        order by series.sort_order, newest.origin
+        """,
+        area.model_dump(),
+    )
+
+
+def rollout_effects(serving: Serving, measure_id: str) -> pl.DataFrame:
+    """Every estimate of the newest study for one figure, by part and month from go-live; no row when there is none."""
+    return fetch(
+        serving,
+        """
+        select *
+        from agg_rollout_effects
+        where measure_id = $measure_id
+        order by part, event_month, term
+        """,
+        {"measure_id": measure_id},
+    )
+
+
 def figure_by_phase_and_month(serving: Serving, figure: Figure) -> pl.DataFrame:
     """phase, period_start and the two counts, summed over the phase's provinces where both are published."""
     return fetch(
