@@ -178,18 +178,20 @@ def _seen(panel: pl.DataFrame, origin: int, until: int) -> set[str]:
     return {code for code, n in full.group_by("province_code").len().iter_rows() if n == until}
 
 
-def estimate(panel: pl.DataFrame, chosen: Sample, numerator: str) -> list[Estimate]:
+def estimate(panel: pl.DataFrame, chosen: Sample, numerator: str, draws: int = DRAWS) -> list[Estimate]:
     """The effect of going live on one share, in percentage points, with its placebo checks.
 
-    Raises `SetupError` when no month after a go-live can be estimated.
+    Intervals and p are of Student's t with as many degrees of freedom as the smaller side has provinces, less one:
+    the library's normal ones are too narrow for a few provinces. Raises `SetupError` when no month after a go-live can
+    be estimated.
     """
     frame = _frame(panel, chosen, numerator)
     fitted = _fit(frame)
     events = fitted.aggregate("event_study").to_dataframe()
-    overall = _row(fitted.aggregate("simple").to_dataframe().iloc[0])
+    n_live = sum(chosen.sizes.values())
+    overall = _row(fitted.aggregate("simple").to_dataframe().iloc[0], n_live, chosen.n_controls)
     if overall is None:
         raise SetupError("No month after a go-live can be estimated: the months there are do not reach far enough.")
-    n_live = sum(chosen.sizes.values())
     found = [_estimate("overall", "all", overall, n_live)]
     for _, event in events.iterrows():
         month = int(event["event_time"])
@@ -199,15 +201,15 @@ def estimate(panel: pl.DataFrame, chosen: Sample, numerator: str) -> list[Estima
         term = f"{month:+03d}"
         if bool(event["is_reference"]):
             found.append(Estimate("event", term, 0.0, None, None, None, behind, month))
-        elif (values := _row(event)) is not None:
+        elif (values := _row(event, behind, chosen.n_controls)) is not None:
             found.append(replace(_estimate("event", term, values, behind), event_month=month))
     for _, group in fitted.aggregate("group").to_dataframe().iterrows():
         start = int(group["label"])
-        if (values := _row(group)) is not None:
-            size = chosen.sizes[start]
+        size = chosen.sizes[start]
+        if (values := _row(group, size, chosen.n_controls)) is not None:
             one = _estimate("cohort", f"{chosen.month(start):%Y-%m}", values, size)
             found.append(replace(one, weight=size / n_live))
-    checks = [_leads(found, n_live), _fake_dates(frame, chosen)]
+    checks = [_leads(found, n_live), _fake_dates(frame, chosen, draws)]
     verdicts = {check.verdict for check in checks}
     verdict = next(one for one in ("failed", "not_possible", "passed") if one in verdicts)
     return [replace(one, verdict=verdict) for one in found] + checks
@@ -228,7 +230,7 @@ def _leads(found: Sequence[Estimate], n_provinces: int) -> Estimate:
     return Estimate("placebo", "leads", worst.effect, worst.low, worst.high, adjusted, n_provinces, verdict=verdict)
 
 
-def _fake_dates(frame: Any, chosen: Sample) -> Estimate:
+def _fake_dates(frame: Any, chosen: Sample, draws: int) -> Estimate:
     """Provinces that are not live at all, half of them drawn to 'go live' midway: few draws may look like an effect."""
     idle = frame[frame["start"] == 0]
     units = idle["unit"].unique()
@@ -237,10 +239,11 @@ def _fake_dates(frame: Any, chosen: Sample) -> Estimate:
         return Estimate("placebo", "fake_dates", None, None, None, None, len(units), verdict="not_possible")
     random = np.random.default_rng(SEED)
     effects, alarms = [], 0
-    for _ in range(DRAWS):
-        drawn = random.permutation(units)[: len(units) // 2]
+    half = len(units) // 2
+    for _ in range(draws):
+        drawn = random.permutation(units)[:half]
         fake = idle.assign(start=np.where(idle["unit"].isin(drawn), middle, 0))
-        row = _row(_fit(fake).aggregate("simple").to_dataframe().iloc[0])
+        row = _row(_fit(fake).aggregate("simple").to_dataframe().iloc[0], half, len(units) - half)
         if row is not None:
             effects.append(row[0])
             alarms += row[3] < LEVEL
@@ -259,12 +262,17 @@ def _frame(panel: pl.DataFrame, chosen: Sample, numerator: str) -> Any:
     used = panel.with_columns(time=numbers).filter(
         pl.col("province_code").is_in(list(chosen.cohorts)), pl.col("time").is_between(1, chosen.n_months)
     )
-    return used.select(
-        unit=pl.col("province_code").cast(pl.Int64),
-        time="time",
-        start=pl.col("province_code").replace_strict(chosen.cohorts, return_dtype=pl.Int64),
-        share=100 * pl.col(numerator) / pl.col("n_visits"),
-    ).to_pandas()
+    # Sorted, for the draws of fake dates depend on the order, and a database keeps none.
+    return (
+        used.sort("province_code", "time")
+        .select(
+            unit=pl.col("province_code").cast(pl.Int64),
+            time="time",
+            start=pl.col("province_code").replace_strict(chosen.cohorts, return_dtype=pl.Int64),
+            share=100 * pl.col(numerator) / pl.col("n_visits"),
+        )
+        .to_pandas()
+    )
 
 
 def _fit(frame: Any) -> Any:
@@ -280,15 +288,19 @@ def _fit(frame: Any) -> Any:
         return estimator.fit(frame, outcome="share", unit="unit", time="time", first_treat="start")
 
 
-def _row(row: Any) -> tuple[float, float, float, float] | None:
+def _row(row: Any, n_live: int, n_idle: int) -> tuple[float, float, float, float] | None:
     """Effect, interval and p; None where there is no finite one."""
-    values = tuple(float(row[name]) for name in ("att", "conf_int_lower", "conf_int_upper", "p_value"))
-    if not np.isfinite(values).all():
+    from scipy.stats import t
+
+    effect, error = float(row["att"]), float(row["se"])
+    if not (np.isfinite([effect, error]).all() and error > 0):
         return None
-    return values[0], values[1], values[2], values[3]
+    freedom = min(n_live, n_idle) - 1
+    reach = error * float(t.ppf(1 - LEVEL / 2, freedom))
+    return effect, effect - reach, effect + reach, 2 * float(t.sf(abs(effect) / error, freedom))
 
 
-def study(panel: pl.DataFrame, provinces: pl.DataFrame, reports: pl.DataFrame) -> pl.DataFrame:
+def study(panel: pl.DataFrame, provinces: pl.DataFrame, reports: pl.DataFrame, draws: int = DRAWS) -> pl.DataFrame:
     """All estimates of all measures, with the columns of the contract `rollout_effects`.
 
     Raises `SetupError` when nothing can be compared.
@@ -319,7 +331,7 @@ def study(panel: pl.DataFrame, provinces: pl.DataFrame, reports: pl.DataFrame) -
             "method": f"Callaway-Sant'Anna (2021), not-yet-live provinces, diff-diff {version('diff-diff')}",
         }
         for measure_id, numerator in MEASURES.items()
-        for one in estimate(panel, chosen, numerator)
+        for one in estimate(panel, chosen, numerator, draws)
     ]
     return pl.DataFrame(rows, infer_schema_length=None)
 

@@ -255,7 +255,8 @@ def event_study(rows: pl.DataFrame, x_title: str, y_title: str) -> Picture:
     Months before are lighter; the month before go-live, which all others are compared with, is a ring at 0.
     """
     base = alt.Chart(rows)
-    x = alt.X("event_month:Q", axis=_axis(title=x_title, grid=False, tickMinStep=1, format="+d"))
+    axis = _axis(title=x_title, grid=False, tickMinStep=1, format="+d")
+    x = alt.X("event_month:Q", axis=axis, scale=alt.Scale(nice=False, zero=False, padding=16))
     y = alt.Y("effect:Q", axis=_axis(title=y_title, tickCount=6))
     tips = [alt.Tooltip("shown:N", title=" ")]
     colour = alt.condition("datum.event_month < 0", alt.value(MUTED), alt.value(SERIES[0]))

@@ -29,6 +29,7 @@ ROLLOUT = pl.read_csv(SEEDS / "rollout" / "rollout_phases.csv", infer_schema=Fal
     pl.col("planned_date", "partial_service_date", "actual_date").str.to_date(),
     pl.col("phase", "budget_fiscal_year_be").cast(pl.Int32),
 )
+SERIES = pl.read_csv(SEEDS / "terminology" / "indicator_series.csv", infer_schema=False).to_dicts()
 LIVE_FROM: dict[str, date] = dict(ROLLOUT.select("province_code", "actual_date").iter_rows())
 SILENT_REGION = "13"
 MEMBERS = {
@@ -65,9 +66,24 @@ SHARES = {
     "n_cross_region_visits": 0.02,
     "n_anywhere_visits": 0.03,
     "n_policy_eligible_visits": 0.6,
+    "n_policy_planned_visits": 0.5,
+    "n_outpatient_visits": 0.88,
+    "n_treatment_visits": 0.8,
+    "n_emergency_visits": 0.09,
+    "n_telehealth_visits": 0.01,
+    "n_primary_visits": 0.3,
     "n_admissions": 0.03,
+    "n_episodes": 0.028,
     "n_bed_days": 0.11,
+    "n_cross_province_referrals": 0.002,
+    "n_weighted_admissions": 0.029,
+    "n_occupied_bed_days": 0.1,
+    "n_available_bed_days": 0.14,
 }
+MEANS = {
+    "mean_adjusted_weight": 1.12, "mean_visit_price": 540.0, "mean_admission_price": 18_250.0,
+    "mean_price_per_person": 2_130.0,
+}  # fmt: skip
 UTILIZATION_COUNTS = (*SHARES, "n_registered_persons")
 MEASURES = {
     "UT-00": ("จำนวนครั้งการรับบริการผู้ป่วยนอก", "Outpatient visits"),
@@ -85,6 +101,10 @@ MEASURES = {
     "UNR-01": ("ยาปฏิชีวนะในโรคติดเชื้อทางเดินหายใจส่วนบน", "Antibiotic in upper respiratory infection"),
     "RO-16": ("จังหวัดที่เริ่มนโยบาย", "Provinces live"),
     "RO-17": ("การรับบริการที่เข้าเงื่อนไขนโยบาย", "Policy-eligible visits"),
+    "RO-18": ("การเปลี่ยนแปลงหลังเริ่มนโยบาย", "Change after going live"),
+    "RO-19": ("เข้าเงื่อนไขตามวันที่ประกาศ", "Eligible by announced dates"),
+    **{f"RO-{n:02d}": (f"ตัวชี้วัดความก้าวหน้าที่ {n}", f"Rollout indicator {n}") for n in range(1, 16)},
+    **{f"UT-{n:02d}": (f"ตัวชี้วัดการใช้บริการที่ {n}", f"Utilization figure {n}") for n in (3, *range(9, 15))},
     "DQ-01": ("ความครบถ้วนของการส่งข้อมูล", "Completeness of reporting"),
 }
 
@@ -190,6 +210,7 @@ def utilization_rows(random: np.random.Generator) -> Iterator[dict[str, object]]
                     "area_level": place.level, "area_code": place.code,
                     "dimension": dimension, "dimension_value": value,
                     **_controlled_columns(place.level, counts),
+                    **(MEANS if visits * share >= 10 else dict.fromkeys(MEANS)),
                 }  # fmt: skip
 
 
@@ -255,6 +276,48 @@ def rollout_rows() -> Iterator[dict[str, object]]:
     for row in ROLLOUT.iter_rows(named=True):
         planned = row["planned_date"]
         yield row | {"variance_days": (row["actual_date"] - planned).days if planned else None}
+
+
+def indicator_rows() -> Iterator[dict[str, object]]:
+    """One given for the nation, and one both given and computed."""
+    day = date(2025, 3, 31)
+    for series, value, origin in (
+        ("phr_facilities", 10_628.0, "given"),
+        ("private_units", 227.0, "given"),
+        ("private_units", 12.0, "computed"),
+    ):
+        known = next(row for row in SERIES if row["series"] == series)
+        yield {
+            "indicator_id": known["indicator_id"], "series": series, "unit": known["unit"],
+            "period_start": day, "period_end": day, "area_level": "nation", "area_code": "TH", "value": value,
+            "origin": origin, "source": "ข่าว", "known_on": day, "given_by": "สำนักหนึ่ง" if origin == "given" else None,
+        }  # fmt: skip
+
+
+def effect_rows() -> Iterator[dict[str, object]]:
+    """UT-04 rose, UT-05 cannot be shown because a check cannot be made, of UT-06 a check failed."""
+    for measure, effect, verdict in (
+        ("UT-04", 4.6, "passed"),
+        ("UT-05", 3.2, "not_possible"),
+        ("UT-06", 0.2, "failed"),
+    ):
+        estimates: list[tuple[str, str, int | None, float | None, float | None, float | None, str]] = [
+            ("overall", "all", None, effect, 0.001, None, verdict),
+            *(("event", f"{n:+03d}", n, 0.0 if n < 0 else effect, 0.4, None, verdict) for n in (-3, -2, -1, 0, 1, 2)),
+            ("cohort", "2024-05", None, effect, 0.001, 0.7, verdict),
+            ("cohort", "2024-03", None, effect, 0.001, 0.3, verdict),
+            ("placebo", "leads", None, 0.1, None if verdict == "not_possible" else 0.81, None, verdict),
+            ("placebo", "fake_dates", None, 0.0, 0.05, None, "passed"),
+        ]
+        for part, term, month, value, p_value, weight, one in estimates:
+            ends = (None, None) if month == -1 or value is None else (value - 1.5, value + 1.5)
+            yield {
+                "measure_id": measure, "part": part, "term": term, "event_month": month, "effect": value,
+                "effect_low": ends[0], "effect_high": ends[1], "p_value": p_value, "n_provinces": 41, "weight": weight,
+                "verdict": one, "data_from": FIRST_MONTH, "data_to": date(2024, 12, 31), "n_left_out": 5,
+                "n_controls": 31, "n_reports_received": 291, "n_reports_expected": 300, "method": "test",
+                "studied_on": date(2025, 4, 10),
+            }  # fmt: skip
 
 
 def area_rows() -> Iterator[dict[str, object]]:
@@ -326,6 +389,9 @@ def write_serving(home: Path, run_id: str = RUN_ID) -> Path:
         "agg_measure_results": list(measure_rows(random)),
         "agg_completeness": list(completeness_rows()),
         "agg_rollout": list(rollout_rows()),
+        "agg_rollout_indicators": list(indicator_rows()),
+        "agg_rollout_effects": list(effect_rows()),
+        "dim_indicators": [row | {"sort_order": int(row["sort_order"])} for row in SERIES],
         "agg_deliveries": list(delivery_rows()),
         "dim_areas": list(area_rows()),
         "dim_measures": list(definition_rows()),

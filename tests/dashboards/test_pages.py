@@ -9,6 +9,11 @@ import pytest
 from streamlit.testing.v1 import AppTest
 
 import dashboards
+from dashboards.components.rollout_effects import ASSUMPTIONS
+from dashboards.components.values import figure_value
+from dashboards.components.words import LANGUAGES, Language, Words
+from dashboards.queries import figures, reads
+from dashboards.queries.serving import current_serving
 from tests.dashboards.serving_factory import write_serving
 
 APP = Path(dashboards.__file__).with_name("app.py")
@@ -27,7 +32,7 @@ TITLES = {
         "rollout": "Rollout of treatment anywhere",
     },
 }
-N_CHARTS = {"overview": 8, "utilization": 4, "measures": 2, "rollout": 3}
+N_CHARTS = {"overview": 8, "utilization": 4, "measures": 2, "rollout": 4}
 
 
 @pytest.fixture
@@ -67,7 +72,9 @@ def test_every_figure_says_what_it_is_as_of_when_and_how_complete(page: str, lan
     as_of = "ข้อมูลถึง 31 มี.ค. 2568 · เผยแพร่ 10 เม.ย. 2568" if language == "th" else "Data to 31 Mar BE 2568"
     notes = [caption.value for caption in app.caption if as_of in caption.value]
     assert len(notes) >= len(charts)
-    completeness = ("291 จาก 300", "77 จาก 77") if language == "th" else ("291 of 300", "77 of 77")
+    completeness = (
+        ("291 จาก 300", "77 จาก 77", "3 จาก 15") if language == "th" else ("291 of 300", "77 of 77", "3 of 15")
+    )
     assert all(any(part in note for part in completeness) for note in notes)
     definition = "**ตัวตั้ง:** ตัวตั้งของ" if language == "th" else "**Numerator:** Numerator of"
     assert sum(definition in element.value for element in app.markdown) == len(notes)
@@ -149,7 +156,7 @@ def test_what_was_not_sent_is_missing_and_never_zero() -> None:
 
 @pytest.mark.usefixtures("home")
 def test_small_numbers_stay_small_in_tables() -> None:
-    app = open_page("utilization", area="R13", period="2024-07", dimension="right_group")
+    app = open_page("utilization", area="R13", period="2024-07", figure="visits", dimension="right_group")
     tables = [frame.value for frame in app.dataframe]
     cells = {str(cell) for table in tables for column in table.columns for cell in table[column]}
     assert "<10" in cells
@@ -224,3 +231,99 @@ def test_a_card_of_repeats_shows_what_linkage_may_change() -> None:
     bands = [element.value for element in app.markdown if element.value.startswith("by linkage threshold ")]
     (band,) = bands
     assert band.split()[-1].startswith(metrics(app)["Same-day repeat share"].removesuffix("%"))
+
+
+def test_every_figure_of_utilization_has_a_name_a_unit_a_definition_and_a_value(home: Path) -> None:
+    serving = current_serving(home / "serving")
+    assert serving is not None
+    period = reads.periods(serving)[0]
+    for language in LANGUAGES:
+        words = Words(language)
+        names = {words(f"figure.{figure.code}") for figure in figures.UTILIZATION}
+        assert len(names) == len(figures.UTILIZATION)
+        assert all(words(f"unit.{figure.unit}") for figure in figures.UTILIZATION)
+    for figure in figures.UTILIZATION:
+        assert reads.definition(serving, figure.measure_id)
+        (counts,) = reads.figure_of(serving, figure, reads.NATION, period).iter_rows(named=True)
+        assert figure_value(Words("en"), figure, counts).number, figure.code
+
+
+@pytest.mark.usefixtures("home")
+def test_figures_of_the_population_stand_by_region_and_others_by_group() -> None:
+    by_people = open_page("utilization", lang="en", figure="episode_rate")
+    assert "Admissions per 1,000 (transfers merged) by health region" in [one.value for one in by_people.subheader]
+    assert "Broken down by" not in [box.label for box in by_people.selectbox]
+    by_bed = open_page("utilization", lang="en", figure="occupancy")
+    (box,) = (box for box in by_bed.selectbox if box.label == "Broken down by")
+    assert list(box.options) == ["facility type", "affiliation"]
+
+
+def indicators(app: AppTest) -> dict[str, dict[str, str]]:
+    """Rows of the table of indicators by name and state."""
+    (table,) = (frame.value for frame in app.dataframe if "State" in frame.value.columns)
+    return {f"{row['Indicator'][:5]} {row['State']}": row for row in table.to_dict("records")}
+
+
+@pytest.mark.usefixtures("home")
+def test_an_indicator_is_given_computed_or_not_measured_and_never_zero() -> None:
+    rows = indicators(open_page("rollout", lang="en"))
+    assert {name[:5] for name in rows} == {f"RO-{n:02d}" for n in range(1, 16)}
+    assert (rows["RO-01 Given"]["Value"], rows["RO-01 Given"]["Given by"]) == ("10,628", "สำนักหนึ่ง")
+    assert (rows["RO-12 Given"]["Value"], rows["RO-12 Computed"]["Value"]) == ("227", "12")
+    assert rows["RO-09 Computed"]["Value"] == "1.0"
+    missing = [row for row in rows.values() if row["State"] == "Not yet measured"]
+    assert {row["Indicator"][:5] for row in missing} == {f"RO-{n:02d}" for n in range(1, 16)} - {
+        "RO-01",
+        "RO-09",
+        "RO-12",
+    }
+    for row in missing:
+        assert row["Value"] == "–"
+        assert row["Source, or the feed it needs"].startswith("Needs: ")
+
+
+@pytest.mark.usefixtures("home")
+def test_a_region_for_which_nothing_was_given_does_not_borrow_the_nation_s_value() -> None:
+    rows = indicators(open_page("rollout", lang="en", region="04"))
+    assert "RO-01 Not yet measured" in rows
+    assert "RO-01 Given" not in rows
+
+
+@pytest.mark.usefixtures("home")
+@pytest.mark.parametrize("language", ["th", "en"])
+def test_an_effect_stands_with_its_checks_and_what_must_hold(language: Language) -> None:
+    app = open_page("rollout", lang=language)
+    said = texts(app)
+    assert ("4.6 จุดร้อยละ" if language == "th" else "rose by **4.6 percentage points**") in said
+    assert ("+3.1 ถึง +6.1" if language == "th" else "+3.1 to +6.1") in said
+    assert "p = 0.81" in said
+    words = Words(language)
+    assert all(words(f"effect.assume.{key}") in said for key in ASSUMPTIONS)
+    (table,) = (frame.value for frame in app.dataframe if words("column.effect") in frame.value.columns)
+    assert table[words("column.weight")].tolist()[:2] == ["30%", "70%"]
+
+
+@pytest.mark.usefixtures("home")
+def test_an_effect_whose_checks_cannot_be_made_is_not_shown() -> None:
+    app = open_page("rollout", lang="en", effect="cross_province")
+    assert len(app.get("vega_lite_chart")) == N_CHARTS["rollout"] - 1
+    assert "3.2" not in texts(app)
+    assert any("placebo checks cannot all be made" in element.value for element in app.warning)
+    assert "What must hold" in texts(app)
+
+
+@pytest.mark.usefixtures("home")
+def test_an_effect_whose_check_failed_says_so_first() -> None:
+    app = open_page("rollout", lang="en", effect="cross_region")
+    (error,) = app.error
+    assert error.value.startswith("A placebo check failed")
+    assert "cannot be told" in error.value
+
+
+def test_without_a_study_the_page_says_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with duckdb.connect(str(write_serving(tmp_path))) as connection:
+        connection.execute("delete from agg_rollout_effects")
+    monkeypatch.setenv("RUAM_HOME", str(tmp_path))
+    app = open_page("rollout", lang="en")
+    assert "There is no study of before and after yet" in texts(app)
+    assert len(app.get("vega_lite_chart")) == N_CHARTS["rollout"] - 1
