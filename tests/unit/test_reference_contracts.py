@@ -14,6 +14,7 @@ SHORT_FORM = {
     "registry": "hoscode hosname hostype provcode distcode subdistcode hoscodenew bed mcode zone_code status "
     "register_date close_date",
     "drugs": "didstd dname atc route units_per_day chronic",
+    "indicators": "indicator_id series unit period_start period_end area value source known_on given_by",
 }
 
 
@@ -73,6 +74,8 @@ def test_a_contract_that_does_not_fit_is_refused(tmp_path: Path, change: dict[st
     [
         ("bed", {"aliases": ["hoscode"]}, "stands twice"),
         ("hoscodenew", {"ends_with": "hcode"}, "ends_with names no column"),
+        ("hoscodenew", {"told_by": "hcode"}, "told_by names no column"),
+        ("close_date", {"not_before": "open_date"}, "not_before names no column"),
     ],
 )
 def test_a_column_that_does_not_fit_is_refused(

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from datetime import date
+from pathlib import Path
 
+import duckdb
 import numpy as np
 import polars as pl
 import pytest
 
 from ruam.errors import SetupError
-from ruam.study import LEVEL, MEASURES, PANEL, PROVINCES, Estimate, Sample, estimate, sample, study
+from ruam.home import DataHome
+from ruam.study import LEVEL, MEASURES, PANEL, PROVINCES, Estimate, Sample, estimate, read, sample, study
 
 FIRST = date(2024, 1, 1)
 N_MONTHS = 15
@@ -229,3 +232,32 @@ def test_the_table_has_the_columns_of_its_contract_and_the_reports_of_its_months
     assert checked.frame.height == table.height
     assert set(table["measure_id"]) == set(MEASURES)
     assert table.select("n_reports_received", "n_reports_expected").unique().rows() == [(117, 130)]
+
+
+def test_the_panel_is_read_by_home_province_with_borders_crossed(tmp_path: Path) -> None:
+    home = DataHome(tmp_path)
+    with pytest.raises(SetupError, match="no warehouse yet"):
+        read(home)
+    duckdb.connect(str(home.warehouse)).close()
+    with pytest.raises(SetupError, match="lacks what the study reads"):
+        read(home)
+    with duckdb.connect(str(home.warehouse)) as connection:
+        connection.execute("""
+            create table dim_provinces as
+            select * from (values
+                ('54', '01', date '2024-01-07', null), ('50', '01', date '2024-05-01', null), ('10', '13', null, null),
+                ('99', '00', null, null)
+            ) as provinces (province_code, region_code, actual_date, partial_service_date);
+            create table agg_patient_flow as
+            select 'province' as home_level, 'month' as period_type, date '2024-01-01' as period_start, *
+            from (values
+                ('54', '54', 90, 5), ('54', '50', 8, 8), ('54', '10', 2, 2), ('99', '54', 7, 0), ('50', '50', 40, 0)
+            ) as flows (home_code, treatment_code, n_visits, n_out_of_network_visits);
+            create table agg_completeness as
+            select 'month' as period_type, 'nation' as area_level, date '2024-01-01' as period_start,
+                9 as n_reports_received, 10 as n_reports_expected
+        """)
+    panel, provinces, reports = read(home)
+    assert panel.sort("province_code").rows() == [("50", FIRST, 40, 0, 0, 0), ("54", FIRST, 100, 15, 10, 2)]
+    assert provinces.height == 3
+    assert reports.rows() == [(FIRST, 9, 10)]
