@@ -15,7 +15,21 @@ from secrets import token_hex
 
 import typer
 
-from ruam.cli import deliveries, feeds, flow, identity, inbox, keys, landing, linkage, prepare, quarantine, status
+from ruam.cli import (
+    access,
+    audit,
+    deliveries,
+    feeds,
+    flow,
+    identity,
+    inbox,
+    keys,
+    landing,
+    linkage,
+    prepare,
+    quarantine,
+    status,
+)
 from ruam.cli.active import log
 from ruam.cli.console import FAILED, RUNBOOK_OF_EXIT, RUNBOOKS, said, say
 from ruam.errors import RuamError, failed_at
@@ -56,6 +70,8 @@ for command in (linkage.link, linkage.review, linkage.train, linkage.evaluate):
 app.add_typer(identity.identity, name="identity")
 app.add_typer(keys.keys, name="keys")
 app.add_typer(feeds.feeds, name="feeds")
+app.add_typer(access.access, name="access")
+app.add_typer(audit.audit, name="audit")
 
 
 def main() -> None:
