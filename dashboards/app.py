@@ -37,7 +37,7 @@ page = st.navigation(
             title=words(f"{entry.name}.menu"),
             icon=entry.icon,
             default=entry is FIRST,
-            visibility="visible" if identity and entry.is_open_to(identity.roles) else "hidden",
+            visibility="visible" if identity and entry.is_open_to(identity) else "hidden",
         )
         for entry in ENTRIES
     ],

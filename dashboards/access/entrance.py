@@ -46,10 +46,12 @@ a { color: #12436D; }
 main { max-width: 38rem; margin: 3rem auto; padding: 2rem; background: #FFFFFF; border: 1px solid #C5CED8;
   border-radius: .5rem; }
 h1 { margin: 0 0 1rem; font-size: 1.6rem; line-height: 1.5; }
-.go, button { display: inline-block; margin-top: 1rem; padding: .6rem 1.4rem; font: 600 1rem/1.7 inherit;
-  font-family: inherit; color: #FFFFFF; background: #12436D; border: 0; border-radius: .4rem; text-decoration: none;
+.go, button { display: inline-block; margin: 1rem .6rem 0 0; padding: .6rem 1.4rem; font: inherit; font-weight: 600;
+  color: #FFFFFF; background: #12436D; border: 1px solid #12436D; border-radius: .4rem; text-decoration: none;
   cursor: pointer; }
-.go:hover, button:hover { background: #0D3254; }
+.go.other { color: #12436D; background: #FFFFFF; border-color: #C5CED8; }
+.go:hover { background: #0D3254; }
+.go.other:hover { background: #F3F5F8; }
 :focus-visible { outline: 3px solid #F46A25; outline-offset: 2px; }
 form button { display: block; width: 100%; margin-top: .6rem; text-align: left; color: #12436D; background: #FFFFFF;
   border: 1px solid #C5CED8; }
@@ -99,9 +101,9 @@ def refused_page(path: str, query: str, reason: str, reference: str) -> str:
         f"<p>{_text(words, f'refused.{reason}')}</p>"
         f'<p class="note">{_text(words, "access.reference")} <code>{escape(reference)}</code></p>'
     )
-    if reason == "not_for_role":
-        body += f'<a class="go" href="/">{_text(words, "entrance.home")}</a> '
-    body += f'<a class="go" href="/auth/logout">{_text(words, "access.sign_out")}</a>'
+    if reason in {"not_for_role", "not_for_area"}:
+        body += f'<a class="go" href="/">{_text(words, "entrance.home")}</a>'
+    body += f'<a class="go other" href="/auth/logout">{_text(words, "access.sign_out")}</a>'
     return _page(words, words("access.refused_title"), body, path, query)
 
 

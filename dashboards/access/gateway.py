@@ -30,7 +30,7 @@ from streamlit.web.server.starlette.starlette_server_config import TOKENS_COOKIE
 
 from dashboards.access import entrance
 from dashboards.access.demo import BY_CODE, ISSUER
-from dashboards.access.pages import page_at
+from dashboards.access.pages import Entry, page_at
 from ruam.access import AccessTable, Refused, Role
 from ruam.audit import AuditLog, Event, pseudonym
 from ruam.home import DataHome
@@ -137,28 +137,27 @@ class Gateway:
             return await self._logout(request, held, send)
         if held is None and door is Door.WITH_SESSION:
             return PlainTextResponse("Sign in first", 401)
-        if door is Door.PAGE and (answer := await self._before_a_page(request, held)):
+        if (page := page_at(request.url.path)) and (answer := await self._before_a_page(page, request, held)):
             return answer
         await self.app(self._passed_on(scope, held), request.receive, send)
         return None
 
-    async def _before_a_page(self, request: Request, held: Held | None) -> Response | None:
+    async def _before_a_page(self, page: Entry, request: Request, held: Held | None) -> Response | None:
         """What is answered instead of a page: signing in, or that it is not for this person."""
         path, query = request.url.path, request.url.query
         if held is None:
             show = entrance.demo_page if self._provider is None else entrance.sign_in_page
             return HTMLResponse(show(path, query), 401)
-        page = page_at(path)
         roles: tuple[Role, ...] = ()
         try:
-            roles = self._table.identity_of(held.session.subject, held.session.claims).roles
-            if page is None or page.is_open_to(roles):
-                return None
-            reason = "not_for_role"
+            identity = self._table.identity_of(held.session.subject, held.session.claims)
+            roles = identity.roles
+            page.check(identity)
+            return None
         except Refused as refused:
             reason = refused.reason
         reference = token_hex(4)
-        told = {"page": page.name if page else path, "reason": reason, "reference": reference}
+        told = {"page": page.name, "reason": reason, "reference": reference}
         await run_in_threadpool(self._audit.write, Event.REFUSED, held.session.subject, roles, **told)
         return HTMLResponse(entrance.refused_page(path, query, reason, reference), 403)
 

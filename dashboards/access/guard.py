@@ -82,8 +82,7 @@ def admit(words: Words, page: str) -> Identity:
     settings = Settings()
     try:
         identity = _identity(here)
-        if not PAGES[page].is_open_to(identity.roles):
-            raise Refused("not_for_role")
+        PAGES[page].check(identity)
     except Refused as refused:
         _refuse(words, page, here, refused.reason)
         st.stop()

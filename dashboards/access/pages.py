@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
 from dataclasses import dataclass
 
-from ruam.access import Role
+from ruam.access import NATION, Identity, Refused, Role
 
 
 @dataclass(frozen=True)
@@ -14,9 +13,22 @@ class Entry:
     """Of its file in `app_pages/`, in the address, and in the words' files."""
     icon: str
     roles: frozenset[Role]
+    is_of_nation: bool = False
+    """What it shows is not divided by area, so that whoever sees less than the nation sees none of it."""
 
-    def is_open_to(self, roles: Collection[Role]) -> bool:
-        return not self.roles.isdisjoint(roles)
+    def check(self, identity: Identity) -> None:
+        """Raises `Refused` when the page is not for this person."""
+        if self.roles.isdisjoint(identity.roles):
+            raise Refused("not_for_role")
+        if self.is_of_nation and identity.scope != NATION:
+            raise Refused("not_for_area")
+
+    def is_open_to(self, identity: Identity) -> bool:
+        try:
+            self.check(identity)
+        except Refused:
+            return False
+        return True
 
 
 EVERYONE = frozenset(Role)
@@ -26,7 +38,7 @@ ENTRIES = (
     Entry("utilization", ":material/stacked_line_chart:", frozenset({Role.EXECUTIVE, Role.ANALYST})),
     Entry("measures", ":material/fact_check:", frozenset({Role.ANALYST})),
     Entry("rollout", ":material/event_available:", frozenset({Role.EXECUTIVE, Role.ANALYST, Role.STEWARD})),
-    Entry("audit", ":material/policy:", frozenset({Role.PROTECTION_OFFICER})),
+    Entry("audit", ":material/policy:", frozenset({Role.PROTECTION_OFFICER}), is_of_nation=True),
 )
 PAGES = {entry.name: entry for entry in ENTRIES}
 FIRST = ENTRIES[0]

@@ -69,7 +69,7 @@ def current_serving(folder: Path, scope: Scope) -> Serving | None:
 
 
 @st.cache_resource(max_entries=2, show_spinner=False)
-def _connection(path: str) -> duckdb.DuckDBPyConnection:
+def connection(path: str) -> duckdb.DuckDBPyConnection:
     """Keyed by file name: a second connection to a *replaced* path would still show the old content."""
     try:
         return duckdb.connect(
@@ -88,7 +88,7 @@ def _connection(path: str) -> duckdb.DuckDBPyConnection:
 @st.cache_resource(max_entries=2, show_spinner=False)
 def _columns(path: str) -> dict[str, frozenset[str]]:
     """Columns of each published table."""
-    with _connection(path).cursor() as cursor:
+    with connection(path).cursor() as cursor:
         rows = cursor.execute(
             "select table_name, list(column_name) from duckdb_columns() where not internal group by table_name"
         ).fetchall()
@@ -99,7 +99,7 @@ def _columns(path: str) -> dict[str, frozenset[str]]:
 def _cached(run_id: str, path: str, sql: str, parameters: dict[str, Parameter], scope: str) -> pl.DataFrame:
     """Keyed by run and scope: what one viewer was shown comes to another only where both may see it (SEC-6)."""
     # A cursor each: sessions run in threads of their own, and one connection serves one statement at a time.
-    with _connection(path).cursor() as cursor:
+    with connection(path).cursor() as cursor:
         parsed = cursor.execute("select json_serialize_sql($sql)", {"sql": sql}).fetchone()
         tables = tables_of(str(parsed[0])) if parsed else set()
         statement, filters = scoped(sql, tables, _columns(path), Scope.model_validate_json(scope))

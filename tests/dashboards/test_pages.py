@@ -9,6 +9,8 @@ import pytest
 from streamlit.testing.v1 import AppTest
 
 import dashboards
+from ruam.settings import Settings
+from tests.dashboards.people import signed_in
 from tests.dashboards.serving_factory import write_serving
 
 APP = Path(dashboards.__file__).with_name("app.py")
@@ -38,6 +40,7 @@ def home(monkeypatch: pytest.MonkeyPatch, published_home: Path) -> Path:
 
 def open_page(page: str, **query: str) -> AppTest:
     app = AppTest.from_file(str(APP), default_timeout=60)
+    app.user = signed_in(Settings().home)
     for key, value in query.items():
         app.query_params[key] = value
     app.run()
