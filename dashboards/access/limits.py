@@ -5,12 +5,13 @@ from __future__ import annotations
 import asyncio
 import time
 from collections import Counter, OrderedDict
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from typing import Any
 
 import h11
-from starlette.responses import PlainTextResponse
+from starlette.requests import ClientDisconnect
+from starlette.responses import PlainTextResponse, Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
@@ -65,16 +66,8 @@ class Buckets:
         return may
 
 
-class TooMuchError(Exception):
-    """A body is over its limit, of bytes or of time."""
-
-    def __init__(self, status: int) -> None:
-        super().__init__(status)
-        self.status = status
-
-
 class Limits:
-    """ASGI middleware: 429 for too many requests, 413 for too large a body, 408 for too slow a one."""
+    """ASGI middleware: 429 for too many requests, 431 and 413 for too large a head or body, 408 for too slow a one."""
 
     def __init__(
         self,
@@ -106,6 +99,9 @@ class Limits:
             may = self._sign_ins.take(client) and may
         if scope["type"] == "websocket":
             await self._socket(may, client, scope, receive, send)
+        elif len(scope["path"]) + len(scope["query_string"]) + _size(scope["headers"]) > MAX_HEAD_BYTES:
+            # uvicorn bounds what it must hold of a head that has not ended; this one came at once.
+            await PlainTextResponse("Too large", 431)(scope, receive, send)
         elif not may:
             await PlainTextResponse("Too many requests", 429, {"Retry-After": "30"})(scope, receive, send)
         else:
@@ -119,33 +115,37 @@ class Limits:
         deadline = time.monotonic() + self._body_seconds
         n_bytes = 0
         is_whole = has_begun = False
+        refusal: Response | None = None
 
         async def limited_receive() -> Message:
-            nonlocal n_bytes, is_whole
+            nonlocal n_bytes, is_whole, refusal
             if is_whole:  # What comes now is the end of the connection, which may take as long as the answer.
                 return await receive()
             try:
                 message = await asyncio.wait_for(receive(), max(deadline - time.monotonic(), 0))
-            except TimeoutError as error:
-                raise TooMuchError(408) from error
-            n_bytes += len(message.get("body", b""))
-            is_whole = not message.get("more_body", False)
-            if n_bytes > MAX_BODY_BYTES:
-                raise TooMuchError(413)
-            return message
+                n_bytes += len(message.get("body", b""))
+                is_whole = not message.get("more_body", False)
+                if n_bytes > MAX_BODY_BYTES:
+                    refusal = PlainTextResponse("Too large", 413, {"Connection": "close"})
+            except TimeoutError:
+                refusal = PlainTextResponse("Too slow", 408, {"Connection": "close"})
+            return {"type": "http.disconnect"} if refusal else message
 
         async def limited_send(message: Message) -> None:
             nonlocal has_begun
+            if refusal and not has_begun:
+                return  # What the application makes of a client that went away is not what this one is told.
             has_begun = True
             # A client that takes nothing holds no more than this.
             await asyncio.wait_for(send(message), self._send_seconds)
 
         try:
             await self.app(scope, limited_receive, limited_send)
-        except TooMuchError as error:
-            if not has_begun:
-                words = "Too slow" if error.status == 408 else "Too large"
-                await PlainTextResponse(words, error.status, {"Connection": "close"})(scope, receive, send)
+        except ClientDisconnect:
+            if not refusal:
+                raise
+        if refusal and not has_begun:
+            await refusal(scope, receive, send)
 
     async def _socket(self, may: bool, client: str, scope: Scope, receive: Receive, send: Send) -> None:
         if not may or self._sockets[client] >= self._max_sockets:
@@ -167,6 +167,10 @@ class Limits:
             self._sockets[client] -= 1
             if not self._sockets[client]:
                 del self._sockets[client]
+
+
+def _size(headers: Iterable[tuple[bytes, bytes]]) -> int:
+    return sum(len(name) + len(value) for name, value in headers)
 
 
 class PatientProtocol(H11Protocol):
