@@ -48,7 +48,7 @@ demo: setup ## Generate a country, ingest, build, publish, and serve it (SERVE=0
 	@$(BIN)/ruam run "$(COUNTRY)/deliveries"
 	@$(BIN)/ruam status
 	@if [ "$(SERVE)" = 0 ]; then echo "▸ done; '$(BIN)/ruam serve --demo' shows the pages"; else \
-	  echo "▸ look at: ภาพรวม (13 regions on one page), การใช้บริการ (who uses what, where), ความก้าวหน้า (plan against fact)"; \
+	  echo "▸ choose a demo user (the analyst sees most), then look at: ภาพรวม (13 regions on one page), การใช้บริการ (who uses what, where), ความก้าวหน้า (plan against fact)"; \
 	  $(BIN)/ruam serve --demo; fi
 
 test: setup browser services provider lint ## Lint, types, and the whole test suite.
