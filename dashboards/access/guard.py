@@ -6,10 +6,10 @@ protection.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from collections.abc import Callable
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from secrets import token_hex
-from typing import Any
 
 import streamlit as st
 
@@ -35,7 +35,6 @@ class View:
     page: str
     identity: Identity
     serving: Serving | None = None
-    told: dict[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -120,7 +119,7 @@ def record() -> None:
     view: View | None = st.session_state.pop(VIEW, None)
     if view is None:
         return
-    filters = {key: str(value) for key, value in sorted(st.query_params.to_dict().items())}
+    filters = _filters()
     run_id = view.serving.run_id if view.serving else None
     what = (view.page, filters, run_id)
     if st.session_state.get(RECORDED) == what:
@@ -136,13 +135,34 @@ def record() -> None:
             filters=filters,
             rows=sum(view.serving.rows_read) if view.serving else 0,
             publication=run_id,
-            **view.told,
         )
     except BaseException:
         if (here := visit()) is not None:
             Sessions.of(settings.data_home).end(here.name)
         raise
     st.session_state[RECORDED] = what
+
+
+def recorder() -> Callable[[str, int, str], None]:
+    """What records that a table of this page is handed out: which, how many rows, and the SHA-256 of the file.
+
+    It is called when the file is asked for, outside any run of the page: a session that is over by then gets none.
+    """
+    here, view, home = visit(), st.session_state.get(VIEW), Settings().data_home
+    filters = _filters()
+
+    def record_export(table: str, n_rows: int, sha256: str) -> None:
+        if here is None or view is None or Sessions.of(home).get(here.name) is None:
+            raise PermissionError("the session is over")
+        told = {"scope": scope_code(view.identity), "page": view.page, "filters": filters, "table": table}
+        who = view.identity
+        AuditLog(home).write(Event.EXPORT, who.subject, who.roles, **told, rows=n_rows, sha256=sha256)
+
+    return record_export
+
+
+def _filters() -> dict[str, str]:
+    return {key: str(value) for key, value in sorted(st.query_params.to_dict().items())}
 
 
 def scope_code(identity: Identity) -> str:

@@ -41,7 +41,7 @@ def integrity(words: Words, log: AuditLog, subject: str) -> None:
 def row_of(words: Words, entry: Mapping[str, Any]) -> dict[str, str]:
     at = datetime.fromisoformat(entry["at"]).astimezone(THAILAND)
     filters = entry.get("filters") or {}
-    details = ("reason", "reference", "sha256", "n_problems")
+    details = ("reason", "reference", "table", "sha256", "n_problems", "n_sessions", "by")
     known_event = entry["event"] in set(Event)
     return {
         "seq": str(entry["seq"]),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import secrets
@@ -87,7 +88,7 @@ def test_a_deep_link_survives_signing_in_and_a_copied_cookie_does_not_survive_si
     sign_in(page, "analyst4")
     page.wait_for_url(f"{ruam}/utilization?area=R04&lang=en", timeout=WAIT_MILLISECONDS)
     title(page, "Utilization of care")
-    expect(page.get_by_role("combobox", name="Area")).to_have_value("Health Region 4")
+    expect(page.get_by_role("combobox", name="Area")).to_have_value("Health Region 4", timeout=WAIT_MILLISECONDS)
 
     # The browser holds a token, and nothing of the person.
     copied = context.cookies()
@@ -97,7 +98,7 @@ def test_a_deep_link_survives_signing_in_and_a_copied_cookie_does_not_survive_si
     assert not any(name.startswith("_streamlit_user") for name in held)
     assert context.request.get(f"{ruam}/_stcore/host-config").status == 200
 
-    page.get_by_role("button", name="นักวิเคราะห์ เขตสี่").click()
+    page.get_by_role("button", name="นักวิเคราะห์ เขตสี่").click(timeout=WAIT_MILLISECONDS)
     expect(page.get_by_text("Area: Health region 04")).to_be_visible(timeout=WAIT_MILLISECONDS)
     page.get_by_role("button", name="Sign out").click()
     page.locator("button[name=logout]").click(timeout=WAIT_MILLISECONDS)  # The provider asks.
@@ -173,6 +174,27 @@ def test_the_officer_looks_at_the_log(browser: Browser, demo_address: str, width
     page.get_by_role("button", name="ตรวจสอบบันทึกทั้งหมด").click()
     expect(page.get_by_text("ทุกบรรทัดตรงกับที่บันทึกไว้")).to_be_visible(timeout=WAIT_MILLISECONDS)
     assert page.evaluate("document.documentElement.scrollWidth") <= width
+    context.close()
+
+
+def test_a_table_leaves_by_a_button_that_is_recorded(browser: Browser, demo_address: str, published_home: Path) -> None:
+    context = demo_context(browser, demo_address, "executive")
+    page = context.new_page()
+    page.goto(f"{demo_address}/?area=R04&lang=en")
+    title(page, "Overview of care")
+    page.get_by_role("button", name="Data table").first.click(timeout=WAIT_MILLISECONDS)
+    with page.expect_download(timeout=WAIT_MILLISECONDS) as started:
+        page.get_by_role("button", name="Download as CSV").click()
+    content = Path(started.value.path()).read_bytes()
+    assert content.startswith(b"\xef\xbb\xbf")
+    (export,) = AuditLog(DataHome(published_home)).newest(1, {"event": "export"})
+    assert export["sha256"] == hashlib.sha256(content).hexdigest()
+    assert export["rows"] == content.decode().count("\n") - 1 == 12
+    assert (export["page"], export["filters"]) == ("overview", {"area": "R04", "lang": "en"})
+    # The file's address alone opens nothing.
+    stranger = browser.new_context()
+    assert stranger.request.get(started.value.url).status == 401
+    stranger.close()
     context.close()
 
 
