@@ -16,7 +16,7 @@ import pytest
 from playwright.sync_api import Browser, BrowserContext
 
 PROJECT = Path(__file__).parents[2]
-N_TRIES, SECONDS_BETWEEN_TRIES = 300, 0.2
+N_TRIES, SECONDS_BETWEEN_TRIES = 900, 0.2
 
 
 def free_port() -> int:

@@ -35,9 +35,9 @@ def open_as(user: dict[str, Any], entry: Entry, **query: str) -> AppTest:
     app.user = user
     for key, value in query.items():
         app.query_params[key] = value
-    app.run()
     if entry is not FIRST:
-        app.switch_page(f"app_pages/{entry.name}.py").run()
+        app.switch_page(f"app_pages/{entry.name}.py")
+    app.run()
     assert not app.exception
     return app
 

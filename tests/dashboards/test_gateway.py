@@ -22,12 +22,13 @@ from streamlit.web.server.starlette.starlette_app_utils import create_signed_val
 from dashboards.access.gateway import Gateway
 from dashboards.access.headers import Headers, policy
 from dashboards.access.pages import ENTRIES, PAGES
-from dashboards.access.server import INDEX, BehindProxies
+from dashboards.access.server import INDEX, BehindProxies, app_of
 from ruam.access import Role, load_table
 from ruam.audit import AuditLog
 from ruam.home import DataHome
 from ruam.provider import Provider
 from ruam.sessions import Sessions
+from ruam.settings import Settings
 
 SIGNED_WITH = "between the gateway and Streamlit"
 PUBLIC = "https://ruam.example"
@@ -343,3 +344,16 @@ def test_behind_a_proxy_only_what_it_brings_over_tls_is_answered(
     app = BehindProxies(INNER, ("10.0.0.2",))
     with TestClient(app, base_url="http://ruam.example", client=(peer, 50_000)) as client:
         assert client.get("/", headers=headers).status_code == status
+
+
+def test_the_whole_server_passes_every_door_in_order(home: DataHome, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("dashboards.access.server.st.App", lambda *_, **__: INNER)
+    app = app_of(Settings(home=home.root), provider())
+    client = TestClient(app, base_url=PUBLIC, follow_redirects=False)
+    assert client.get("/").status_code == 401
+    assert client.get("/_stcore/metrics").status_code == 404
+    assert "content-security-policy" in client.get("/_stcore/health").headers
+    # Another name than the pages' own (a rebound one) is not answered.
+    assert client.get("/", headers={"host": "evil.example"}).status_code == 400
+    assert client.post("/", content=b"x" * 20_000).status_code == 413
+    assert [client.get("/auth/logout").status_code for _ in range(40)][-1] == 429

@@ -43,9 +43,9 @@ def open_page(page: str, **query: str) -> AppTest:
     app.user = signed_in(Settings().home)
     for key, value in query.items():
         app.query_params[key] = value
-    app.run()
     if page != "overview":
-        app.switch_page(f"app_pages/{page}.py").run()
+        app.switch_page(f"app_pages/{page}.py")
+    app.run()
     assert not app.exception
     return app
 
