@@ -172,9 +172,9 @@ def test_a_view_is_recorded_with_its_filters_and_rows_once(home: Path) -> None:
     assert view["filters"] == {"area": "R04", "period": "fy2567"}
     assert view["rows"] > 0
     assert (view["scope"], view["roles"]) == ("R04", ["analyst"])
-    app.query_params["area"] = "P41"
+    app.query_params["area"] = "P12"
     app.run()
-    assert log_of(home).newest(1)[0]["filters"]["area"] == "P41"
+    assert log_of(home).newest(1)[0]["filters"]["area"] == "P12"
     text = log_of(home).path.read_text(encoding="utf-8")
     assert "recorded" not in text
     assert log_of(home).problems() == []
