@@ -18,7 +18,7 @@ SERVE ?= 1
 SECONDS ?= 3600
 COUNTRY := $(RUAM_HOME)/synthetic/$(FACILITIES)-$(MONTHS)-$(SEED)-$(SCALE)
 
-.PHONY: help setup demo test lint proof fuzz bench bench-all bench-spark bench-tools profile browser services lock clean
+.PHONY: help setup demo test lint proof fuzz bench bench-all bench-spark bench-tools profile browser services provider lock clean
 
 help: ## List the targets.
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 14
@@ -47,11 +47,11 @@ demo: setup ## Generate a country, ingest, build, publish, and serve it (SERVE=0
 	@$(BIN)/ruam reference load drugs "$(COUNTRY)/drugs.csv"
 	@$(BIN)/ruam run "$(COUNTRY)/deliveries"
 	@$(BIN)/ruam status
-	@if [ "$(SERVE)" = 0 ]; then echo "▸ done; '$(BIN)/ruam serve' shows the pages"; else \
-	  echo "▸ look at: ภาพรวม (13 regions on one page), การใช้บริการ (who uses what, where), ความก้าวหน้า (plan against fact)"; \
-	  $(BIN)/ruam serve; fi
+	@if [ "$(SERVE)" = 0 ]; then echo "▸ done; '$(BIN)/ruam serve --demo' shows the pages"; else \
+	  echo "▸ choose a demo user (the analyst sees most), then look at: ภาพรวม (13 regions on one page), การใช้บริการ (who uses what, where), ความก้าวหน้า (plan against fact)"; \
+	  $(BIN)/ruam serve --demo; fi
 
-test: setup browser services lint ## Lint, types, and the whole test suite.
+test: setup browser services provider lint ## Lint, types, and the whole test suite.
 	@echo "▸ tests"
 	@$(BIN)/python -m pytest --numprocesses 2 --dist loadgroup --no-loadscope-reorder
 
@@ -114,6 +114,16 @@ services: setup ## Install OpenSSH's server for the tests of fetching, where thi
 	  { apt-get update -q && DEBIAN_FRONTEND=noninteractive apt-get install -y -q --no-install-recommends openssh-server; } \
 	    >/dev/null 2>&1 || echo "▸ openssh-server could not be installed: SFTP tests are skipped (they fail in CI)"; \
 	else echo "▸ SFTP tests will be skipped: install Debian's openssh-server (as root: apt-get install openssh-server) to run them"; fi
+
+# The provider's packages are pinned in its package-lock.json; npm is asked for no other, and runs no script of theirs.
+provider: setup ## Install the identity provider that the tests of signing in speak with.
+	@test -e tests/provider/node_modules/.package-lock.json || { \
+	  echo "▸ installing oidc-provider for the tests of signing in"; \
+	  { command -v npm >/dev/null || test -x $(BIN)/npm \
+	    || $(BIN)/python -c 'import tomllib; print(*tomllib.load(open("pyproject.toml", "rb"))["project"]["optional-dependencies"]["provider"], sep="\n")' \
+	    | $(BIN)/python -m pip install --quiet --disable-pip-version-check --requirement /dev/stdin; } \
+	  && PATH="$$PATH:$(CURDIR)/$(BIN)" npm ci --prefix tests/provider --ignore-scripts --no-audit --no-fund --silent \
+	    || echo "▸ oidc-provider could not be installed: tests of signing in with it are skipped (they fail in CI)"; }
 
 lock: setup ## Pin the packages again after a change in pyproject.toml (needs uv).
 	@uv pip compile --quiet --python-version 3.11 --generate-hashes --no-emit-index-url --no-header \

@@ -1,4 +1,4 @@
-"""Ruam's pages: `python -m streamlit run dashboards/app.py` from the project's folder."""
+"""Ruam's pages, as `ruam serve` runs them."""
 
 from __future__ import annotations
 
@@ -6,35 +6,46 @@ from pathlib import Path
 
 import streamlit as st
 
+from dashboards.access import guard
+from dashboards.access.pages import ENTRIES, FIRST
 from dashboards.components.context import chosen_language
 from dashboards.components.filters import choice
 from dashboards.components.words import LANGUAGES, Words
 
 ASSETS = Path(__file__).parent / "assets"
-PAGES = {
-    "overview": ":material/monitoring:",
-    "utilization": ":material/stacked_line_chart:",
-    "measures": ":material/fact_check:",
-    "rollout": ":material/event_available:",
-}
 
 
 st.set_page_config(page_title="Ruam · รวม", page_icon=str(ASSETS / "icon.svg"), layout="wide")
 st.html(ASSETS / "style.css")
 with st.container(horizontal=True, horizontal_alignment="distribute", vertical_alignment="center"):
     brand = st.empty()
-    names: dict[str, str] = {language: Words(language)("language") for language in LANGUAGES}
-    # One label in both languages: whoever looks for the switch cannot read the other.
-    choice("ภาษา / Language", "lang", names, LANGUAGES[0], style="segments", hide_label=True)
-words = Words(chosen_language())
+    with st.container(horizontal=True, width="content", vertical_alignment="center"):
+        names: dict[str, str] = {language: Words(language)("language") for language in LANGUAGES}
+        # One label in both languages: whoever looks for the switch cannot read the other.
+        choice("ภาษา / Language", "lang", names, LANGUAGES[0], style="segments", hide_label=True)
+        words = Words(chosen_language())
+        guard.menu(words)
 brand.markdown(words("brand"), width="content")
 
-# Files, not functions: each page can then be opened, tested and guarded by itself. The first one has no path.
+identity = guard.present()
+# Files, not functions: each page can then be opened, tested and guarded by itself. The first one has no path. All are
+# registered for everybody: the address of a page that is not for someone then says so, and is not lost.
 page = st.navigation(
     [
-        st.Page(f"app_pages/{name}.py", title=words(f"{name}.menu"), icon=icon, default=name == "overview")
-        for name, icon in PAGES.items()
+        st.Page(
+            f"app_pages/{entry.name}.py",
+            title=words(f"{entry.name}.menu"),
+            icon=entry.icon,
+            default=entry is FIRST,
+            visibility="visible" if identity and entry.is_open_to(identity) else "hidden",
+        )
+        for entry in ENTRIES
     ],
     position="top",
 )
-page.run()
+if identity:
+    guard.watch(words)
+try:
+    page.run()
+finally:
+    guard.record()

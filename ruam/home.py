@@ -68,6 +68,11 @@ class DataHome:
         return self.root / "logs"
 
     @property
+    def access(self) -> Path:
+        """Who is signed in to the pages, and what their audit log needs: made when the pages are first served."""
+        return self.root / "access"
+
+    @property
     def spill(self) -> Path:
         return self.root / "spill"
 

@@ -93,6 +93,14 @@ class Settings(BaseSettings):
     """Between two looks of `ruam ingest --watch`; a zip is taken when two of them saw it alike."""
     host: str = "127.0.0.1"
     port: int = Field(default=8501, ge=1, le=65535)
+    oidc_file: Path | None = None
+    """Settings of the identity provider, mode 0400 or 0600 (docs/how-to/sign-in.md)."""
+    access_table: Path | None = None
+    """How an ID token says who may see what; else `ruam/access.yml`."""
+    tls_certificate: Path | None = None
+    tls_key: Path | None = None
+    trusted_proxies: tuple[str, ...] = ()
+    """Addresses of the proxies that end TLS before the pages; nobody else is then answered."""
 
     @field_validator("region")
     @classmethod

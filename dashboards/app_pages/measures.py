@@ -62,7 +62,7 @@ def summary(context: Context, rows: pl.DataFrame, area_name: str, period: Period
 
 
 def page() -> None:
-    context = open_context()
+    context = open_context("measures")
     words = context.words
     page_title(words, "measures")
     boxes = st.columns(3)

@@ -105,7 +105,7 @@ def live_card(context: Context, area: Area) -> None:
 
 
 def page() -> None:
-    context = open_context()
+    context = open_context("overview")
     words = context.words
     page_title(words, "overview")
     left, right = st.columns(2)

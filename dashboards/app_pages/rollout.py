@@ -191,7 +191,7 @@ def cohorts(context: Context) -> None:
 
 
 def page() -> None:
-    context = open_context()
+    context = open_context("rollout")
     words = context.words
     page_title(words, "rollout")
     left, right = st.columns(2)

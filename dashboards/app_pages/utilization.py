@@ -191,7 +191,7 @@ def net_flow(context: Context, rows: pl.DataFrame, period: Period) -> None:
 
 
 def page() -> None:
-    context = open_context()
+    context = open_context("utilization")
     page_title(context.words, "utilization")
     by_code = {figure.code: figure for figure in figures.UTILIZATION}
     words = context.words

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 import streamlit as st
 
+from dashboards.access.guard import admit, reads_from
 from dashboards.components.words import LANGUAGES, Language, Words
 from dashboards.queries import reads
 from dashboards.queries.serving import Serving, ServingFileError, current_serving
@@ -32,13 +33,15 @@ def chosen_language() -> Language:
     return next((language for language in LANGUAGES if language == chosen), LANGUAGES[0])
 
 
-def open_context() -> Context:
-    """The page's context; the page ends here with a plain word when nothing can be shown."""
+def open_context(page: str) -> Context:
+    """The context of a page, for who may open it; the page ends here with a plain word when nothing can be shown."""
     words = Words(chosen_language())
+    identity = admit(words, page)
     try:
-        serving = current_serving(Settings().data_home.serving)
+        serving = current_serving(Settings().data_home.serving, identity.scope)
         publication = reads.publication(serving) if serving else None
         if serving and publication:
+            reads_from(serving)
             return Context(words, serving, publication)
         st.header(words("state.empty_title"))
         st.info(words("state.empty_text"), icon=":material/hourglass_empty:")

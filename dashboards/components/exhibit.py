@@ -9,6 +9,7 @@ import streamlit as st
 
 from dashboards.components.charts import Picture
 from dashboards.components.context import Context
+from dashboards.components.export import export_button
 from dashboards.components.values import date_text
 from dashboards.components.words import Words
 from dashboards.queries import reads
@@ -59,6 +60,7 @@ def notes(
             shown = table.select(list(columns)).rename(dict(columns))
             st.dataframe(shown, hide_index=True, alt=words("note.table"), key=f"table_{key}")
             st.caption(words("note.disclosure"))
+            export_button(words, key, shown)
 
 
 def _definition(context: Context, measure_id: str) -> None:

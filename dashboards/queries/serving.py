@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import date, datetime
 from pathlib import Path
 from typing import Annotated, TypeAlias
@@ -13,9 +13,12 @@ import polars as pl
 import streamlit as st
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
+from dashboards.queries.scope import scoped, tables_of
+from ruam.access import Scope
+
 MEMORY_LIMIT = "512MB"
 
-Parameter: TypeAlias = str | int | date | None
+Parameter: TypeAlias = str | int | date | list[str] | None
 
 
 class ServingFileError(Exception):
@@ -35,13 +38,16 @@ class Pointer(BaseModel):
 
 @dataclass(frozen=True)
 class Serving:
-    """One published file, and the run that wrote it."""
+    """One published file, the run that wrote it, and as much of it as a viewer may see."""
 
     path: Path
     run_id: str
+    scope: Scope
+    rows_read: list[int] = field(default_factory=list, compare=False)
+    """Rows that each read of the page gave; the audit log keeps their sum."""
 
 
-def current_serving(folder: Path) -> Serving | None:
+def current_serving(folder: Path, scope: Scope) -> Serving | None:
     """The file that `current.json` names, or None when nothing has been published yet.
 
     Read on each rerun, so that a page shows a new publication without a restart.
@@ -59,11 +65,11 @@ def current_serving(folder: Path) -> Serving | None:
     path = folder / pointer.file
     if not path.is_file():
         raise ServingFileError(f"{path}: named by {pointer_path.name}, but not there")
-    return Serving(path, pointer.run_id)
+    return Serving(path, pointer.run_id, scope)
 
 
 @st.cache_resource(max_entries=2, show_spinner=False)
-def _connection(path: str) -> duckdb.DuckDBPyConnection:
+def connection(path: str) -> duckdb.DuckDBPyConnection:
     """Keyed by file name: a second connection to a *replaced* path would still show the old content."""
     try:
         return duckdb.connect(
@@ -79,13 +85,29 @@ def _connection(path: str) -> duckdb.DuckDBPyConnection:
         raise ServingFileError(f"{path}: {error}") from error
 
 
+@st.cache_resource(max_entries=2, show_spinner=False)
+def _columns(path: str) -> dict[str, frozenset[str]]:
+    """Columns of each published table."""
+    with connection(path).cursor() as cursor:
+        rows = cursor.execute(
+            "select table_name, list(column_name) from duckdb_columns() where not internal group by table_name"
+        ).fetchall()
+    return {table: frozenset(columns) for table, columns in rows}
+
+
 @st.cache_data(max_entries=512, show_spinner=False)
-def _cached(run_id: str, path: str, sql: str, parameters: dict[str, Parameter]) -> pl.DataFrame:
+def _cached(run_id: str, path: str, sql: str, parameters: dict[str, Parameter], scope: str) -> pl.DataFrame:
+    """Keyed by run and scope: what one viewer was shown comes to another only where both may see it (SEC-6)."""
     # A cursor each: sessions run in threads of their own, and one connection serves one statement at a time.
-    with _connection(path).cursor() as cursor:
-        return cursor.execute(sql, parameters).pl()
+    with connection(path).cursor() as cursor:
+        parsed = cursor.execute("select json_serialize_sql($sql)", {"sql": sql}).fetchone()
+        tables = tables_of(str(parsed[0])) if parsed else set()
+        statement, filters = scoped(sql, tables, _columns(path), Scope.model_validate_json(scope))
+        return cursor.execute(statement, {**parameters, **filters}).pl()
 
 
 def fetch(serving: Serving, sql: str, parameters: Mapping[str, Parameter] | None = None) -> pl.DataFrame:
-    """Rows of one statement. Values come in as `$name` parameters, never inside the text."""
-    return _cached(serving.run_id, str(serving.path), sql, dict(parameters or {}))
+    """Rows of one statement that the viewer may see. Values come in as `$name` parameters, never inside the text."""
+    rows = _cached(serving.run_id, str(serving.path), sql, dict(parameters or {}), serving.scope.model_dump_json())
+    serving.rows_read.append(rows.height)
+    return rows

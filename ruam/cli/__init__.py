@@ -16,6 +16,8 @@ from secrets import token_hex
 import typer
 
 from ruam.cli import (
+    access,
+    audit,
     deliveries,
     feeds,
     flow,
@@ -70,6 +72,8 @@ app.add_typer(identity.identity, name="identity")
 app.add_typer(keys.keys, name="keys")
 app.add_typer(feeds.feeds, name="feeds")
 app.add_typer(study.study, name="study")
+app.add_typer(access.access, name="access")
+app.add_typer(audit.audit, name="audit")
 
 
 def main() -> None:

@@ -176,13 +176,29 @@ def _empty_inbox(active: Settings) -> None:
 
 
 def serve(
-    port: Annotated[int | None, typer.Option(help="Port; default 8501 or RUAM_PORT.", show_default=False)] = None,
+    host: Annotated[
+        str | None,
+        typer.Option(help="Address to serve on; default 127.0.0.1 or RUAM_HOST.", show_default=False),
+    ] = None,
+    port: Annotated[
+        int | None, typer.Option(min=1, max=65535, help="Port; default 8501 or RUAM_PORT.", show_default=False)
+    ] = None,
+    demo: Annotated[
+        bool, typer.Option("--demo", help="Sign in demo users without an identity provider; on this machine alone.")
+    ] = False,
 ) -> None:
-    """Serve the pages of the published file on this machine, until interrupted."""
+    """Serve the pages of the published file, until interrupted.
+
+    People sign in with the identity provider of RUAM_OIDC_FILE, and see what the table of access gives them. Any
+    address but loopback needs TLS (RUAM_TLS_CERTIFICATE, RUAM_TLS_KEY) or a trusted proxy before it
+    (RUAM_TRUSTED_PROXIES).
+    """
+    from ruam.serve import checked
     from ruam.serve import serve as serve_pages
 
-    active = settings()
-    if port:
-        active = active.model_copy(update={"port": port})
-    say(f"Serving on http://{active.host}:{active.port} (stop with Ctrl-C)")
-    serve_pages(active)
+    active = settings(host=host, port=port)
+    active.data_home.require()
+    checked(active, demo=demo)
+    scheme = "https" if active.tls_certificate else "http"
+    say(f"Serving on {scheme}://{active.host}:{active.port} (stop with Ctrl-C)")
+    serve_pages(active, demo=demo)

@@ -2,31 +2,13 @@
 
 from __future__ import annotations
 
-import os
-import shutil
-import socket
-import subprocess
-import sys
-import urllib.error
-import urllib.request
-from collections.abc import Iterator
-from pathlib import Path
 from urllib.parse import urlparse
 
 import pytest
-from playwright.sync_api import Browser, Page, expect, sync_playwright
+from playwright.sync_api import Browser, Page, expect
 
-PROJECT = Path(__file__).parents[2]
-FLAGS = [
-    "--headless",
-    "--no-sandbox",
-    "--disable-gpu",
-    "--disable-quic",
-    "--no-first-run",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-sync",
-]
+from tests.dashboards.servers import demo_context
+
 PAGES = {
     "": ("ภาพรวมการรับบริการ", "Overview of care", 8),
     "utilization": ("การใช้บริการ", "Utilization of care", 4),
@@ -34,54 +16,8 @@ PAGES = {
     "rollout": ("ความก้าวหน้า 30 บาทรักษาทุกที่", "Rollout of treatment anywhere", 3),
 }
 WAIT_MILLISECONDS = 60_000
-N_TRIES, SECONDS_BETWEEN_TRIES = 300, 0.2
 
 pytestmark = pytest.mark.browser
-
-
-@pytest.fixture(scope="module")
-def address(published_home: Path) -> Iterator[str]:
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    command = [sys.executable, "-m", "streamlit", "run", "dashboards/app.py", "--server.port", str(port)]
-    environment = os.environ | {"RUAM_HOME": str(published_home)}
-    with subprocess.Popen(  # noqa: S603
-        command, cwd=PROJECT, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
-    ) as server:
-        try:
-            wait_until_healthy(server, f"http://127.0.0.1:{port}")
-            yield f"http://127.0.0.1:{port}"
-        finally:
-            server.terminate()
-
-
-def wait_until_healthy(server: subprocess.Popen[bytes], base: str) -> None:
-    for _ in range(N_TRIES):
-        try:
-            server.wait(timeout=SECONDS_BETWEEN_TRIES)
-        except subprocess.TimeoutExpired:
-            try:
-                with urllib.request.urlopen(f"{base}/_stcore/health", timeout=5):  # noqa: S310
-                    return
-            except (urllib.error.URLError, TimeoutError):
-                continue
-        pytest.fail(f"the server ended with code {server.returncode} before it answered")
-    pytest.fail(f"no answer from {base}")
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    chromium = shutil.which("chromium")
-    if chromium is None:
-        reason = "Chromium is not installed; `make browser` installs it"
-        if os.environ.get("CI"):
-            pytest.fail(reason)
-        pytest.skip(reason)
-    with sync_playwright() as playwright:
-        running = playwright.chromium.launch(executable_path=chromium, args=FLAGS)
-        yield running
-        running.close()
 
 
 class Watch:
@@ -109,25 +45,29 @@ def wait_for_page(page: Page, title: str, n_charts: int) -> None:
 
 @pytest.mark.parametrize("path", PAGES)
 @pytest.mark.parametrize("width", [1440, 390])
-def test_a_page_is_drawn_whole_and_asks_no_other_host(browser: Browser, address: str, path: str, width: int) -> None:
+def test_a_page_is_drawn_whole_and_asks_no_other_host(
+    browser: Browser, demo_address: str, path: str, width: int
+) -> None:
     thai, _, n_charts = PAGES[path]
-    page = browser.new_page(viewport={"width": width, "height": 900}, locale="th-TH")
+    context = demo_context(browser, demo_address, "analyst", width)
+    page = context.new_page()
     watch = Watch(page)
-    page.goto(f"{address}/{path}")
+    page.goto(f"{demo_address}/{path}")
     wait_for_page(page, thai, n_charts)
     assert page.evaluate("document.fonts.ready.then(() => document.fonts.check('16px \"Noto Sans Thai\"', 'ไทย'))")
     # Nothing sticks out to the side.
     assert page.evaluate("document.documentElement.scrollWidth") <= width
     assert watch.hosts == {"127.0.0.1"}
     assert watch.complaints == []
-    page.close()
+    context.close()
 
 
-def test_the_switch_changes_the_language_and_keeps_the_view(browser: Browser, address: str) -> None:
+def test_the_switch_changes_the_language_and_keeps_the_view(browser: Browser, demo_address: str) -> None:
     thai, english, n_charts = PAGES["utilization"]
-    page = browser.new_page(viewport={"width": 1440, "height": 900})
+    context = demo_context(browser, demo_address, "analyst")
+    page = context.new_page()
     watch = Watch(page)
-    page.goto(f"{address}/utilization?area=R04&period=fy2567")
+    page.goto(f"{demo_address}/utilization?area=R04&period=fy2567")
     wait_for_page(page, thai, n_charts)
     page.get_by_text("English", exact=True).click()
     wait_for_page(page, english, n_charts)
@@ -137,23 +77,25 @@ def test_the_switch_changes_the_language_and_keeps_the_view(browser: Browser, ad
     assert "period=fy2567" in page.url
 
     # The address alone shows the same view to someone else.
-    other = browser.new_page()
+    others = demo_context(browser, demo_address, "executive")
+    other = others.new_page()
     other.goto(page.url)
     wait_for_page(other, english, n_charts)
     expect(other.get_by_role("combobox", name="Period")).to_have_value("Fiscal year BE 2567")
     assert watch.complaints == []
-    page.close()
-    other.close()
+    context.close()
+    others.close()
 
 
-def test_definition_and_table_are_one_click_away(browser: Browser, address: str) -> None:
+def test_definition_and_table_are_one_click_away(browser: Browser, demo_address: str) -> None:
     thai, _, n_charts = PAGES[""]
-    page = browser.new_page(viewport={"width": 1440, "height": 900})
-    page.goto(address)
+    context = demo_context(browser, demo_address, "analyst")
+    page = context.new_page()
+    page.goto(demo_address)
     wait_for_page(page, thai, n_charts)
     page.get_by_role("button", name="นิยาม").first.click()
     expect(page.get_by_text("ตัวตั้งของ UT-01")).to_be_visible(timeout=WAIT_MILLISECONDS)
     page.keyboard.press("Escape")
     page.get_by_role("button", name="ตารางข้อมูล").first.click()
     expect(page.get_by_test_id("stDataFrame").first).to_be_visible(timeout=WAIT_MILLISECONDS)
-    page.close()
+    context.close()

@@ -14,6 +14,8 @@ from dashboards.components.values import figure_value
 from dashboards.components.words import LANGUAGES, Language, Words
 from dashboards.queries import figures, reads
 from dashboards.queries.serving import current_serving
+from ruam.settings import Settings
+from tests.dashboards.people import signed_in
 from tests.dashboards.serving_factory import write_serving
 
 APP = Path(dashboards.__file__).with_name("app.py")
@@ -43,11 +45,12 @@ def home(monkeypatch: pytest.MonkeyPatch, published_home: Path) -> Path:
 
 def open_page(page: str, **query: str) -> AppTest:
     app = AppTest.from_file(str(APP), default_timeout=60)
+    app.user = signed_in(Settings().home)
     for key, value in query.items():
         app.query_params[key] = value
-    app.run()
     if page != "overview":
-        app.switch_page(f"app_pages/{page}.py").run()
+        app.switch_page(f"app_pages/{page}.py")
+    app.run()
     assert not app.exception
     return app
 

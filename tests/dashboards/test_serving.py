@@ -10,12 +10,14 @@ import pytest
 
 from dashboards.queries import reads
 from dashboards.queries.figures import CROSS_PROVINCE
-from dashboards.queries.serving import Serving, ServingFileError, current_serving, fetch
+from dashboards.queries.scope import UnscopedTableError
+from dashboards.queries.serving import Serving, ServingFileError, connection, current_serving, fetch
+from ruam.access import NATION
 from tests.dashboards.serving_factory import write_serving
 
 
 def current(home: Path) -> Serving:
-    serving = current_serving(home / "serving")
+    serving = current_serving(home / "serving", NATION)
     assert serving is not None
     return serving
 
@@ -29,20 +31,20 @@ def write_pointer(home: Path, **changes: object) -> Path:
 
 
 def test_nothing_published_is_a_state_and_no_error(tmp_path: Path) -> None:
-    assert current_serving(tmp_path / "serving") is None
+    assert current_serving(tmp_path / "serving", NATION) is None
 
 
 @pytest.mark.parametrize("file", ["../warehouse.duckdb", "/etc/passwd", "ruam_1.duckdb/../x", "other.duckdb"])
 def test_the_pointer_never_leads_out_of_its_folder(tmp_path: Path, file: str) -> None:
     folder = write_pointer(tmp_path, file=file)
     with pytest.raises(ServingFileError, match=r"current\.json"):
-        current_serving(folder)
+        current_serving(folder, NATION)
 
 
 def test_a_pointer_without_its_file_is_named(tmp_path: Path) -> None:
     folder = write_pointer(tmp_path)
     with pytest.raises(ServingFileError, match=r"ruam_1\.duckdb"):
-        current_serving(folder)
+        current_serving(folder, NATION)
 
 
 def test_a_damaged_file_is_named(tmp_path: Path) -> None:
@@ -67,8 +69,13 @@ def test_a_damaged_file_is_named(tmp_path: Path) -> None:
     ],
 )
 def test_the_connection_reads_its_own_file_and_nothing_else(published_home: Path, statement: str) -> None:
-    with pytest.raises(duckdb.Error):
-        fetch(current(published_home), statement)
+    serving = current(published_home)
+    with pytest.raises(UnscopedTableError):
+        fetch(serving, statement)
+    # And past the query layer, the connection itself refuses.
+    reads.publication(serving)
+    with connection(str(serving.path)).cursor() as cursor, pytest.raises(duckdb.Error):
+        cursor.execute(statement)
 
 
 def test_values_are_parameters(published_home: Path) -> None:

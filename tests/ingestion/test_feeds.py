@@ -230,12 +230,12 @@ def test_every_suffix_that_a_feed_may_name_has_its_reader() -> None:
     assert set(get_args(suffix)) == READERS.keys() | JSON
 
 
-def test_every_built_in_feed_fills_files_that_exist_and_no_column_that_is_dropped() -> None:
+def test_every_built_in_feed_fills_files_that_exist_and_no_column_that_goes_nowhere() -> None:
     for feed in load_feeds().values():
         for route in (one for one in feed.routes if one.file):
             contract = load_contracts()[route.file]
             dropped = {name for name in route.columns if contract.by_name[name].landing == "drop"}
-            assert not dropped, f"{feed.feed}: {route.table} maps {dropped}, which never lands"
+            assert dropped <= set(contract.vault), f"{feed.feed}: {route.table} maps {dropped}, which go nowhere"
 
 
 FHIR = (PROJECT / "ingestion" / "feeds" / "fhir.yml").read_text(encoding="utf-8")

@@ -47,6 +47,7 @@ GENERATED = {
     ".mypy_cache",
     ".ruff_cache",
     ".pytest_cache",
+    "node_modules",
 }
 
 

@@ -1,0 +1,1 @@
+"""Who may open which page, and the doors that every request passes."""
