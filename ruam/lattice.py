@@ -1,0 +1,266 @@
+"""What published counts tell of each other: totals and their parts over areas, periods and members of dimensions.
+
+Rounding cell by cell (`ruam.disclosure`) leaves edges: 9 and 9 are published as `<10` and `<10` under a total of 20,
+and only 9 and 9 fit. A reader holds every total of the lattice against its parts, again and again, as intervals; where
+that leaves a count of 1 to 9 a single value, neighbours of it are withheld until it does no longer.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import duckdb
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import BaseModel, ConfigDict
+
+from ruam.disclosure import BASE, THRESHOLD
+from ruam.errors import PublishError
+
+Counts = NDArray[np.int64]
+Cells = NDArray[np.intp]
+Mask = NDArray[np.bool_]
+
+UNBOUNDED = 2**40
+"""More than any count, and small enough that a million of them still add up."""
+
+
+@dataclass(frozen=True)
+class Axis:
+    """Totals and parts along one axis: `parents[i]` is the total of which cell `children[i]` is a part.
+
+    A cell is a part of at most one total of an axis.
+    """
+
+    name: str
+    parents: Cells
+    children: Cells
+
+
+class Lattice(BaseModel):
+    """How the rows of a mart add up, from its `meta`.
+
+    Its table has area_level and area_code (totals by the mart `areas`: area_level, area_code, parent_code), period_type,
+    period_start and period_end, and dimension_set with member_1, member_2 ... in the order of `members`.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    same: tuple[str, ...]
+    """Columns in which a total and its parts agree."""
+    areas: str
+    members: dict[str, tuple[str, ...]]
+    """Of each set of dimensions but `all`, its dimensions."""
+
+
+LEVELS = ("nation", "region", "province", "district", "facility")
+PERIODS = (
+    ("month", "quarter"),
+    ("month", "fiscal_year"),
+    ("month", "last_12_months"),
+    ("quarter", "fiscal_year"),
+    ("quarter", "last_12_months"),
+    ("fiscal_year", "last_12_months"),
+)
+"""Kinds of period, a part and its total; they are held against each other where the data of one lie in the other."""
+
+
+def withhold(
+    connection: duckdb.DuckDBPyConnection, source: str, schema: str, lattice: Lattice, counts: Sequence[str]
+) -> str:
+    """The name of a temporary table: the rows of `source` with `<count>_is_withheld` beside each of its counts."""
+    connection.execute(
+        f"create or replace temp table lattice_cells as select row_number() over () - 1 as cell, * from {source}"
+    )
+    connection.execute(
+        """
+        create or replace temp table lattice_data as
+        select min(period_start) filter (where period_type = 'month') as first_day,
+            max(period_end) filter (where period_type = 'month') as last_day
+        from lattice_cells
+        """
+    )
+    axes = list(_axes(connection, schema, lattice))
+    numbers = connection.execute(
+        f"select {', '.join(f'coalesce({name}, 0)::bigint as {name}' for name in counts)} from lattice_cells order by cell"
+    ).fetchnumpy()
+    hidden = {name: withheld(np.asarray(numbers[name], dtype=np.int64), axes) for name in counts}
+    any_hidden = np.flatnonzero(np.logical_or.reduce(list(hidden.values()))) if counts else np.array([], dtype=np.intp)
+    columns = ", ".join(f"{name}_is_withheld boolean" for name in counts)
+    connection.execute(f"create or replace temp table lattice_hidden (cell bigint{', ' * bool(columns)}{columns})")
+    if len(any_hidden):
+        rows = [(int(cell), *(bool(hidden[name][cell]) for name in counts)) for cell in any_hidden]
+        connection.executemany(f"insert into lattice_hidden values ({', '.join('?' * (len(counts) + 1))})", rows)
+    shown = "".join(f", coalesce(hidden.{name}_is_withheld, false) as {name}_is_withheld" for name in counts)
+    connection.execute(
+        f"""
+        create or replace temp table lattice_rows as
+        select cells.* exclude (cell){shown}
+        from lattice_cells as cells left join lattice_hidden as hidden on cells.cell = hidden.cell
+        """
+    )
+    return "lattice_rows"
+
+
+def _axes(connection: duckdb.DuckDBPyConnection, schema: str, lattice: Lattice) -> Iterator[Axis]:
+    same = " and ".join(f"parts.{name} = totals.{name}" for name in lattice.same)
+    n_members = max((len(dimensions) for dimensions in lattice.members.values()), default=0)
+    members = [f"member_{position + 1}" for position in range(n_members)]
+    same_members = " and ".join(f"parts.{name} = totals.{name}" for name in ("dimension_set", *members))
+    same_period = "parts.period_type = totals.period_type and parts.period_start = totals.period_start"
+    same_area = "parts.area_level = totals.area_level and parts.area_code = totals.area_code"
+    pairs = " or ".join(
+        f"(parts.area_level = '{part}' and totals.area_level = '{total}')"
+        for total, part in zip(LEVELS[:-1], LEVELS[1:], strict=True)
+    )
+    yield _axis(
+        connection,
+        "area",
+        f"""
+        inner join {schema}.{lattice.areas} as areas
+            on parts.area_level = areas.area_level and parts.area_code = areas.area_code
+        inner join lattice_cells as totals
+            on totals.area_code = areas.parent_code and {same} and {same_members} and {same_period} and ({pairs})
+        """,
+    )
+    for part, total in PERIODS:
+        yield _axis(
+            connection,
+            f"{part} in {total}",
+            f"""
+            inner join lattice_data as data on true
+            inner join lattice_cells as totals
+                on {same} and {same_members} and {same_area}
+                and parts.period_type = '{part}' and totals.period_type = '{total}'
+                and greatest(parts.period_start, data.first_day) >= greatest(totals.period_start, data.first_day)
+                and least(parts.period_end, data.last_day) <= least(totals.period_end, data.last_day)
+            """,
+        )
+    for name, dimensions in lattice.members.items():
+        for dropped in range(len(dimensions)):
+            kept = dimensions[:dropped] + dimensions[dropped + 1 :]
+            total = next((other for other, those in lattice.members.items() if those == kept), None)
+            if total is None and kept:
+                continue
+            part_members = [
+                f"parts.member_{position + 1}" for position in range(len(dimensions)) if position != dropped
+            ]
+            placed = " and ".join(
+                f"totals.{member} = {part_members[position] if position < len(part_members) else repr('all')}"
+                for position, member in enumerate(members)
+            )
+            yield _axis(
+                connection,
+                f"{dimensions[dropped]} of {name}",
+                f"""
+                inner join lattice_cells as totals
+                    on {same} and {same_area} and {same_period} and {placed}
+                    and parts.dimension_set = '{name}' and totals.dimension_set = '{total or "all"}'
+                """,
+            )
+
+
+def _axis(connection: duckdb.DuckDBPyConnection, name: str, joins: str) -> Axis:
+    """Raises `PublishError` when a cell is a part of two totals: the reader would be taken to know too little."""
+    links = connection.execute(
+        f"select totals.cell as parent, parts.cell as child from lattice_cells as parts {joins} order by child"
+    ).fetchnumpy()
+    children = np.asarray(links["child"], dtype=np.intp)
+    if len(np.unique(children)) != len(children):
+        raise PublishError(f"A cell is a part of two totals along {name}; nothing is published.")
+    return Axis(name, np.asarray(links["parent"], dtype=np.intp), children)
+
+
+def bounds(counts: Counts, hidden: Mask) -> tuple[Counts, Counts]:
+    """Least and greatest count that would be published as each is; a hidden one may be anything from 0 on."""
+    rounded = (counts + BASE // 2) // BASE * BASE
+    low = np.select([hidden | (counts == 0), counts < THRESHOLD], [0, 1], np.maximum(THRESHOLD, rounded - BASE // 2))
+    high = np.select([hidden, counts == 0, counts < THRESHOLD], [UNBOUNDED, 0, THRESHOLD - 1], rounded + BASE // 2)
+    return low.astype(np.int64), high.astype(np.int64)
+
+
+def inferred(counts: Counts, hidden: Mask, axes: Sequence[Axis]) -> tuple[Counts, Counts]:
+    """Least and greatest value of each count, once every total was held against its parts until nothing is learnt.
+
+    The reader is taken to know whether the parts make up the total (visits), overlap (people seen in two districts) or
+    leave something out, which is more than the file says.
+    """
+    low, high = bounds(counts, hidden)
+    kinds = [_kinds(counts, axis) for axis in axes]
+    while True:
+        before = low.copy(), high.copy()
+        for axis, (is_covered, is_contained) in zip(axes, kinds, strict=True):
+            _narrow(low, high, axis, is_covered, is_contained)
+        if np.array_equal(before[0], low) and np.array_equal(before[1], high):
+            return low, high
+
+
+def withheld(counts: Counts, axes: Sequence[Axis]) -> Mask:
+    """Cells to withhold, so that no count of 1 to 9 can be told from the others. Mostly none.
+
+    Raises `PublishError` if that cannot be had, which would be a fault of this module.
+    """
+    hidden: Mask = np.zeros(len(counts), dtype=np.bool_)
+    while True:
+        low, high = inferred(counts, hidden, axes)
+        told = np.flatnonzero((counts > 0) & (counts < THRESHOLD) & (low == high))
+        if not len(told):
+            return hidden
+        # Its own bounds often close the gap; only where it is told without them must a neighbour go too.
+        n_before = hidden.sum()
+        told_by_others = told[hidden[told]]
+        hidden[told] = True
+        for axis in axes:
+            _hide_beside(hidden, told_by_others, counts, axis)
+        if hidden.sum() == n_before:
+            raise PublishError(
+                "Counts below 10 can be told from their totals whatever is withheld; nothing is published."
+            )
+
+
+def _kinds(counts: Counts, axis: Axis) -> tuple[Mask, Mask]:
+    """Of each link: whether the parts cover the total, and whether they are contained in it without overlap."""
+    sums = np.bincount(axis.parents, counts[axis.children], len(counts)).astype(np.int64)[axis.parents]
+    totals = counts[axis.parents]
+    return totals <= sums, totals >= sums
+
+
+def _narrow(low: Counts, high: Counts, axis: Axis, is_covered: Mask, is_contained: Mask) -> None:
+    parents, children = axis.parents, axis.children
+    sums_low = _sums(low, axis)
+    sums_high = _sums(high, axis)
+    # No part is greater than the total, whether parts overlap or not.
+    ceiling = np.where(is_contained, high[parents] - (sums_low - low[children]), high[parents])
+    floor = np.where(is_covered, low[parents] - (sums_high - high[children]), 0)
+    np.minimum.at(high, children, ceiling)
+    np.maximum.at(low, children, floor)
+    np.maximum.at(low, parents, np.where(is_contained, sums_low, low[children]))
+    np.minimum.at(high, parents, np.where(is_covered, sums_high, UNBOUNDED))
+
+
+def _sums(values: Counts, axis: Axis) -> Counts:
+    """For each link, the sum over all parts of its total."""
+    sums = np.zeros(len(values), dtype=np.int64)
+    np.add.at(sums, axis.parents, values[axis.children])
+    return sums[axis.parents]
+
+
+def _hide_beside(hidden: Mask, told: Cells, counts: Counts, axis: Axis) -> None:
+    """In every sum with a told cell: hide its smallest neighbour still shown, a part before the total."""
+    is_told = np.zeros(len(counts), dtype=np.bool_)
+    is_told[told] = True
+    touched = np.unique(axis.parents[is_told[axis.children] | is_told[axis.parents]])
+    members = np.isin(axis.parents, touched)
+    parents, children = axis.parents[members], axis.children[members]
+    order = np.lexsort((children, counts[children], parents))
+    parents, children = parents[order], children[order]
+    starts = np.searchsorted(parents, touched, "left")
+    ends = np.searchsorted(parents, touched, "right")
+    for parent, start, end in zip(touched, starts, ends, strict=True):
+        parts = children[start:end]
+        shown = parts[(counts[parts] > 0) & ~hidden[parts]]
+        if len(shown):
+            hidden[shown[0]] = True
+        else:
+            hidden[parent] = True
