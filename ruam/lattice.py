@@ -7,11 +7,13 @@ that leaves a count of 1 to 9 a single value, neighbours of it are withheld unti
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import duckdb
 import numpy as np
+import polars as pl
 from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict
 
@@ -41,8 +43,8 @@ class Axis:
 class Lattice(BaseModel):
     """How the rows of a mart add up, from its `meta`.
 
-    Its table has area_level and area_code (totals by the mart `areas`: area_level, area_code, parent_code), period_type,
-    period_start and period_end, and dimension_set with member_1, member_2 ... in the order of `members`.
+    Its table has area_level and area_code (totals by the mart `areas`: area_level, area_code, parent_code),
+    period_type, period_start and period_end, and dimension_set with member_1, member_2 ... in the order of `members`.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -52,6 +54,16 @@ class Lattice(BaseModel):
     areas: str
     members: dict[str, tuple[str, ...]]
     """Of each set of dimensions but `all`, its dimensions."""
+
+    @property
+    def member_columns(self) -> tuple[str, ...]:
+        return tuple(f"member_{position + 1}" for position in range(max(map(len, self.members.values()), default=0)))
+
+    @property
+    def keys(self) -> tuple[str, ...]:
+        """Columns that together tell a cell."""
+        area = ("area_level", "area_code", "period_type", "period_start")
+        return (*self.same, *area, "dimension_set", *self.member_columns)
 
 
 LEVELS = ("nation", "region", "province", "district", "facility")
@@ -73,103 +85,88 @@ def withhold(
     connection.execute(
         f"create or replace temp table lattice_cells as select row_number() over () - 1 as cell, * from {source}"
     )
-    connection.execute(
-        """
-        create or replace temp table lattice_data as
-        select min(period_start) filter (where period_type = 'month') as first_day,
-            max(period_end) filter (where period_type = 'month') as last_day
-        from lattice_cells
-        """
-    )
-    axes = list(_axes(connection, schema, lattice))
+    cells = connection.execute(f"select cell, {', '.join([*lattice.keys, 'period_end'])} from lattice_cells").pl()
+    areas = connection.execute(f"select area_level, area_code, parent_code from {schema}.{lattice.areas}").pl()
+    axes = list(axes_of(cells, areas, lattice))
     numbers = connection.execute(
-        f"select {', '.join(f'coalesce({name}, 0)::bigint as {name}' for name in counts)} from lattice_cells order by cell"
+        f"select {', '.join(f'coalesce({name}, 0)::bigint as {name}' for name in counts)} "
+        "from lattice_cells order by cell"
     ).fetchnumpy()
     hidden = {name: withheld(np.asarray(numbers[name], dtype=np.int64), axes) for name in counts}
-    any_hidden = np.flatnonzero(np.logical_or.reduce(list(hidden.values()))) if counts else np.array([], dtype=np.intp)
-    columns = ", ".join(f"{name}_is_withheld boolean" for name in counts)
-    connection.execute(f"create or replace temp table lattice_hidden (cell bigint{', ' * bool(columns)}{columns})")
-    if len(any_hidden):
-        rows = [(int(cell), *(bool(hidden[name][cell]) for name in counts)) for cell in any_hidden]
-        connection.executemany(f"insert into lattice_hidden values ({', '.join('?' * (len(counts) + 1))})", rows)
-    shown = "".join(f", coalesce(hidden.{name}_is_withheld, false) as {name}_is_withheld" for name in counts)
+    flags = pl.DataFrame({f"{name}_is_withheld": mask for name, mask in hidden.items()}).with_row_index("cell")
+    connection.register("lattice_flags", flags.to_arrow())
     connection.execute(
-        f"""
+        """
         create or replace temp table lattice_rows as
-        select cells.* exclude (cell){shown}
-        from lattice_cells as cells left join lattice_hidden as hidden on cells.cell = hidden.cell
+        select * exclude (cell)
+        from lattice_cells inner join lattice_flags using (cell)
         """
     )
+    connection.unregister("lattice_flags")
     return "lattice_rows"
 
 
-def _axes(connection: duckdb.DuckDBPyConnection, schema: str, lattice: Lattice) -> Iterator[Axis]:
-    same = " and ".join(f"parts.{name} = totals.{name}" for name in lattice.same)
-    n_members = max((len(dimensions) for dimensions in lattice.members.values()), default=0)
-    members = [f"member_{position + 1}" for position in range(n_members)]
-    same_members = " and ".join(f"parts.{name} = totals.{name}" for name in ("dimension_set", *members))
-    same_period = "parts.period_type = totals.period_type and parts.period_start = totals.period_start"
-    same_area = "parts.area_level = totals.area_level and parts.area_code = totals.area_code"
-    pairs = " or ".join(
-        f"(parts.area_level = '{part}' and totals.area_level = '{total}')"
-        for total, part in zip(LEVELS[:-1], LEVELS[1:], strict=True)
+def axes_of(cells: pl.DataFrame, areas: pl.DataFrame, lattice: Lattice) -> Iterator[Axis]:
+    """The axes along which the cells (cell, the lattice's keys, period_end) add up.
+
+    Raises `PublishError` when a cell is a part of two totals of one axis: the reader would be taken to know too little.
+    """
+    up = dict(itertools.pairwise(reversed(LEVELS)))
+    area_parents = areas.select(
+        "area_level",
+        "area_code",
+        total_level=pl.col("area_level").replace_strict(up, default=None, return_dtype=pl.String),
+        total_code="parent_code",
+    ).drop_nulls()
+    parts = cells.join(area_parents, on=["area_level", "area_code"])
+    yield _axis("area", parts, cells, lattice, {"area_level": "total_level", "area_code": "total_code"})
+
+    periods = cells.select("period_type", "period_start", "period_end").unique()
+    months = periods.filter(pl.col("period_type") == "month")
+    within = periods.with_columns(
+        first=pl.max_horizontal("period_start", pl.lit(months["period_start"].min())),
+        last=pl.min_horizontal("period_end", pl.lit(months["period_end"].max())),
     )
-    yield _axis(
-        connection,
-        "area",
-        f"""
-        inner join {schema}.{lattice.areas} as areas
-            on parts.area_level = areas.area_level and parts.area_code = areas.area_code
-        inner join lattice_cells as totals
-            on totals.area_code = areas.parent_code and {same} and {same_members} and {same_period} and ({pairs})
-        """,
+    pairs = within.join(within, how="cross", suffix="_total").filter(
+        (pl.col("first") >= pl.col("first_total")) & (pl.col("last") <= pl.col("last_total"))
     )
     for part, total in PERIODS:
-        yield _axis(
-            connection,
-            f"{part} in {total}",
-            f"""
-            inner join lattice_data as data on true
-            inner join lattice_cells as totals
-                on {same} and {same_members} and {same_area}
-                and parts.period_type = '{part}' and totals.period_type = '{total}'
-                and greatest(parts.period_start, data.first_day) >= greatest(totals.period_start, data.first_day)
-                and least(parts.period_end, data.last_day) <= least(totals.period_end, data.last_day)
-            """,
+        chosen = pairs.filter((pl.col("period_type") == part) & (pl.col("period_type_total") == total)).select(
+            "period_type", "period_start", "period_type_total", "period_start_total"
         )
+        parts = cells.join(chosen, on=["period_type", "period_start"])
+        totals = {"period_type": "period_type_total", "period_start": "period_start_total"}
+        yield _axis(f"{part} in {total}", parts, cells, lattice, totals)
+
     for name, dimensions in lattice.members.items():
         for dropped in range(len(dimensions)):
             kept = dimensions[:dropped] + dimensions[dropped + 1 :]
-            total = next((other for other, those in lattice.members.items() if those == kept), None)
-            if total is None and kept:
+            total = next((other for other, those in lattice.members.items() if those == kept), None if kept else "all")
+            if total is None:
                 continue
-            part_members = [
-                f"parts.member_{position + 1}" for position in range(len(dimensions)) if position != dropped
-            ]
-            placed = " and ".join(
-                f"totals.{member} = {part_members[position] if position < len(part_members) else repr('all')}"
-                for position, member in enumerate(members)
+            left = [f"member_{position + 1}" for position in range(len(dimensions)) if position != dropped]
+            members = {
+                member: pl.col(left[position]) if position < len(left) else pl.lit("all")
+                for position, member in enumerate(lattice.member_columns)
+            }
+            parts = cells.filter(pl.col("dimension_set") == name).with_columns(
+                pl.lit(total).alias("total_set"), **{f"total_{member}": value for member, value in members.items()}
             )
-            yield _axis(
-                connection,
-                f"{dimensions[dropped]} of {name}",
-                f"""
-                inner join lattice_cells as totals
-                    on {same} and {same_area} and {same_period} and {placed}
-                    and parts.dimension_set = '{name}' and totals.dimension_set = '{total or "all"}'
-                """,
-            )
+            totals = {"dimension_set": "total_set"} | {member: f"total_{member}" for member in members}
+            yield _axis(f"{dimensions[dropped]} of {name}", parts, cells, lattice, totals)
 
 
-def _axis(connection: duckdb.DuckDBPyConnection, name: str, joins: str) -> Axis:
-    """Raises `PublishError` when a cell is a part of two totals: the reader would be taken to know too little."""
-    links = connection.execute(
-        f"select totals.cell as parent, parts.cell as child from lattice_cells as parts {joins} order by child"
-    ).fetchnumpy()
-    children = np.asarray(links["child"], dtype=np.intp)
-    if len(np.unique(children)) != len(children):
+def _axis(name: str, parts: pl.DataFrame, cells: pl.DataFrame, lattice: Lattice, totals: dict[str, str]) -> Axis:
+    """`totals`: under which columns of `parts` stand the keys of the total, where they are not the part's own."""
+    links = parts.join(
+        cells.select("cell", *lattice.keys),
+        left_on=[totals.get(key, key) for key in lattice.keys],
+        right_on=list(lattice.keys),
+        suffix="_total",
+    )
+    if links["cell"].n_unique() != links.height:
         raise PublishError(f"A cell is a part of two totals along {name}; nothing is published.")
-    return Axis(name, np.asarray(links["parent"], dtype=np.intp), children)
+    return Axis(name, links["cell_total"].to_numpy().astype(np.intp), links["cell"].to_numpy().astype(np.intp))
 
 
 def bounds(counts: Counts, hidden: Mask) -> tuple[Counts, Counts]:

@@ -71,6 +71,9 @@ ROLLOUT = (POLICY_ELIGIBLE, CROSS_PROVINCE)
 MEASURE_GROUPS = {"redundancy": "RED", "necessity": "NEC", "appropriateness": "UNR"}
 """Groups of the measure library, by what their ids begin with."""
 
+CUTS = ("age_band", "sex", "right_group", "facility_type", "condition_group", "hour")
+"""Dimensions by which a measure may be cut, one at a time."""
+
 LIVE_PROVINCES = "RO-16"
 PATIENT_FLOW = "UT-07"
 NET_FLOW = "UT-08"

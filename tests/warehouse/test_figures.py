@@ -159,7 +159,7 @@ def test_repeats_are_counted_on_merged_visits(warehouse: Warehouse, measure: str
     counts = one(
         warehouse,
         "select numerator, denominator, n_linkable, measure_version from agg_measure_results "
-        "where area_level = 'nation' and period_type = 'fiscal_year' and variant = 'main' "
+        "where area_level = 'nation' and period_type = 'fiscal_year' and variant = 'main' and dimension_set = 'all' "
         f"and measure_id = '{measure}'",
     )
     assert counts == (numerator, 7, 5, "1")
