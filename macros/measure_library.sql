@@ -138,6 +138,9 @@
     end
 {%- endmacro %}
 
-{% macro prefixed(columns, relation) -%}
-    {%- for column in columns %}{{ relation }}.{{ column }}{% if not loop.last %}, {% endif %}{% endfor %}
+{#- The columns member_1 to member_3 of a set of dimensions: its members, then `all`. -#}
+{% macro members_of_set(members) -%}
+    {%- for position in range(3) %}
+    {{ members[position] if members | length > position else "'all'" }} as member_{{ position + 1 }}{% if not loop.last %},{% endif %}
+    {%- endfor %}
 {%- endmacro %}

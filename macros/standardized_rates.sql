@@ -4,8 +4,8 @@
 
   rate = sum of w d / n. Interval of 95% after Fay and Feuer (1997, Stat Med 16:791-801): for the variance v = sum of
   w2 d / n2 and the greatest w / n, the lower end is v / 2r times the 2.5th percentile of chi-square with 2 r2 / v degrees,
-  the upper one the same at the 97.5th with r + g for r and v + g2 for v. Chi-square is that of Wilson and Hilferty (1931):
-  right to three digits from 4 degrees, which is 2 events, on.
+  the upper one the same at the 97.5th with r + g for r and v + g2 for v. Chi-square is that of Wilson and Hilferty (1931),
+  within 0.2% from 10 events on; below that no rate is published.
 -#}
 {% macro standardized_rates(strata, keys) -%}
     {%- set z = 1.959964 -%}

@@ -10,6 +10,7 @@ from __future__ import annotations
 import itertools
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 import duckdb
 import numpy as np
@@ -38,6 +39,15 @@ class Axis:
     name: str
     parents: Cells
     children: Cells
+
+    @cached_property
+    def groups(self) -> tuple[Cells, Cells, Cells]:
+        """The links in order of their total, where each total begins among them, and which total each link has."""
+        order = np.argsort(self.parents, kind="stable")
+        _, starts, group = np.unique(self.parents[order], return_index=True, return_inverse=True)
+        back = np.empty_like(group)
+        back[order] = group
+        return order, starts, back
 
 
 class Lattice(BaseModel):
@@ -218,29 +228,33 @@ def withheld(counts: Counts, axes: Sequence[Axis]) -> Mask:
 
 def _kinds(counts: Counts, axis: Axis) -> tuple[Mask, Mask]:
     """Of each link: whether the parts cover the total, and whether they are contained in it without overlap."""
-    sums = np.bincount(axis.parents, counts[axis.children], len(counts)).astype(np.int64)[axis.parents]
+    sums = _sums(counts, axis)
     totals = counts[axis.parents]
     return totals <= sums, totals >= sums
 
 
 def _narrow(low: Counts, high: Counts, axis: Axis, is_covered: Mask, is_contained: Mask) -> None:
     parents, children = axis.parents, axis.children
-    sums_low = _sums(low, axis)
-    sums_high = _sums(high, axis)
+    sums_low, sums_high = _sums(low, axis), _sums(high, axis)
     # No part is greater than the total, whether parts overlap or not.
     ceiling = np.where(is_contained, high[parents] - (sums_low - low[children]), high[parents])
     floor = np.where(is_covered, low[parents] - (sums_high - high[children]), 0)
-    np.minimum.at(high, children, ceiling)
-    np.maximum.at(low, children, floor)
-    np.maximum.at(low, parents, np.where(is_contained, sums_low, low[children]))
-    np.minimum.at(high, parents, np.where(is_covered, sums_high, UNBOUNDED))
+    overlapping = ~is_contained
+    np.maximum.at(low, parents[overlapping], low[children[overlapping]])
+    # The parts of one total write the same into it, and a part has one total: plain assignment is right.
+    high[children] = np.minimum(high[children], ceiling)
+    low[children] = np.maximum(low[children], floor)
+    low[parents] = np.maximum(low[parents], np.where(is_contained, sums_low, 0))
+    high[parents] = np.minimum(high[parents], np.where(is_covered, sums_high, UNBOUNDED))
 
 
 def _sums(values: Counts, axis: Axis) -> Counts:
     """For each link, the sum over all parts of its total."""
-    sums = np.zeros(len(values), dtype=np.int64)
-    np.add.at(sums, axis.parents, values[axis.children])
-    return sums[axis.parents]
+    if not len(axis.parents):
+        return np.zeros(0, dtype=np.int64)
+    order, starts, group = axis.groups
+    sums: Counts = np.add.reduceat(values[axis.children[order]], starts)[group]
+    return sums
 
 
 def _hide_beside(hidden: Mask, told: Cells, counts: Counts, axis: Axis) -> None:

@@ -165,6 +165,24 @@ def test_repeats_are_counted_on_merged_visits(warehouse: Warehouse, measure: str
     assert counts == (numerator, 7, 5, "1")
 
 
+def test_a_province_that_sent_nothing_has_no_count_and_says_so(warehouse: Warehouse) -> None:
+    silent = one(
+        warehouse,
+        "select min(status), max(status), count(numerator), count(denominator), count(*) > 20 from agg_measure_results "
+        "where area_level = 'province' and area_code = '95' and dimension_set = 'all' and variant = 'main'",
+    )
+    assert silent == ("no_data", "no_data", 0, 0, True)
+
+
+def test_districts_and_facilities_are_those_of_the_registry(warehouse: Warehouse) -> None:
+    levels = warehouse.execute(
+        "select area_level, sum(denominator) from agg_measure_results where measure_id = 'RED-02' and variant = 'main' "
+        "and dimension_set = 'all' and period_type = 'quarter' group by area_level"
+    ).fetchall()
+    assert {level for level, _ in levels} == {"nation", "region", "province", "district", "facility"}
+    assert len({n for _, n in levels}) == 1, "every visit is at a facility of the registry"
+
+
 def test_rollout_of_every_province(warehouse: Warehouse) -> None:
     assert one(warehouse, "select count(*), count(distinct region_code) from agg_rollout") == (77, 13)
     bangkok = one(

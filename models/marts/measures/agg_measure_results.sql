@@ -107,9 +107,7 @@ whats as (
             measure_id,
             'main' as variant,
             'all' as dimension_set,
-            'all' as member_1,
-            'all' as member_2,
-            'all' as member_3
+            {{ members_of_set([]) }}
         from cuts
     ) as all_whats
     inner join (
@@ -152,11 +150,7 @@ cells as (
         {{ prefixed(sums, 'cells') }}
     from {{ ref('fct_measure_cells') }} as cells
     inner join whats
-        on
-            {% for column in what -%}
-            cells.{{ column }} = whats.{{ column }}{% if not loop.last %}
-            and {% endif %}
-            {%- endfor %}
+        on {{ agreeing(what, 'cells', 'whats') }}
 ),
 
 by_area as (
@@ -215,9 +209,7 @@ flagged_cut as (
         measure_id,
         variant,
         'all' as dimension_set,
-        'all' as member_1,
-        'all' as member_2,
-        'all' as member_3,
+        {{ members_of_set([]) }},
         service_month,
         hospcode,
         province_code,
@@ -230,9 +222,7 @@ flagged_cut as (
         measure_id,
         variant,
         '{{ name }}' as dimension_set,
-        {%- for position in range(3) %}
-        {{ members[position] if members | length > position else "'all'" }} as member_{{ position + 1 }},
-        {%- endfor %}
+        {{ members_of_set(members) }},
         service_month,
         hospcode,
         province_code,
@@ -256,11 +246,7 @@ flagged_whats as (
         flagged_cut.price
     from flagged_cut
     inner join whats
-        on
-            {% for column in what -%}
-            flagged_cut.{{ column }} = whats.{{ column }}{% if not loop.last %}
-            and {% endif %}
-            {%- endfor %}
+        on {{ agreeing(what, 'flagged_cut', 'whats') }}
 ),
 
 flagged_areas as (
@@ -348,9 +334,7 @@ population as (
         period_number,
         area_number,
         '{{ name }}' as dimension_set,
-        {%- for position in range(3) %}
-        {{ members[position] if members | length > position else "'all'" }} as member_{{ position + 1 }},
-        {%- endfor %}
+        {{ members_of_set(members) }},
         sum(n_residents) as n_residents
     from residents_at_periods
     group by period_number, area_number{% for member in members %}, {{ member }}{% endfor %}
@@ -519,12 +503,7 @@ completed as (
     inner join areas on shown.area_number = areas.area_number
     inner join touched_periods on shown.period_number = touched_periods.period_number
     {%- for relation in ['results', 'people', 'medians', 'standardized', 'wide'] %}
-    left join {{ relation }}
-        on
-            {% for column in target -%}
-            shown.{{ column }} = {{ relation }}.{{ column }}{% if not loop.last %}
-            and {% endif %}
-            {%- endfor %}
+    left join {{ relation }} on {{ agreeing(target, 'shown', relation) }}
     {%- endfor %}
     left join reports
         on
