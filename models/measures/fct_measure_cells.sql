@@ -37,7 +37,7 @@ cut as (
         service_month,
         province_code,
         {%- for dimension in dimensions() %}
-        {% if dimension in dimensions_of(measure) %}{{ dimension }}{% else %}{{ null_text() }} as {{ dimension }}{% endif %},
+        {{ dimension if dimension in dimensions_of(measure) else null_text() ~ ' as ' ~ dimension }},
         {%- endfor %}
         count(case when is_numerator then 1 end) as numerator,
         count(*) as denominator,

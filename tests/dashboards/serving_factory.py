@@ -296,7 +296,8 @@ def definition_rows() -> Iterator[dict[str, object]]:
             "numerator_th": f"ตัวตั้งของ {measure}", "numerator_en": f"Numerator of {measure}",
             "denominator_th": f"ตัวหารของ {measure}", "denominator_en": f"Denominator of {measure}",
             "exclusions_th": "–", "exclusions_en": "–", "window_days": 0, "direction": "lower",
-            "source": "แบบจำลองเพื่อทดสอบ", "cost_th": "ค่าบริการ", "cost_en": "Charges", "caveat_th": "เป็นสัญญาณให้ทบทวน", "caveat_en": "A signal for review",
+            "source": "แบบจำลองเพื่อทดสอบ", "cost_th": "ค่าบริการ", "cost_en": "Charges",
+            "caveat_th": "เป็นสัญญาณให้ทบทวน", "caveat_en": "A signal for review",
             "owner": "กองยุทธศาสตร์และแผนงาน", "next_review_date": date(2027, 1, 1),
         }  # fmt: skip
 

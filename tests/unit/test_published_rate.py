@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import csv
+
 import duckdb
 import jinja2
 import pytest
@@ -129,3 +131,13 @@ def test_no_event_has_an_upper_bound_alone() -> None:
 )
 def test_an_area_without_inputs_says_so(n_events: int, n_received: int, n_expected: int, status: str) -> None:
     assert value(f"input_status('{n_events}', '{n_received}', '{n_expected}')") == status
+
+
+def test_the_standard_population_is_a_million_people_of_every_band_and_sex() -> None:
+    with (PROJECT / "seeds" / "measures" / "standard_population.csv").open(encoding="utf-8", newline="") as handle:
+        weights = {(row["age_band"], row["sex"]): int(row["weight"]) for row in csv.DictReader(handle)}
+    assert sum(weights.values()) == 1_000_000
+    assert len(weights) == 7 * 2
+    # WHO World Standard Population: 8.86% are under 5, and 2.21 + 2.96 + 3.72% from 60 to 74.
+    for band, share in (("00_04", 0.0886), ("60_74", 0.0889)):
+        assert sum(n for (one, _), n in weights.items() if one == band) == pytest.approx(share * 1e6, rel=1e-3)

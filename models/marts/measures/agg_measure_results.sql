@@ -354,7 +354,7 @@ strata as (
         population.n_residents,
         coalesce(results.numerator, 0) as n_events
     from population
-    inner join {{ ref('bridge_standard_strata') }} as standard
+    inner join {{ ref('bridge_standard_groups') }} as standard
         on population.member_1 = standard.age_band and population.member_2 = standard.sex
     inner join whats as wholes
         on
