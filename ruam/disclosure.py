@@ -11,7 +11,9 @@ from enum import StrEnum
 
 THRESHOLD = 10
 BASE = 5
-RULE = "0 → 0; 1–9 → <10; others → nearest 5; totals rounded on their own"
+RULE = (
+    "0 → 0; 1–9 → <10; others → nearest 5; totals rounded on their own; of measures, what would tell a 1–9 is withheld"
+)
 
 
 class Status(StrEnum):

@@ -151,8 +151,8 @@ def axes_of(cells: pl.DataFrame, areas: pl.DataFrame, lattice: Lattice) -> Itera
     for name, dimensions in lattice.members.items():
         for dropped in range(len(dimensions)):
             kept = dimensions[:dropped] + dimensions[dropped + 1 :]
-            total = next((other for other, those in lattice.members.items() if those == kept), None if kept else "all")
-            if total is None:
+            whole = next((other for other, those in lattice.members.items() if those == kept), None if kept else "all")
+            if whole is None:
                 continue
             left = [f"member_{position + 1}" for position in range(len(dimensions)) if position != dropped]
             members = {
@@ -160,7 +160,7 @@ def axes_of(cells: pl.DataFrame, areas: pl.DataFrame, lattice: Lattice) -> Itera
                 for position, member in enumerate(lattice.member_columns)
             }
             parts = cells.filter(pl.col("dimension_set") == name).with_columns(
-                pl.lit(total).alias("total_set"), **{f"total_{member}": value for member, value in members.items()}
+                pl.lit(whole).alias("total_set"), **{f"total_{member}": value for member, value in members.items()}
             )
             totals = {"dimension_set": "total_set"} | {member: f"total_{member}" for member in members}
             yield _axis(f"{dimensions[dropped]} of {name}", parts, cells, lattice, totals)
