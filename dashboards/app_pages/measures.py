@@ -41,7 +41,7 @@ COLUMNS = {
     "inputs": "column.inputs",
 }
 """Of the table of results, with the key of each heading."""
-NAME_WIDTH, VALUE_WIDTH = 150, 90
+NAME_WIDTH, VALUE_WIDTH = 150, 100
 """Pixels: on a phone, the name of a measure leaves room for its value and interval."""
 
 
@@ -130,7 +130,7 @@ def page() -> None:
     context = open_context()
     words = context.words
     page_title(words, "measures")
-    boxes = st.columns(4)
+    boxes = st.columns([8, 5, 5, 5])
     with boxes[0]:
         groups = {code: words(f"measure_group.{code}") for code in figures.MEASURE_GROUPS}
         group = choice(words("filter.group"), "group", groups, words.language, style="segments")
