@@ -581,7 +581,9 @@ select
     {{ published_mean('published.total_value', 'published.n_values') }} as mean_value,
     case
         when published.has_cost
-            then {{ significant(ratio('published.total_price', 'published.numerator') ~ ' * published.shown_numerator', 3) }}
+            then {{ significant(
+                ratio('published.total_price', 'published.numerator') ~ ' * published.shown_numerator', 3
+            ) }}
     end as cost,
     case when published.has_cost then round({{ ratio('published.median_price', '5') }}) * 5 end as median_cost,
     {%- for column in ['rate', 'low', 'high'] %}
