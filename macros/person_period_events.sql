@@ -31,7 +31,7 @@ left join {{ ref('dim_persons') }} as persons on {{ periods }}.person_key = pers
         month_start,
         period_end
     from {{ ref('bridge_months_periods') }}
-    where period_type <> 'month'
+    where period_type in ('fiscal_year', 'last_12_months')
 {%- endmacro %}
 
 {#-

@@ -22,3 +22,32 @@
         ) }}))
     end
 {%- endmacro %}
+
+{#- A number of which `digits` digits say something, the rest are 0; null when it is. Negative numbers do not occur. -#}
+{% macro significant(number, digits) -%}
+    {%- set unit = 'power(10.0, floor(log10(nullif(' ~ number ~ ', 0))) - ' ~ (digits - 1) ~ ')' -%}
+    coalesce(round({{ ratio(number, unit) }}) * {{ unit }}, 0 * ({{ number }}))
+{%- endmacro %}
+
+{#-
+  A mean of at least 10 values, to as few decimals as leave their number open: for n values of whole numbers, every
+  multiple of 0.1 is the mean of some when n is at least 10, every multiple of 0.01 when n is at least 100.
+-#}
+{% macro published_mean(total, n) -%}
+    case
+        when {{ n }} >= 100 then round({{ ratio(total, n) }}, 2)
+        when {{ n }} >= 10 then round({{ ratio(total, n) }}, 1)
+    end
+{%- endmacro %}
+
+{#-
+  Whether what a count is made of is there: `no_data` when no report came and nothing was counted, `complete` when every
+  report came that was owed, else `partial` (also of who owes none and sent all the same).
+-#}
+{% macro input_status(n_events, n_received, n_expected) -%}
+    case
+        when {{ n_received }} = 0 and {{ n_events }} = 0 then 'no_data'
+        when {{ n_received }} = {{ n_expected }} and {{ n_expected }} > 0 then 'complete'
+        else 'partial'
+    end
+{%- endmacro %}

@@ -11,13 +11,17 @@ from enum import StrEnum
 
 THRESHOLD = 10
 BASE = 5
-RULE = "0 → 0; 1–9 → <10; others → nearest 5; totals rounded on their own"
+RULE = (
+    "0 → 0; 1–9 → <10; others → nearest 5; totals rounded on their own; of measures, what would tell a 1–9 is withheld"
+)
 
 
 class Status(StrEnum):
     EXACT = "exact"
     BELOW_10 = "below_10"
     ROUNDED = "rounded"
+    WITHHELD = "withheld"
+    """Not small itself, perhaps: a small count could be told from it (`ruam.lattice`)."""
     MISSING = "missing"
 
 
@@ -41,9 +45,20 @@ def controlled_sql(column: str) -> str:
     """SQL of `<column>` and `<column>_status` by the same rule, for integer columns."""
     quoted = '"' + column.replace('"', '""') + '"'
     status = '"' + column.replace('"', '""') + '_status"'
+    return _published(quoted, status)
+
+
+def withheld_sql(column: str, is_withheld: str) -> str:
+    """`controlled_sql`, but null and `withheld` where the SQL `is_withheld` is true."""
+    quoted = '"' + column.replace('"', '""') + '"'
+    status = '"' + column.replace('"', '""') + '_status"'
+    return _published(quoted, status, f"when {is_withheld} then null ", f"when {is_withheld} then '{Status.WITHHELD}' ")
+
+
+def _published(quoted: str, status: str, value_first: str = "", status_first: str = "") -> str:
     return (
-        f"case when {quoted} = 0 then 0 when {quoted} >= {THRESHOLD} "
+        f"case {value_first}when {quoted} = 0 then 0 when {quoted} >= {THRESHOLD} "
         f"then ({quoted} + {BASE // 2}) // {BASE} * {BASE} end as {quoted}, "
-        f"case when {quoted} is null then '{Status.MISSING}' when {quoted} = 0 then '{Status.EXACT}' "
+        f"case {status_first}when {quoted} is null then '{Status.MISSING}' when {quoted} = 0 then '{Status.EXACT}' "
         f"when {quoted} < {THRESHOLD} then '{Status.BELOW_10}' else '{Status.ROUNDED}' end as {status}"
     )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -13,10 +13,11 @@ import duckdb
 from ruam import __version__
 from ruam.build import is_sound, last_build_id
 from ruam.dbt import manifest
-from ruam.disclosure import BASE, RULE, THRESHOLD, controlled_sql
+from ruam.disclosure import BASE, RULE, THRESHOLD, controlled_sql, withheld_sql
 from ruam.errors import PublishError
 from ruam.files import locked, replacing, sync_folder
 from ruam.home import DataHome
+from ruam.lattice import Lattice, withhold
 
 POINTER = "current.json"
 KEPT_FILES = 5
@@ -31,6 +32,10 @@ class Mart:
     schema: str
     columns: list[str]
     counts: frozenset[str]
+    derived: dict[str, tuple[str, ...]] = field(default_factory=dict)
+    """Columns worked out of counts, with those: each is null where one of them is not shown."""
+    lattice: Lattice | None = None
+    """What its rows are totals and parts of, where a reader could hold one against another."""
 
 
 @dataclass(frozen=True)
@@ -88,7 +93,22 @@ def published_marts(artifact: dict[str, Any]) -> list[Mart]:
             continue
         columns = node["columns"]
         counts = frozenset(name for name, column in columns.items() if _meta(column).get("disclosure") == "count")
-        marts.append(Mart(node["name"], node["schema"], list(columns), counts))
+        derived = {
+            name: tuple(_meta(column)["of"])
+            for name, column in columns.items()
+            if _meta(column).get("disclosure") == "derived"
+        }
+        lattice = _meta(node).get("lattice")
+        marts.append(
+            Mart(
+                node["name"],
+                node["schema"],
+                list(columns),
+                counts,
+                derived,
+                Lattice.model_validate(lattice) if lattice else None,
+            )
+        )
     return sorted(marts, key=lambda mart: mart.name)
 
 
@@ -102,20 +122,31 @@ def _write(path: Path, warehouse: Path, marts: list[Mart], run_id: str, now: dat
     with duckdb.connect(str(path)) as connection:
         connection.execute(f"attach '{str(warehouse).replace(chr(39), chr(39) * 2)}' as warehouse (read_only)")
         for mart in marts:
-            columns = ", ".join(controlled_sql(name) if name in mart.counts else f'"{name}"' for name in mart.columns)
+            source = f'warehouse."{mart.schema}"."{mart.name}"'
+            if mart.lattice:
+                source = withhold(connection, source, f'warehouse."{mart.schema}"', mart.lattice, sorted(mart.counts))
+            columns = ", ".join(_column(mart, name) for name in mart.columns)
             stamps = (
                 f", '{run_id}' as run_id, timestamp '{now.isoformat()}' as published_at, "
                 f"'{__version__}' as ruam_version, '{RULE}' as disclosure_rule"
                 if mart.name == "publication"
                 else ""
             )
-            connection.execute(
-                f'create table "{mart.name}" as select {columns}{stamps} from warehouse."{mart.schema}"."{mart.name}"'
-            )
+            connection.execute(f'create table "{mart.name}" as select {columns}{stamps} from {source}')
             n_rows += _checked(connection, mart)
         connection.execute("detach warehouse")
         connection.execute("checkpoint")
     return n_rows
+
+
+def _column(mart: Mart, name: str) -> str:
+    """SQL of a published column; a count of a lattice has a column of its name and `_is_withheld` beside it."""
+    if name in mart.counts:
+        return withheld_sql(name, f'"{name}_is_withheld"') if mart.lattice else controlled_sql(name)
+    if name in mart.derived and mart.lattice:
+        hidden = " or ".join(f'"{count}_is_withheld"' for count in mart.derived[name])
+        return f'case when not ({hidden}) then "{name}" end as "{name}"'
+    return f'"{name}"'
 
 
 def _checked(connection: duckdb.DuckDBPyConnection, mart: Mart) -> int:

@@ -218,7 +218,7 @@ def test_measures_equal_the_truth(country: Country) -> None:
         select measure_id, area_code as treatment_province, period_start as month, numerator, denominator
         from agg_measure_results
         where period_type = 'month' and area_level = 'province' and variant = 'main'
-            and measure_id in ('RED-01', 'RED-02')
+            and measure_id in ('RED-01', 'RED-02') and dimension_set = 'all' and denominator > 0
     """)
     assert_same(found, expected, ["measure_id", "treatment_province", "month"])
     assert expected.group_by("measure_id").agg(pl.col("numerator").sum())["numerator"].min() > 0

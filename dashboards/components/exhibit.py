@@ -15,7 +15,7 @@ from dashboards.components.words import Words
 from dashboards.queries import reads
 from dashboards.queries.reads import Area, Period
 
-DEFINITION_FIELDS = ("question", "numerator", "denominator", "exclusions", "caveat")
+DEFINITION_FIELDS = ("question", "numerator", "denominator", "exclusions", "cost", "caveat")
 
 
 def completeness_text(context: Context, area: Area, period: Period) -> str:

@@ -100,6 +100,20 @@ def choose_area(context: Context, *, provinces: bool) -> tuple[Area, str]:
     return Area.model_validate(rows[code]), shown[code]
 
 
+def choose_district(context: Context, province: Area, name: str) -> tuple[Area, str]:
+    """A district of the province, or the whole of it, with its label. In the URL: `district=5001`."""
+    words = context.words
+    rows = {
+        str(row["area_code"]): row for row in reads.districts(context.serving, province.area_code).iter_rows(named=True)
+    }
+    shown = {"": words("area.whole_province")} | {
+        code: words.name(row) if province.area_code == "10" else words("area.district", name=words.name(row))
+        for code, row in rows.items()
+    }
+    code = choice(words("filter.district"), "district", shown, words.language)
+    return (Area.model_validate(rows[code]), f"{shown[code]} {name}") if code else (province, name)
+
+
 def _area_code(row: dict[str, object]) -> str:
     level, code = str(row["area_level"]), str(row["area_code"])
     return code if level == "nation" else level[0].upper() + code

@@ -27,6 +27,7 @@ class Status(StrEnum):
     ROUNDED = "rounded"
     BELOW_10 = "below_10"
     MISSING = "missing"
+    WITHHELD = "withheld"
 
 
 @dataclass(frozen=True)
@@ -40,6 +41,8 @@ class Value:
 def count_value(words: Words, number: int | None, status: str) -> Value:
     if status == Status.BELOW_10:
         return Value(None, f"<{BELOW_10_BOUND}")
+    if status == Status.WITHHELD:
+        return Value(None, words("value.withheld"))
     if number is None or status == Status.MISSING:
         return Value(None, words("value.missing"))
     return Value(number, f"{number:,}")
@@ -54,6 +57,8 @@ def rate_value(words: Words, figure: Figure, counts: dict[str, object]) -> Value
     numerator_status, denominator_status = counts["numerator_status"], counts["denominator_status"]
     if Status.MISSING in (numerator_status, denominator_status):
         return Value(None, words("value.missing"))
+    if Status.WITHHELD in (numerator_status, denominator_status):
+        return Value(None, words("value.withheld"))
     if not isinstance(denominator, int) or (figure.controlled and denominator < SMALLEST_BASE) or denominator == 0:
         return Value(None, words("value.small_base", n=SMALLEST_BASE))
     factor = {Unit.PERCENT: 100, Unit.PER_1000: 1000}.get(figure.unit, 1)
@@ -142,19 +147,35 @@ def fiscal_year(day: date) -> int:
     return day.year + BUDDHIST_ERA_OFFSET + (1 if day.month >= 10 else 0)
 
 
+def fiscal_quarter(day: date) -> int:
+    """1 from October to December, and so on."""
+    return (day.month + 2) % 12 // 3 + 1
+
+
+def standardized_text(row: dict[str, object]) -> str:
+    """`1,120 (1,070–1,180)` to 100,000 people, or a dash."""
+    numbers = [row[f"standardized_{name}"] for name in ("rate", "low", "high")]
+    rate, low, high = (f"{100_000 * number:,.0f}" if isinstance(number, float) else None for number in numbers)
+    return "–" if rate is None else f"{rate} ({low}–{high})"
+
+
 def period_text(words: Words, period: Period) -> str:
     first, last = month_text(words, period.period_start), month_text(words, period.period_end)
     if period.period_type == "month":
         return first
     if period.period_type == "fiscal_year":
         return words("period.fiscal_year", year=fiscal_year(period.period_end))
+    if period.period_type == "quarter":
+        return words("period.quarter", number=fiscal_quarter(period.period_start), year=fiscal_year(period.period_end))
     return words("period.last_12_months", first=first, last=last)
 
 
 def period_code(period: Period) -> str:
-    """What the URL says: `12m`, `fy2567` or `2024-04`."""
+    """What the URL says: `12m`, `fy2567`, `fy2567q3` or `2024-04`."""
     if period.period_type == "month":
         return f"{period.period_start:%Y-%m}"
+    if period.period_type == "quarter":
+        return f"fy{fiscal_year(period.period_end)}q{fiscal_quarter(period.period_start)}"
     return f"fy{fiscal_year(period.period_end)}" if period.period_type == "fiscal_year" else "12m"
 
 

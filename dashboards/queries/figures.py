@@ -119,6 +119,9 @@ STUDIED = (OUT_OF_NETWORK, CROSS_PROVINCE, CROSS_REGION)
 MEASURE_GROUPS = {"redundancy": "RED", "necessity": "NEC", "appropriateness": "UNR"}
 """Groups of the measure library, by what their ids begin with."""
 
+CUTS = ("age_band", "sex", "right_group", "facility_type", "condition_group", "hour")
+"""Dimensions by which a measure may be cut, one at a time."""
+
 LIVE_PROVINCES = "RO-16"
 EFFECTS = "RO-18"
 PATIENT_FLOW = "UT-07"

@@ -77,8 +77,23 @@ def areas(serving: Serving) -> pl.DataFrame:
         """
         select area_level, area_code, parent_code, name_th, name_en, tile_row, tile_column
         from dim_areas
+        where area_level in ('nation', 'region', 'province')
         order by case area_level when 'nation' then 0 when 'region' then 1 else 2 end, area_code
         """,
+    )
+
+
+def districts(serving: Serving, province: str) -> pl.DataFrame:
+    """area_level, area_code, name_th, name_en of the districts of a province that have a facility."""
+    return fetch(
+        serving,
+        """
+        select area_level, area_code, name_th, name_en
+        from dim_areas
+        where area_level = 'district' and parent_code = $province
+        order by area_code
+        """,
+        {"province": province},
     )
 
 
@@ -93,7 +108,8 @@ def periods(serving: Serving) -> list[Period]:
         qualify period_type != 'last_12_months'
             or period_end = max(period_end) over (partition by period_type)
         order by
-            case period_type when 'last_12_months' then 0 when 'fiscal_year' then 1 else 2 end,
+            case period_type when 'last_12_months' then 0 when 'fiscal_year' then 1
+                when 'quarter' then 2 else 3 end,
             period_start desc
         """,
     )
@@ -155,7 +171,11 @@ def _counts(figure: Figure, dimension: str = "'all'") -> str:
     if figure.table == "agg_utilization":
         return f"(select {keys}, dimension_value, {counts} from agg_utilization where dimension = {dimension})"
     is_measure = figure.table == "agg_measure_results"
-    where = f" where measure_id = '{figure.measure_id}' and variant = 'main'" if is_measure else ""
+    where = (
+        f" where measure_id = '{figure.measure_id}' and variant = 'main' and dimension_set = 'all'"
+        if is_measure
+        else ""
+    )
     return f"(select {keys}, {counts} from {figure.table}{where})"
 
 
@@ -177,7 +197,9 @@ def measure_results(serving: Serving, area: Area, period: Period, group: str) ->
     """One row for every registered measure of a group (`figures.MEASURE_GROUPS`), newest version, in order of id.
 
     measure_id, name_th, name_en, then of its main variant in the area and period: the two counts, n_persons and
-    n_persons_status, rate_low, rate_high (95 % interval), mean_value, and the two counts at the lower linkage threshold
+    n_persons_status, rate_low, rate_high (95 % interval), mean_value, cost and median_cost (baht), standardized_rate
+    with standardized_low and standardized_high (per head), status (no_data, partial or complete; null where the
+    measure is not counted there), the reports received and expected, and the two counts at the lower linkage threshold
     as wide_numerator and wide_denominator with their statuses.
     """
     return fetch(
@@ -192,13 +214,16 @@ def measure_results(serving: Serving, area: Area, period: Period, group: str) ->
         select
             measures.*, {_COUNTS},
             counts.n_persons, coalesce(counts.n_persons_status, 'missing') as n_persons_status,
-            counts.rate_low, counts.rate_high, counts.mean_value,
+            counts.rate_low, counts.rate_high, counts.mean_value, counts.cost, counts.median_cost,
+            counts.standardized_rate, counts.standardized_low, counts.standardized_high,
+            counts.status, counts.n_reports_received, counts.n_reports_expected,
             counts.wide_numerator, coalesce(counts.wide_numerator_status, 'missing') as wide_numerator_status,
             counts.wide_denominator, coalesce(counts.wide_denominator_status, 'missing') as wide_denominator_status
         from measures
         left join agg_measure_results as counts
             on counts.measure_id = measures.measure_id
             and counts.variant = 'main'
+            and counts.dimension_set = 'all'
             and counts.area_level = $area_level
             and counts.area_code = $area_code
             and counts.period_type = $period_type
@@ -210,6 +235,33 @@ def measure_results(serving: Serving, area: Area, period: Period, group: str) ->
             "period_type": period.period_type,
             "period_start": period.period_start,
             "group": group,
+        },
+    )
+
+
+def measure_by_member(serving: Serving, measure_id: str, dimension: str, area: Area, period: Period) -> pl.DataFrame:
+    """member_code, label_th, label_en, the two counts, rate_low and rate_high: a row for each published member.
+
+    None where the measure is not cut by the dimension in such an area and period.
+    """
+    return fetch(
+        serving,
+        f"""
+        select members.member_code, members.label_th, members.label_en, {_COUNTS}, counts.rate_low, counts.rate_high
+        from agg_measure_results as counts
+        inner join dim_members as members
+            on members.dimension = counts.dimension_set and members.member_code = counts.member_1
+        where counts.measure_id = $measure_id and counts.variant = 'main' and counts.dimension_set = $dimension
+            and counts.area_level = $area_level and counts.area_code = $area_code
+            and counts.period_type = $period_type and counts.period_start = $period_start
+        order by members.sort_order, members.member_code
+        """,
+        {
+            **area.model_dump(),
+            "period_type": period.period_type,
+            "period_start": period.period_start,
+            "measure_id": measure_id,
+            "dimension": dimension,
         },
     )
 

@@ -19,6 +19,13 @@ from months
 union all
 select
     month_start,
+    'quarter' as period_type,
+    {{ quarter_start('month_start') }} as period_start,
+    {{ add_days(add_months(quarter_start('month_start'), 3), -1) }} as period_end
+from months
+union all
+select
+    month_start,
     'fiscal_year' as period_type,
     fiscal_year_start as period_start,
     {{ add_days(add_months('fiscal_year_start', 12), -1) }} as period_end

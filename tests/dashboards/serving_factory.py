@@ -51,6 +51,7 @@ MEMBERS = {
         "csmbs": ("ข้าราชการ", "Civil servants", 0.08),
         "other": ("สิทธิอื่น", "Other", 0.01),
     },
+    "sex": {"1": ("ชาย", "Male", 0.48), "2": ("หญิง", "Female", 0.52)},
     "visit_class": {
         "OP": ("ผู้ป่วยนอก", "Outpatient", 0.9),
         "ED": ("ฉุกเฉิน", "Emergency", 0.09),
@@ -107,6 +108,10 @@ MEASURES = {
     **{f"UT-{n:02d}": (f"ตัวชี้วัดการใช้บริการที่ {n}", f"Utilization figure {n}") for n in (3, *range(9, 15))},
     "DQ-01": ("ความครบถ้วนของการส่งข้อมูล", "Completeness of reporting"),
 }
+
+
+CUT = (("all", "all", 1.0), ("sex", "1", 0.48), ("sex", "2", 0.52))
+"""How results are cut: dimension, member, share."""
 
 
 @dataclass(frozen=True)
@@ -238,26 +243,33 @@ def measure_rows(random: np.random.Generator) -> Iterator[dict[str, object]]:
             for place in all_places():
                 if not reported(place, period):
                     continue
-                denominator = round(350_000 * period.months * place.weight)
-                numerator = round(denominator * share * random.uniform(0.7, 1.3))
-                yield {
-                    "period_type": period.kind, "period_start": period.start, "period_end": period.end,
-                    "area_level": place.level, "area_code": place.code,
-                    "measure_id": measure, "variant": "main", "measure_version": "1",
-                    **_controlled_columns(
-                        place.level,
-                        {
-                            "numerator": numerator,
-                            "denominator": denominator,
-                            "n_linkable": round(denominator * 0.97),
-                            "n_persons": round(numerator * 0.9),
-                            "wide_numerator": round(numerator * 1.1) if measure in {"RED-01", "NEC-01"} else None,
-                            "wide_denominator": denominator if measure in {"RED-01", "NEC-01"} else None,
-                        },
-                    ),
-                    "rate_low": share * 0.95, "rate_high": share * 1.05,
-                    "mean_value": 0.62 if measure == "RED-09" else None,
-                }  # fmt: skip
+                whole = round(350_000 * period.months * place.weight)
+                flagged = round(whole * share * random.uniform(0.7, 1.3))
+                for dimension, member, part in CUT:
+                    numerator, denominator = round(flagged * part), round(whole * part)
+                    yield {
+                        "period_type": period.kind, "period_start": period.start, "period_end": period.end,
+                        "area_level": place.level, "area_code": place.code,
+                        "measure_id": measure, "variant": "main", "measure_version": "1",
+                        **_controlled_columns(
+                            place.level,
+                            {
+                                "numerator": numerator,
+                                "denominator": denominator,
+                                "n_linkable": round(denominator * 0.97),
+                                "n_persons": round(numerator * 0.9),
+                                "wide_numerator": round(numerator * 1.1) if measure in {"RED-01", "NEC-01"} else None,
+                                "wide_denominator": denominator if measure in {"RED-01", "NEC-01"} else None,
+                            },
+                        ),
+                        "rate_low": share * 0.95, "rate_high": share * 1.05,
+                        "mean_value": 0.62 if measure == "RED-09" else None,
+                        "cost": 250_000.0 if numerator >= 10 else None,
+                        "median_cost": 255.0 if numerator >= 10 else None,
+                        "standardized_rate": None, "standardized_low": None, "standardized_high": None,
+                        "dimension_set": dimension, "member_1": member, "member_2": "all", "member_3": "all",
+                        "status": "partial", "n_reports_expected": 100, "n_reports_received": 93,
+                    }  # fmt: skip
 
 
 def completeness_rows() -> Iterator[dict[str, object]]:
@@ -347,7 +359,8 @@ def definition_rows() -> Iterator[dict[str, object]]:
             "numerator_th": f"ตัวตั้งของ {measure}", "numerator_en": f"Numerator of {measure}",
             "denominator_th": f"ตัวหารของ {measure}", "denominator_en": f"Denominator of {measure}",
             "exclusions_th": "–", "exclusions_en": "–", "window_days": 0, "direction": "lower",
-            "source": "แบบจำลองเพื่อทดสอบ", "caveat_th": "เป็นสัญญาณให้ทบทวน", "caveat_en": "A signal for review",
+            "source": "แบบจำลองเพื่อทดสอบ", "cost_th": "ค่าบริการ", "cost_en": "Charges",
+            "caveat_th": "เป็นสัญญาณให้ทบทวน", "caveat_en": "A signal for review",
             "owner": "กองยุทธศาสตร์และแผนงาน", "next_review_date": date(2027, 1, 1),
         }  # fmt: skip
 

@@ -229,6 +229,26 @@ def test_each_group_of_measures_is_one_choice_and_one_measure_of_it_another() ->
 
 
 @pytest.mark.usefixtures("home")
+def test_a_measure_is_cut_by_one_dimension_or_says_that_it_is_not_published_so() -> None:
+    app = open_page("measures", lang="en", group="necessity", cut="sex")
+    (table,) = (frame.value for frame in app.dataframe if "Group" in frame.value.columns)
+    assert table["Group"].tolist() == ["Male", "Female"]
+    assert app.info.len == 0
+    app = open_page("measures", lang="en", group="necessity", cut="hour")
+    assert "not published by Hour of the day" in app.info[0].value
+
+
+@pytest.mark.usefixtures("home")
+def test_a_table_of_measures_says_what_its_counts_rest_on() -> None:
+    app = open_page("measures", lang="en", group="necessity")
+    (table,) = (frame.value for frame in app.dataframe if "Inputs" in frame.value.columns)
+    assert table["Inputs"].tolist() == ["Partial (93%)"]
+    app = open_page("measures", lang="en", group="appropriateness")
+    (table,) = (frame.value for frame in app.dataframe if "Inputs" in frame.value.columns)
+    assert table["Inputs"].tolist() == ["Not counted here"]
+
+
+@pytest.mark.usefixtures("home")
 def test_a_card_of_repeats_shows_what_linkage_may_change() -> None:
     app = open_page("overview", lang="en")
     bands = [element.value for element in app.markdown if element.value.startswith("by linkage threshold ")]

@@ -22,6 +22,16 @@ def test_provinces_bear_the_names_of_the_interior_ministry() -> None:
     assert seed == {province.code: (province.name_th, province.name_en) for province in geothai.provinces()}
 
 
+def test_districts_bear_the_names_of_the_interior_ministry() -> None:
+    with PROVINCES.with_name("districts.csv").open(encoding="utf-8", newline="") as handle:
+        seed = {row.pop("district_code"): row for row in csv.DictReader(handle)}
+    assert seed == {
+        district.code: {"name_th": district.name_th, "name_en": district.name_en, "province_code": province.code}
+        for province in geothai.provinces()
+        for district in geothai.districts(province.code)
+    }
+
+
 def test_each_region_has_its_provinces() -> None:
     regions = Counter(region_of_province(province.code) for province in geothai.provinces())
     assert regions == PROVINCES_PER_REGION

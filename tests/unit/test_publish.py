@@ -247,3 +247,78 @@ def test_a_crash_before_the_switch_leaves_the_last_version(home: DataHome, monke
     monkeypatch.setattr(Path, "replace", replace)
     assert pointer(home)["file"] == before.path.name
     assert publish(home).path.name == pointer(home)["file"]
+
+
+LATTICE = {"same": ["measure_id"], "areas": "dim_areas", "members": {"sex": ["sex"]}}
+KEYS = (
+    "measure_id",
+    "area_level",
+    "area_code",
+    "period_type",
+    "period_start",
+    "period_end",
+    "dimension_set",
+    "member_1",
+)
+
+
+def with_lattice(home: DataHome, numerators: dict[tuple[str, str], int]) -> None:
+    """Add a mart of rates: two provinces of a region of the nation, in one month; numerators by area and sex."""
+    artifact = manifest()
+    rates = node("agg_rates", dict.fromkeys(KEYS, False) | {"numerator": True, "rate": False})
+    rates["config"]["meta"]["lattice"] = LATTICE
+    rates["columns"]["rate"] = {"config": {"meta": {"disclosure": "derived", "of": ["numerator"]}}}
+    artifact["nodes"]["model.ruam.agg_rates"] = rates
+    (home.dbt / "target" / "manifest.json").write_text(json.dumps(artifact), encoding="utf-8")
+    levels = {"TH": "nation", "07": "region", "40": "province", "44": "province"}
+    with duckdb.connect(str(home.warehouse)) as connection:
+        connection.execute("create table marts.dim_areas (area_level varchar, area_code varchar, parent_code varchar)")
+        connection.executemany(
+            "insert into marts.dim_areas values (?, ?, ?)",
+            [("nation", "TH", None), ("region", "07", "TH"), ("province", "40", "07"), ("province", "44", "07")],
+        )
+        connection.execute(
+            f"create table marts.agg_rates ({', '.join(f'{key} varchar' for key in KEYS)}, numerator int, rate double)"
+        )
+        connection.execute("alter table marts.agg_rates alter period_start type date")
+        connection.execute("alter table marts.agg_rates alter period_end type date")
+        for (area, sex), numerator in numerators.items():
+            keys = [
+                "RED-01",
+                levels[area],
+                area,
+                "month",
+                "2025-01-01",
+                "2025-01-31",
+                "all" if sex == "all" else "sex",
+                sex,
+            ]
+            connection.execute(f"insert into marts.agg_rates values ({', '.join('?' * 10)})", [*keys, numerator, 0.5])
+
+
+def published_rates(path: Path) -> dict[tuple[str, str], tuple[object, ...]]:
+    with reader(path) as connection:
+        rows = connection.execute(
+            "select area_code, member_1, numerator, numerator_status, rate from agg_rates"
+        ).fetchall()
+    return {(area, sex): tuple(rest) for area, sex, *rest in rows}
+
+
+def test_what_a_total_would_tell_of_a_small_count_is_withheld_with_what_is_worked_out_of_it(home: DataHome) -> None:
+    """9 and 9 under a total of 18 are the only counts under 10 that make 20 when rounded."""
+    with_lattice(home, {("TH", "all"): 18, ("07", "all"): 18, ("40", "all"): 9, ("44", "all"): 9})
+    found = published_rates(publish(home).path)
+    assert found["TH", "all"] == (20, "rounded", 0.5)
+    assert found["40", "all"] == found["44", "all"] == (None, "withheld", None)
+
+
+def test_what_no_total_tells_stays(home: DataHome) -> None:
+    with_lattice(home, {("TH", "all"): 36, ("07", "all"): 36, ("40", "all"): 6, ("44", "all"): 30})
+    found = published_rates(publish(home).path)
+    assert {status for _, status, _ in found.values()} == {"below_10", "rounded"}
+    assert found["44", "all"] == (30, "rounded", 0.5)
+
+
+def test_members_are_held_against_the_whole(home: DataHome) -> None:
+    with_lattice(home, {("40", "all"): 18, ("40", "1"): 9, ("40", "2"): 9})
+    assert published_rates(publish(home).path)["40", "1"] == (None, "withheld", None)

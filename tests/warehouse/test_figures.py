@@ -159,10 +159,28 @@ def test_repeats_are_counted_on_merged_visits(warehouse: Warehouse, measure: str
     counts = one(
         warehouse,
         "select numerator, denominator, n_linkable, measure_version from agg_measure_results "
-        "where area_level = 'nation' and period_type = 'fiscal_year' and variant = 'main' "
+        "where area_level = 'nation' and period_type = 'fiscal_year' and variant = 'main' and dimension_set = 'all' "
         f"and measure_id = '{measure}'",
     )
     assert counts == (numerator, 7, 5, "1")
+
+
+def test_a_province_that_sent_nothing_has_no_count_and_says_so(warehouse: Warehouse) -> None:
+    silent = one(
+        warehouse,
+        "select min(status), max(status), count(numerator), count(denominator), count(*) > 20 from agg_measure_results "
+        "where area_level = 'province' and area_code = '95' and dimension_set = 'all' and variant = 'main'",
+    )
+    assert silent == ("no_data", "no_data", 0, 0, True)
+
+
+def test_districts_and_facilities_are_those_of_the_registry(warehouse: Warehouse) -> None:
+    levels = warehouse.execute(
+        "select area_level, sum(denominator) from agg_measure_results where measure_id = 'RED-02' and variant = 'main' "
+        "and dimension_set = 'all' and period_type = 'quarter' group by area_level"
+    ).fetchall()
+    assert {level for level, _ in levels} == {"nation", "region", "province", "district", "facility"}
+    assert len({n for _, n in levels}) == 1, "every visit is at a facility of the registry"
 
 
 def test_rollout_of_every_province(warehouse: Warehouse) -> None:

@@ -49,18 +49,30 @@ lengths as (
     group by period_type, period_start, period_end
 ),
 
+-- A province without facility owes nothing, and is an area all the same.
 areas as (
-    select * from {{ ref('bridge_provinces_areas') }}
+    select
+        provinces.area_level,
+        provinces.area_code,
+        expected.hospcode
+    from {{ ref('bridge_provinces_areas') }} as provinces
+    left join expected on provinces.province_code = expected.province_code
+    union all
+    select
+        facilities.area_level,
+        facilities.area_code,
+        facilities.hospcode
+    from {{ ref('bridge_facilities_areas') }} as facilities
+    inner join expected on facilities.hospcode = expected.hospcode
 ),
 
 expected_by_area as (
     select
-        areas.area_level,
-        areas.area_code,
-        count(expected.hospcode) as n_facilities
+        area_level,
+        area_code,
+        count(hospcode) as n_facilities
     from areas
-    left join expected on areas.province_code = expected.province_code
-    group by areas.area_level, areas.area_code
+    group by area_level, area_code
 ),
 
 received_by_area as (
@@ -71,9 +83,8 @@ received_by_area as (
         areas.area_code,
         count(*) as n_reports_received
     from received
-    inner join expected on received.hospcode = expected.hospcode
     inner join periods on received.service_month = periods.month_start
-    inner join areas on expected.province_code = areas.province_code
+    inner join areas on received.hospcode = areas.hospcode
     group by periods.period_type, periods.period_start, areas.area_level, areas.area_code
 ),
 

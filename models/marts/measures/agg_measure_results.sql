@@ -1,57 +1,545 @@
-{#-
-  Every measure, and what its events span: a day or a month (`any`) counts in every period, a person's quarter in no
-  month, a person's year in the periods that are its year.
--#}
-{%- set measures = {
-    'msr_red_01': 'any', 'msr_red_02': 'any', 'msr_red_03': 'any', 'msr_red_04': 'any', 'msr_red_05': 'any',
-    'msr_red_06': 'any', 'msr_red_07': 'quarter', 'msr_red_08': 'any', 'msr_red_09': 'year',
-    'msr_nec_01': 'any', 'msr_nec_02': 'any', 'msr_nec_03': 'any', 'msr_nec_04': 'any', 'msr_nec_05': 'year',
-    'msr_nec_06': 'year',
-    'msr_unr_01': 'any', 'msr_unr_02': 'any', 'msr_unr_03': 'any', 'msr_unr_04': 'quarter', 'msr_unr_05': 'any',
-    'msr_unr_06': 'quarter', 'msr_unr_07': 'quarter', 'msr_unr_08': 'any', 'msr_unr_09': 'any', 'msr_unr_10': 'any',
-    'msr_unr_11': 'any', 'msr_unr_12': 'any',
-} -%}
-{#- Those of which the population is the denominator. -#}
-{%- set of_population = ['msr_nec_02'] -%}
+{%- set what = ['measure_id', 'variant', 'dimension_set', 'member_1', 'member_2', 'member_3'] -%}
+{%- set target = ['what_number', 'area_number', 'period_number'] -%}
+{%- set population_sets = {'all': [], 'age_band': ['age_band'], 'sex': ['sex'], 'age_band_sex': ['age_band', 'sex']} -%}
+{%- set of_population = "('" ~ measures_of_population() | join("', '") ~ "')" -%}
+{%- set sums = ['numerator', 'denominator', 'n_linkable', 'total_value', 'n_values', 'total_price', 'n_priced'] -%}
+-- What is counted, where and when are numbered: to group and join millions of rows by wide text keys is slow.
+with areas as (
+    select
+        area_level,
+        area_code,
+        row_number() over (order by area_level, area_code) as area_number
+    from (
+        select
+            area_level,
+            area_code
+        from {{ ref('bridge_provinces_areas') }}
+        union distinct
+        select
+            area_level,
+            area_code
+        from {{ ref('bridge_facilities_areas') }}
+    ) as all_areas
+),
 
-with counts as (
-    {%- for measure, span in measures.items() %}
+areas_of_provinces as (
+    select
+        bridge.province_code,
+        areas.area_level,
+        areas.area_code,
+        areas.area_number
+    from {{ ref('bridge_provinces_areas') }} as bridge
+    inner join areas on bridge.area_level = areas.area_level and bridge.area_code = areas.area_code
+),
+
+-- What counts in a facility's district and in itself.
+areas_of_facilities as (
+    select
+        bridge.hospcode,
+        areas.area_level,
+        areas.area_code,
+        areas.area_number
+    from {{ ref('bridge_facilities_areas') }} as bridge
+    inner join areas on bridge.area_level = areas.area_level and bridge.area_code = areas.area_code
+),
+
+touched_periods as (
+    select
+        months.period_type,
+        months.period_start,
+        max(months.period_end) as period_end,
+        row_number() over (order by months.period_type, months.period_start) as period_number
+    from {{ ref('bridge_months_periods') }} as months
+    inner join (select distinct service_month from {{ ref('fct_visits') }}) as data
+        on months.month_start = data.service_month
+    group by months.period_type, months.period_start
+),
+
+months as (
+    select
+        months.month_start,
+        months.period_type,
+        months.period_end,
+        touched_periods.period_number
+    from {{ ref('bridge_months_periods') }} as months
+    inner join touched_periods
+        on months.period_type = touched_periods.period_type and months.period_start = touched_periods.period_start
+),
+
+-- A person's year bears its last month and counts in the periods that end with it.
+spans as (
+    {%- for span in ['any', 'quarter', 'year'] %}
+    select
+        '{{ span }}' as span,
+        month_start,
+        period_type,
+        period_number
+    from months
+    {%- if span == 'year' %}
+    where {{ month_start('period_end') }} = month_start
+    {%- else %}
+    union all
+    {%- endif %}
+    {%- endfor %}
+),
+
+cuts as (
     select
         measure_id,
-        variant,
-        '{{ span }}' as span,
-        {{ 'true' if measure in of_population else 'false' }} as is_of_population,
-        service_month,
-        province_code,
-        count(case when is_numerator then 1 end) as numerator,
-        count(*) as denominator,
-        count(case when is_linkable then 1 end) as n_linkable,
-        sum(value) as total_value,
-        count(value) as n_values
-    from {{ ref(measure) }}
-    group by measure_id, variant, service_month, province_code
+        span,
+        dimension_set,
+        is_main_only,
+        area_level,
+        period_type,
+        dense_rank() over (order by measure_id, dimension_set) as cut_number
+    from {{ ref('bridge_measures_cuts') }}
+),
+
+whats as (
+    select
+        {{ prefixed(what, 'all_whats') }},
+        cut_numbers.cut_number,
+        row_number() over (order by {{ prefixed(what, 'all_whats') }}) as what_number
+    from (
+        select {{ what | join(', ') }} from {{ ref('fct_measure_cells') }}
+        union distinct
+        select
+            measure_id,
+            'main' as variant,
+            'all' as dimension_set,
+            {{ members_of_set([]) }}
+        from cuts
+    ) as all_whats
+    inner join (
+        select distinct
+            measure_id,
+            dimension_set,
+            cut_number
+        from cuts
+    ) as cut_numbers
+        on all_whats.measure_id = cut_numbers.measure_id and all_whats.dimension_set = cut_numbers.dimension_set
+),
+
+area_cuts as (
+    select
+        cut_number,
+        area_level,
+        min(case when is_main_only then 1 else 0 end) = 1 as is_main_only
+    from cuts
+    group by cut_number, area_level
+),
+
+month_cuts as (
+    select
+        cuts.cut_number,
+        cuts.area_level,
+        spans.month_start,
+        spans.period_number
+    from cuts
+    inner join spans on cuts.span = spans.span and cuts.period_type = spans.period_type
+),
+
+cells as (
+    select
+        whats.what_number,
+        whats.cut_number,
+        whats.variant = 'main' as is_main,
+        cells.service_month,
+        cells.hospcode,
+        cells.province_code,
+        {{ prefixed(sums, 'cells') }}
+    from {{ ref('fct_measure_cells') }} as cells
+    inner join whats
+        on {{ agreeing(what, 'cells', 'whats') }}
+),
+
+by_area as (
+    {%- for area, key in [('areas_of_facilities', 'hospcode'), ('areas_of_provinces', 'province_code')] %}
+    select
+        cells.what_number,
+        cells.cut_number,
+        cells.service_month,
+        {{ area }}.area_level,
+        {{ area }}.area_number,
+        {%- for sum in sums %}
+        sum(cells.{{ sum }}) as {{ sum }}{% if not loop.last %},{% endif %}
+        {%- endfor %}
+    from cells
+    inner join {{ area }} on cells.{{ key }} = {{ area }}.{{ key }}
+    inner join area_cuts
+        on
+            cells.cut_number = area_cuts.cut_number
+            and {{ area }}.area_level = area_cuts.area_level
+            and (cells.is_main or not area_cuts.is_main_only)
+    group by
+        cells.what_number, cells.cut_number, cells.service_month, {{ area }}.area_level, {{ area }}.area_number
     {%- if not loop.last %}
     union all
     {%- endif %}
     {%- endfor %}
 ),
 
--- Few events are flagged: their people are counted, and not those of the denominator.
-flagged_people as (
-    {%- for measure, span in measures.items() %}
-    select distinct
+results as (
+    select
+        by_area.what_number,
+        by_area.area_number,
+        month_cuts.period_number,
+        {%- for sum in sums %}
+        sum(by_area.{{ sum }}) as {{ sum }}{% if not loop.last %},{% endif %}
+        {%- endfor %}
+    from by_area
+    inner join month_cuts
+        on
+            by_area.cut_number = month_cuts.cut_number
+            and by_area.area_level = month_cuts.area_level
+            and by_area.service_month = month_cuts.month_start
+    group by by_area.what_number, by_area.area_number, month_cuts.period_number
+),
+
+-- Few events are flagged: their people and charges are looked at one by one.
+flagged as (
+    select
+        *,
+        dense_rank() over (order by person_key) as person_number
+    from {{ ref('fct_flagged_events') }}
+),
+
+flagged_cut as (
+    select
         measure_id,
         variant,
-        '{{ span }}' as span,
+        'all' as dimension_set,
+        {{ members_of_set([]) }},
         service_month,
+        hospcode,
         province_code,
-        person_key
-    from {{ ref(measure) }}
-    where is_numerator and variant <> 'wide'
+        person_number,
+        price
+    from flagged
+    {%- for name, members in dimension_sets().items() %}
+    union all
+    select
+        measure_id,
+        variant,
+        '{{ name }}' as dimension_set,
+        {{ members_of_set(members) }},
+        service_month,
+        hospcode,
+        province_code,
+        person_number,
+        price
+    from flagged
+    where variant = 'main' and {{ members | join(' is not null and ') }} is not null
+    {%- endfor %}
+),
+
+flagged_whats as (
+    select
+        whats.what_number,
+        whats.cut_number,
+        whats.variant = 'main' as is_main,
+        flagged_cut.dimension_set,
+        flagged_cut.service_month,
+        flagged_cut.hospcode,
+        flagged_cut.province_code,
+        flagged_cut.person_number,
+        flagged_cut.price
+    from flagged_cut
+    inner join whats
+        on {{ agreeing(what, 'flagged_cut', 'whats') }}
+),
+
+flagged_areas as (
+    {%- for area, key in [('areas_of_facilities', 'hospcode'), ('areas_of_provinces', 'province_code')] %}
+    select
+        flagged_whats.what_number,
+        flagged_whats.dimension_set,
+        flagged_whats.person_number,
+        flagged_whats.price,
+        {{ area }}.area_number,
+        month_cuts.period_number
+    from flagged_whats
+    inner join {{ area }} on flagged_whats.{{ key }} = {{ area }}.{{ key }}
+    inner join area_cuts
+        on
+            flagged_whats.cut_number = area_cuts.cut_number
+            and {{ area }}.area_level = area_cuts.area_level
+            and (flagged_whats.is_main or not area_cuts.is_main_only)
+    inner join month_cuts
+        on
+            flagged_whats.cut_number = month_cuts.cut_number
+            and {{ area }}.area_level = month_cuts.area_level
+            and flagged_whats.service_month = month_cuts.month_start
     {%- if not loop.last %}
     union all
     {%- endif %}
     {%- endfor %}
+),
+
+people as (
+    select
+        {{ target | join(', ') }},
+        count(*) as n_persons
+    from (
+        select distinct
+            {{ target | join(',
+            ') }},
+            person_number
+        from flagged_areas
+    ) as counted_once
+    group by {{ target | join(', ') }}
+),
+
+medians as (
+    select
+        {{ target | join(', ') }},
+        percentile_cont(0.5) within group (order by price) as median_price
+    from flagged_areas
+    where dimension_set = 'all'
+    group by {{ target | join(', ') }}
+),
+
+-- The population, by its age on the last day of the period.
+residents as (
+    select
+        registered_province_code,
+        birth_month,
+        coalesce(sex, 'unknown') as sex,
+        count(*) as n_residents
+    from {{ ref('dim_persons') }}
+    where is_registered_resident
+    group by registered_province_code, birth_month, coalesce(sex, 'unknown')
+),
+
+residents_at_periods as (
+    select
+        touched_periods.period_number,
+        areas_of_provinces.area_number,
+        {{ age_band(age_years('residents.birth_month', 'touched_periods.period_end')) }} as age_band,
+        residents.sex,
+        sum(residents.n_residents) as n_residents
+    from residents
+    inner join areas_of_provinces on residents.registered_province_code = areas_of_provinces.province_code
+    cross join touched_periods
+    group by
+        touched_periods.period_number,
+        areas_of_provinces.area_number,
+        {{ age_band(age_years('residents.birth_month', 'touched_periods.period_end')) }},
+        residents.sex
+),
+
+population as (
+    {%- for name, members in population_sets.items() %}
+    select
+        period_number,
+        area_number,
+        '{{ name }}' as dimension_set,
+        {{ members_of_set(members) }},
+        sum(n_residents) as n_residents
+    from residents_at_periods
+    group by period_number, area_number{% for member in members %}, {{ member }}{% endfor %}
+    {%- if not loop.last %}
+    union all
+    {%- endif %}
+    {%- endfor %}
+),
+
+-- Who is how old and of which sex: the strata of a rate of the population. Without an event a stratum has no result.
+strata as (
+    select
+        wholes.what_number,
+        population.period_number,
+        population.area_number,
+        {{ ratio('standard.weight', '1000000') }} as weight,
+        population.n_residents,
+        coalesce(results.numerator, 0) as n_events
+    from population
+    inner join {{ ref('bridge_standard_groups') }} as standard
+        on population.member_1 = standard.age_band and population.member_2 = standard.sex
+    inner join whats as wholes
+        on
+            population.dimension_set = 'age_band_sex'
+            and wholes.dimension_set = 'all'
+            and wholes.variant = 'main'
+            and wholes.measure_id in {{ of_population }}
+    left join whats
+        on
+            wholes.measure_id = whats.measure_id
+            and wholes.variant = whats.variant
+            and population.dimension_set = whats.dimension_set
+            and population.member_1 = whats.member_1
+            and population.member_2 = whats.member_2
+    left join results
+        on
+            whats.what_number = results.what_number
+            and population.period_number = results.period_number
+            and population.area_number = results.area_number
+),
+
+-- The strata are counted for years alone.
+years as (
+    select period_number
+    from touched_periods
+    where period_type in ('fiscal_year', 'last_12_months')
+),
+
+strata_of_years as (
+    select strata.*
+    from strata
+    inner join years on strata.period_number = years.period_number
+),
+
+standardized as (
+    {{ standardized_rates('strata_of_years', target) }}
+),
+
+reports as (
+    select
+        reports.measure_id,
+        months.period_number,
+        areas.area_number,
+        count(*) as n_reports_expected,
+        count(case when reports.is_received then 1 end) as n_reports_received
+    from {{ ref('fct_measure_reports') }} as reports
+    inner join (
+        select
+            facilities.hospcode,
+            areas_of_provinces.area_number
+        from {{ ref('dim_facilities') }} as facilities
+        inner join areas_of_provinces on facilities.province_code = areas_of_provinces.province_code
+        union all
+        select
+            hospcode,
+            area_number
+        from areas_of_facilities
+    ) as areas
+        on reports.hospcode = areas.hospcode
+    inner join months on reports.service_month = months.month_start
+    group by reports.measure_id, months.period_number, areas.area_number
+),
+
+-- Where nothing happened, it is said whether that is known: every known area above the district, and every one that
+-- owes reports, has a row of the whole.
+owing as (
+    select
+        area_number,
+        area_level
+    from areas
+    where area_level in ('nation', 'region', 'province') and area_code not in ('00', '99')
+    union distinct
+    select
+        areas.area_number,
+        areas.area_level
+    from reports
+    inner join areas on reports.area_number = areas.area_number
+),
+
+rows_to_show as (
+    select
+        whats.what_number,
+        owing.area_number,
+        touched_periods.period_number
+    from cuts
+    inner join whats
+        on cuts.cut_number = whats.cut_number and whats.dimension_set = 'all' and whats.variant = 'main'
+    inner join owing on cuts.area_level = owing.area_level
+    inner join touched_periods on cuts.period_type = touched_periods.period_type
+    union distinct
+    select {{ prefixed(target, 'results') }}
+    from results
+    inner join whats on results.what_number = whats.what_number
+    where whats.variant <> 'wide'
+),
+
+wide as (
+    select
+        mains.what_number,
+        results.area_number,
+        results.period_number,
+        results.numerator,
+        results.denominator
+    from results
+    inner join whats on results.what_number = whats.what_number and whats.variant = 'wide'
+    inner join whats as mains
+        on
+            whats.measure_id = mains.measure_id
+            and whats.dimension_set = mains.dimension_set
+            and mains.variant = 'main'
+),
+
+completed as (
+    select
+        touched_periods.period_type,
+        touched_periods.period_start,
+        touched_periods.period_end,
+        areas.area_level,
+        areas.area_code,
+        {{ prefixed(what, 'whats') }},
+        coalesce(reports.n_reports_expected, 0) as n_reports_expected,
+        coalesce(reports.n_reports_received, 0) as n_reports_received,
+        {{ input_status(
+            'coalesce(results.denominator, 0)',
+            'coalesce(reports.n_reports_received, 0)',
+            'coalesce(reports.n_reports_expected, 0)',
+        ) }} as status,
+        whats.measure_id in {{ of_population }} as is_of_population,
+        population.n_residents,
+        results.numerator,
+        results.denominator,
+        results.n_linkable,
+        results.total_value,
+        results.n_values,
+        results.total_price,
+        results.n_priced,
+        people.n_persons,
+        medians.median_price,
+        standardized.rate as standardized_rate,
+        standardized.low as standardized_low,
+        standardized.high as standardized_high,
+        wide.numerator as wide_numerator,
+        wide.denominator as wide_denominator
+    from rows_to_show as shown
+    inner join whats on shown.what_number = whats.what_number
+    inner join areas on shown.area_number = areas.area_number
+    inner join touched_periods on shown.period_number = touched_periods.period_number
+    {%- for relation in ['results', 'people', 'medians', 'standardized', 'wide'] %}
+    left join {{ relation }} on {{ agreeing(target, 'shown', relation) }}
+    {%- endfor %}
+    left join reports
+        on
+            whats.measure_id = reports.measure_id
+            and shown.period_number = reports.period_number
+            and shown.area_number = reports.area_number
+    left join population
+        on
+            whats.dimension_set = population.dimension_set
+            and whats.member_1 = population.member_1
+            and whats.member_2 = population.member_2
+            and shown.period_number = population.period_number
+            and shown.area_number = population.area_number
+),
+
+-- Without any input a count is unknown, and no 0.
+counted as (
+    select
+        *,
+        case when status <> 'no_data' then coalesce(numerator, 0) end as known_numerator,
+        case
+            when status = 'no_data' then null
+            when is_of_population then coalesce(n_residents, 0)
+            else coalesce(denominator, 0)
+        end as known_denominator,
+        case when status <> 'no_data' then coalesce(n_persons, 0) end as known_persons
+    from completed
+),
+
+published as (
+    select
+        *,
+        {{ published_count('known_numerator') }} as shown_numerator,
+        {{ published_count('known_denominator') }} as shown_denominator,
+        known_persons >= 10 and known_numerator >= 10 and n_priced >= 10 as has_cost
+    from counted
 ),
 
 versions as (
@@ -60,154 +548,55 @@ versions as (
         max(version) as version
     from {{ ref('dim_measures') }}
     group by measure_id
-),
-
-areas as (
-    select * from {{ ref('bridge_provinces_areas') }}
-),
-
-periods as (
-    select
-        spans.span,
-        months.month_start,
-        months.period_type,
-        months.period_start,
-        months.period_end
-    from {{ ref('bridge_months_periods') }} as months
-    cross join (select 'any' as span union all select 'quarter' as span) as spans
-    where spans.span = 'any' or months.period_type <> 'month'
-    union all
-    select distinct
-        'year' as span,
-        {{ month_start('period_end') }} as month_start,
-        period_type,
-        period_start,
-        period_end
-    from {{ ref('bridge_months_periods') }}
-    where period_type <> 'month'
-),
-
-residents as (
-    select
-        areas.area_level,
-        areas.area_code,
-        count(*) as n_residents
-    from {{ ref('dim_persons') }} as persons
-    inner join areas on persons.registered_province_code = areas.province_code
-    where persons.is_registered_resident
-    group by areas.area_level, areas.area_code
-),
-
-results as (
-    select
-        periods.period_type,
-        periods.period_start,
-        periods.period_end,
-        areas.area_level,
-        areas.area_code,
-        counts.measure_id,
-        counts.variant,
-        counts.is_of_population,
-        sum(counts.numerator) as numerator,
-        sum(counts.denominator) as n_events,
-        sum(counts.n_linkable) as n_linkable,
-        sum(counts.total_value) as total_value,
-        sum(counts.n_values) as n_values
-    from counts
-    inner join periods
-        on
-            counts.service_month = periods.month_start
-            and counts.span = periods.span
-    inner join areas on counts.province_code = areas.province_code
-    group by
-        periods.period_type,
-        periods.period_start,
-        periods.period_end,
-        areas.area_level,
-        areas.area_code,
-        counts.measure_id,
-        counts.variant,
-        counts.is_of_population
-),
-
-people as (
-    select
-        periods.period_type,
-        periods.period_start,
-        areas.area_level,
-        areas.area_code,
-        flagged_people.measure_id,
-        flagged_people.variant,
-        count(distinct flagged_people.person_key) as n_persons
-    from flagged_people
-    inner join periods
-        on
-            flagged_people.service_month = periods.month_start
-            and flagged_people.span = periods.span
-    inner join areas on flagged_people.province_code = areas.province_code
-    group by
-        periods.period_type,
-        periods.period_start,
-        areas.area_level,
-        areas.area_code,
-        flagged_people.measure_id,
-        flagged_people.variant
-),
-
-completed as (
-    select
-        results.*,
-        case when results.is_of_population then residents.n_residents else results.n_events end as denominator,
-        coalesce(people.n_persons, 0) as n_persons,
-        wide.numerator as wide_numerator,
-        wide.n_events as wide_denominator
-    from results
-    left join residents on results.area_level = residents.area_level and results.area_code = residents.area_code
-    left join people
-        on
-            results.period_type = people.period_type
-            and results.period_start = people.period_start
-            and results.area_level = people.area_level
-            and results.area_code = people.area_code
-            and results.measure_id = people.measure_id
-            and results.variant = people.variant
-    left join results as wide
-        on
-            results.period_type = wide.period_type
-            and results.period_start = wide.period_start
-            and results.area_level = wide.area_level
-            and results.area_code = wide.area_code
-            and results.measure_id = wide.measure_id
-            and results.variant = 'main'
-            and wide.variant = 'wide'
-    where results.variant <> 'wide'
-),
-
-shown as (
-    select
-        *,
-        case when not is_of_population then {{ published_count('numerator') }} end as shown_numerator,
-        case when not is_of_population then {{ published_count('denominator') }} end as shown_denominator
-    from completed
 )
 
 select
-    shown.period_type,
-    shown.period_start,
-    shown.period_end,
-    shown.area_level,
-    shown.area_code,
-    shown.measure_id,
-    shown.variant,
+    published.period_type,
+    published.period_start,
+    published.period_end,
+    published.area_level,
+    published.area_code,
+    published.dimension_set,
+    published.member_1,
+    published.member_2,
+    published.member_3,
+    published.measure_id,
+    published.variant,
     versions.version as measure_version,
-    cast(shown.numerator as bigint) as numerator,
-    cast(shown.denominator as bigint) as denominator,
-    cast(shown.n_linkable as bigint) as n_linkable,
-    cast(shown.n_persons as bigint) as n_persons,
-    {{ wilson_bound('shown.shown_numerator', 'shown.shown_denominator', '-') }} as rate_low,
-    {{ wilson_bound('shown.shown_numerator', 'shown.shown_denominator', '+') }} as rate_high,
-    case when shown.n_values >= 10 then round({{ ratio('shown.total_value', 'shown.n_values') }}, 2) end as mean_value,
-    cast(shown.wide_numerator as bigint) as wide_numerator,
-    cast(shown.wide_denominator as bigint) as wide_denominator
-from shown
-inner join versions on shown.measure_id = versions.measure_id
+    published.status,
+    cast(published.n_reports_expected as integer) as n_reports_expected,
+    cast(published.n_reports_received as integer) as n_reports_received,
+    cast(published.known_numerator as bigint) as numerator,
+    cast(published.known_denominator as bigint) as denominator,
+    cast(published.n_linkable as bigint) as n_linkable,
+    cast(published.known_persons as bigint) as n_persons,
+    case
+        when not published.is_of_population
+            then {{ wilson_bound('published.shown_numerator', 'published.shown_denominator', '-') }}
+    end as rate_low,
+    case
+        when not published.is_of_population
+            then {{ wilson_bound('published.shown_numerator', 'published.shown_denominator', '+') }}
+    end as rate_high,
+    {{ published_mean('published.total_value', 'published.n_values') }} as mean_value,
+    case
+        when published.has_cost
+            then {{ significant(
+                ratio('published.total_price', 'published.numerator') ~ ' * published.shown_numerator', 3
+            ) }}
+    end as cost,
+    case when published.has_cost then round({{ ratio('published.median_price', '5') }}) * 5 end as median_cost,
+    {%- for column in ['rate', 'low', 'high'] %}
+    case
+        when published.shown_numerator >= 10 and published.shown_denominator >= 30
+            then {{ significant(
+                ratio('published.shown_numerator', 'published.shown_denominator')
+                ~ ' * ' ~ ratio('published.known_denominator', 'published.known_numerator')
+                ~ ' * published.standardized_' ~ column, 3
+            ) }}
+    end as standardized_{{ column }},
+    {%- endfor %}
+    cast(published.wide_numerator as bigint) as wide_numerator,
+    cast(published.wide_denominator as bigint) as wide_denominator
+from published
+inner join versions on published.measure_id = versions.measure_id

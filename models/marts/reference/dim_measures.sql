@@ -14,6 +14,8 @@ select
     window_days,
     direction,
     source,
+    cost_th,
+    cost_en,
     caveat_th,
     caveat_en,
     owner,

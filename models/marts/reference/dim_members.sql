@@ -1,6 +1,9 @@
 {%- set unknown = {
     'facility_type': ('ไม่ทราบประเภท', 'Unknown type'),
     'affiliation': ('ไม่ทราบสังกัด', 'Unknown affiliation'),
+    'age_band': ('ไม่ทราบอายุ', 'Unknown age'),
+    'sex': ('ไม่ทราบเพศ', 'Unknown sex'),
+    'hour': ('ไม่ทราบเวลา', 'Unknown time'),
 } -%}
 
 select distinct
@@ -63,3 +66,46 @@ select
     'ทั้งหมด' as label_th,
     'All' as label_en,
     1 as sort_order
+{%- for band, first in age_bands().items() %}
+{%- set last = age_bands().values() | select('gt', first) | list | first %}
+union all
+select
+    'age_band' as dimension,
+    '{{ band }}' as member_code,
+    '{{ first ~ "–" ~ (last - 1) ~ " ปี" if last else first ~ " ปีขึ้นไป" }}' as label_th,
+    '{{ first ~ "–" ~ (last - 1) if last else first ~ " and over" }}' as label_en,
+    {{ loop.index }} as sort_order
+{%- endfor %}
+{%- for code, labels in {'1': ('ชาย', 'Male'), '2': ('หญิง', 'Female')}.items() %}
+union all
+select
+    'sex' as dimension,
+    '{{ code }}' as member_code,
+    '{{ labels[0] }}' as label_th,
+    '{{ labels[1] }}' as label_en,
+    {{ loop.index }} as sort_order
+{%- endfor %}
+{%- for hour in range(24) %}
+union all
+select
+    'hour' as dimension,
+    '{{ "%02d" % hour }}' as member_code,
+    '{{ "%02d.00–%02d.59 น." % (hour, hour) }}' as label_th,
+    '{{ "%02d:00–%02d:59" % (hour, hour) }}' as label_en,
+    {{ hour }} as sort_order
+{%- endfor %}
+union all
+select distinct
+    'condition_group' as dimension,
+    condition_group as member_code,
+    label_th,
+    label_en,
+    sort_order
+from {{ ref('condition_groups') }}
+union all
+select
+    'condition_group' as dimension,
+    'other' as member_code,
+    'กลุ่มโรคอื่นหรือไม่มีรหัสโรค' as label_th,
+    'Other, or no diagnosis' as label_en,
+    98 as sort_order

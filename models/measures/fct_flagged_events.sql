@@ -1,0 +1,19 @@
+{%- for measure_id, measure in measure_library().items() %}
+select
+    '{{ measure_id }}' as measure_id,
+    '{{ measure.span }}' as span,
+    events.variant,
+    events.event_key,
+    events.service_month,
+    events.hospcode,
+    events.province_code,
+    events.person_key,
+    cast(events.price as decimal(18, 2)) as price,
+    {{ prefixed(dimensions(), 'events') }}
+from (
+    {{ events_with_dimensions(measure_id, "events.is_numerator and events.variant <> 'wide'") }}
+) as events
+{%- if not loop.last %}
+union all
+{%- endif %}
+{%- endfor %}

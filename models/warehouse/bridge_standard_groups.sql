@@ -1,0 +1,5 @@
+select
+    age_band,
+    sex,
+    weight
+from {{ ref('standard_population') }}

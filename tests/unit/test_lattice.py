@@ -1,0 +1,159 @@
+"""What may be inferred of a small count from all the totals that are published beside it."""
+
+from __future__ import annotations
+
+import itertools
+import random
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import settings as hypothesis_settings
+from hypothesis import strategies as st
+
+from ruam.disclosure import THRESHOLD, controlled
+from ruam.lattice import Axis, bounds, inferred, withheld
+
+
+def table(cells: list[list[int]]) -> tuple[np.ndarray, list[Axis]]:
+    """Rows by columns with the totals of both and the whole: areas by periods, or by members of a dimension."""
+    with_totals = [[*row, sum(row)] for row in cells]
+    with_totals.append([sum(column) for column in zip(*with_totals, strict=True)])
+    height, width = len(with_totals), len(with_totals[0])
+    down, across = [], []
+    for row, column in itertools.product(range(height), range(width)):
+        cell = row * width + column
+        if row < height - 1:
+            down.append(((height - 1) * width + column, cell))
+        if column < width - 1:
+            across.append((row * width + width - 1, cell))
+    return np.array(list(itertools.chain(*with_totals)), dtype=np.int64), [axis("down", down), axis("across", across)]
+
+
+def axis(name: str, links: list[tuple[int, int]]) -> Axis:
+    parents, children = zip(*links, strict=True)
+    return Axis(name, np.array(parents), np.array(children))
+
+
+def told(counts: np.ndarray, hidden: np.ndarray, axes: list[Axis]) -> list[int]:
+    low, high = inferred(counts, hidden, axes)
+    return [int(cell) for cell in np.flatnonzero((counts > 0) & (counts < THRESHOLD) & (low == high))]
+
+
+def nothing_hidden(counts: np.ndarray) -> np.ndarray:
+    return np.zeros(len(counts), dtype=bool)
+
+
+@pytest.mark.parametrize(
+    ("parts", "whole"),
+    [([9, 9], 18), ([1] * 9, 9), ([10, 1, 1], 12)],
+    ids=["all at their highest", "all at their lowest", "with one that is shown"],
+)
+def test_the_known_edges_of_rounding_are_found_and_closed(parts: list[int], whole: int) -> None:
+    counts = np.array([*parts, whole])
+    axes = [axis("area", [(len(parts), cell) for cell in range(len(parts))])]
+    assert told(counts, nothing_hidden(counts), axes)
+    hidden = withheld(counts, axes)
+    assert hidden.any()
+    assert told(counts, hidden, axes) == []
+
+
+def test_what_tells_nothing_is_not_withheld() -> None:
+    counts, axes = table([[4, 300, 25], [17, 0, 6], [120, 8, 41]])
+    assert not withheld(counts, axes).any()
+
+
+def test_a_part_that_is_alone_is_as_open_as_its_total() -> None:
+    counts = np.array([7, 7, 7])
+    axes = [axis("area", [(1, 0), (2, 1)])]
+    assert not withheld(counts, axes).any()
+
+
+def test_totals_of_two_axes_together_tell_what_neither_tells_alone() -> None:
+    """Of 2 districts and 2 sexes: each sum leaves two values, both leave one."""
+    found = False
+    for values in itertools.product((0, 1, 2, 8, 9, 10, 12), repeat=4):
+        counts, axes = table([list(values[:2]), list(values[2:])])
+        alone = {cell for one in axes for cell in told(counts, nothing_hidden(counts), [one])}
+        together = set(told(counts, nothing_hidden(counts), axes))
+        if together - alone:
+            found = True
+            hidden = withheld(counts, axes)
+            assert told(counts, hidden, axes) == []
+    assert found
+
+
+def test_people_seen_in_two_districts_are_no_sum_but_a_bound() -> None:
+    """9 and 9 people, 18 in all, are told; 9 and 9 of whom 4 are the same, 14 in all, are not."""
+    links = [axis("area", [(2, 0), (2, 1)])]
+    assert told(np.array([9, 9, 18]), np.zeros(3, dtype=bool), links) == [0, 1]
+    assert told(np.array([9, 9, 14]), np.zeros(3, dtype=bool), links) == []
+
+
+def test_what_a_part_is_published_as_is_never_wrong() -> None:
+    counts = np.arange(3000)
+    low, high = bounds(counts, nothing_hidden(counts))
+    assert ((low <= counts) & (counts <= high)).all()
+    for count in (0, 1, 9, 10, 12, 13, 2999):
+        alike = [other for other in range(max(0, count - 12), count + 12) if controlled(other) == controlled(count)]
+        assert (low[count], high[count]) == (min(alike), max(alike))
+
+
+SMALL = st.one_of(st.just(0), st.integers(1, 9), st.sampled_from((1, 9, 10, 12, 13, 17)), st.integers(10, 400))
+
+
+@given(
+    st.integers(1, 4).flatmap(
+        lambda width: st.lists(st.lists(SMALL, min_size=width, max_size=width), min_size=1, max_size=5)
+    )
+)
+@hypothesis_settings(deadline=None, max_examples=100)
+def test_no_small_count_of_any_table_is_told_by_totals_over_both_axes(cells: list[list[int]]) -> None:
+    counts, axes = table(cells)
+    hidden = withheld(counts, axes)
+    low, high = inferred(counts, hidden, axes)
+    assert ((low <= counts) & (counts <= high)).all(), "the truth is always among what is possible"
+    assert told(counts, hidden, axes) == []
+
+
+QUARTERS, MEMBERS = range(4), range(3)
+DISTRICTS_OF_REGION = 4
+
+
+def country(dice: random.Random) -> tuple[np.ndarray, list[Axis], int]:
+    """Counts of a nation, 4 regions and 16 districts by a year of 4 quarters by all of 3 members; the nation's cell."""
+    districts = range(4 * DISTRICTS_OF_REGION)
+    parts = {key: dice.choice((0, 0, 0, 1, 1, 9, 9, 10)) for key in itertools.product(districts, QUARTERS, MEMBERS)}
+    areas = [*districts, *(f"region {number}" for number in range(4)), "nation"]
+
+    def up(area: int | str) -> str:
+        return f"region {area // DISTRICTS_OF_REGION}" if isinstance(area, int) else "nation"
+
+    def count(area: int | str, quarter: int | str, member: int | str) -> int:
+        return sum(
+            n
+            for (d, q, m), n in parts.items()
+            if area in (d, up(d), "nation") and quarter in (q, "year") and member in (m, "all")
+        )
+
+    cells = list(itertools.product(areas, [*QUARTERS, "year"], [*MEMBERS, "all"]))
+    number = {cell: n for n, cell in enumerate(cells)}
+    axes = [
+        axis("area", [(number[up(a), q, m], number[a, q, m]) for a, q, m in cells if a != "nation"]),
+        axis("period", [(number[a, "year", m], number[a, q, m]) for a, q, m in cells if q != "year"]),
+        axis("member", [(number[a, q, "all"], number[a, q, m]) for a, q, m in cells if m != "all"]),
+    ]
+    return np.array([count(*cell) for cell in cells]), axes, number["nation", "year", "all"]
+
+
+def test_a_country_of_three_axes_keeps_its_small_counts() -> None:
+    dice = random.Random(43)  # noqa: S311
+    n_told = 0
+    for _ in range(3):
+        counts, axes, nation = country(dice)
+        n_told += len(told(counts, nothing_hidden(counts), axes))
+        hidden = withheld(counts, axes)
+        assert told(counts, hidden, axes) == []
+        assert hidden.mean() < 0.25
+        assert not hidden[nation]
+    assert n_told > 0, "rounding alone would have been enough"
