@@ -17,6 +17,7 @@ from ruam.disclosure import BASE, RULE, THRESHOLD, controlled_sql
 from ruam.errors import PublishError
 from ruam.files import locked, replacing, sync_folder
 from ruam.home import DataHome
+from ruam.stable import create_views, stable_schema
 
 POINTER = "current.json"
 KEPT_FILES = 5
@@ -114,6 +115,7 @@ def _write(path: Path, warehouse: Path, marts: list[Mart], run_id: str, now: dat
             )
             n_rows += _checked(connection, mart)
         connection.execute("detach warehouse")
+        create_views(connection, stable_schema())
         connection.execute("checkpoint")
     return n_rows
 

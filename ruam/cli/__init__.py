@@ -17,6 +17,7 @@ import typer
 
 from ruam.cli import (
     deliveries,
+    docs,
     feeds,
     flow,
     identity,
@@ -58,6 +59,8 @@ app.command()(flow.build)
 app.command()(flow.publish)
 app.command()(flow.run)
 app.command()(flow.serve)
+app.command()(docs.docs)
+app.command()(docs.export)
 app.command()(status.status)
 app.command()(deliveries.deliveries)
 app.add_typer(quarantine.quarantine, name="quarantine")
