@@ -6,6 +6,7 @@ import csv
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import date, timedelta
+from fnmatch import fnmatchcase
 from functools import cached_property
 from itertools import pairwise
 from typing import Any, NamedTuple
@@ -221,7 +222,7 @@ class Facts:
             tuple(figures),
             tuple(self._last_leg(targets, figures) if model else ()),
             tuple(self.lineage.fields(targets)),
-            tuple(row for row in self._seed(CODE_SETS) if row["set_id"] in sets),
+            tuple(row for row in self._seed(CODE_SETS) if any(fnmatchcase(row["set_id"], one) for one in sets)),
             {name: tuple(self._seed(name)) for name in self._tables_of(models)},
             tuple(self._tests(models)),
             tuple(self._unit_tests(models)),
@@ -249,7 +250,18 @@ class Facts:
         return found
 
     def _sets_of(self, models: Iterable[Node]) -> set[str]:
-        return {one for name in self._upstream(models) for one in self.lineage.queries[name].code_sets}
+        """Ids of the code sets (`acsc_*`: all that begin so) that some models, or what they read, compare codes with.
+
+        A model that hands `set_id` on leaves the choice to its readers: of its sets those count that a reader names.
+        """
+        own = {model["name"] for model in models}
+        queries = {name: self.lineage.queries[name] for name in self._upstream(models)}
+        return {
+            one
+            for name, query in queries.items()
+            if name in own or "set_id" not in query.values
+            for one in query.code_sets
+        }
 
     def _tables_of(self, models: Iterable[Node]) -> list[str]:
         read = {

@@ -39,7 +39,7 @@ class Query:
     values: Mapping[str, frozenset[Column]]
     conditions: Mapping[str, frozenset[Column]]
     code_sets: frozenset[str] = frozenset()
-    """Values that the SQL compares a column `set_id` with."""
+    """Values that the SQL compares a column `set_id` with; `acsc_*` where it compares how the id begins."""
 
 
 @dataclass(frozen=True)
@@ -253,9 +253,12 @@ class _Reader:
 
 def _code_sets(tree: exp.Expr) -> Iterator[str]:
     for comparison in tree.find_all(exp.EQ, exp.In):
-        if isinstance(comparison.this, exp.Column) and comparison.this.name == "set_id":
+        compared = comparison.this
+        is_start = isinstance(compared, exp.Substring) and compared.args["start"].name == "1"
+        column = compared.this if is_start else compared
+        if isinstance(column, exp.Column) and column.name == "set_id":
             others = comparison.expressions or [comparison.expression]
-            yield from (str(one.this) for one in others if isinstance(one, exp.Literal))
+            yield from (f"{one.this}{'*' if is_start else ''}" for one in others if isinstance(one, exp.Literal))
 
 
 def _declare(schema: MappingSchema, database: str, name: str, columns: Iterable[str]) -> None:

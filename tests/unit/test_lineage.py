@@ -89,6 +89,7 @@ def test_rows_of_a_joined_query_are_its_conditions_too() -> None:
 def test_code_sets_are_those_that_the_sql_names() -> None:
     query = read("select price from warehouse.main.visits where set_id in ('a', 'b') or set_id = 'c' or seq = 'd'")
     assert query.code_sets == {"a", "b", "c"}
+    assert read("select 1 as x from warehouse.main.visits where substr(set_id, 1, 2) = 'd_'").code_sets == {"d_*"}
 
 
 def test_a_field_is_a_condition_only_if_it_is_nothing_more() -> None:

@@ -107,7 +107,16 @@ def test_lineage_goes_from_the_field_over_every_store_to_the_figure_and_its_page
 
     red_06 = paths(facts, "RED-06")
     assert red_06["DRUG_OPD.DATE_SERV"][0] == "value"
-    assert red_06["DRUG_OPD.DIDSTD"][1][:2] == ["f43.drug_opd.didstd", "stg_f43__drug_opd.drug_code"]
+    assert red_06["DRUG_OPD.AMOUNT"] == (
+        "value",
+        [
+            "f43.drug_opd.amount",
+            "stg_f43__drug_opd.amount",
+            "int_dispensings__enriched.days_supply",
+            "int_dispensings__covered.cover_end",
+            "msr_red_06.is_numerator",
+        ],
+    )
 
     measure = facts.measures["RED-02"]
     assert [list(map(str, path)) for path in measure.last_leg] == [
@@ -144,10 +153,11 @@ def test_every_model_of_a_measure_is_shown_with_its_sql_and_comes_from_fields_of
 
 def test_code_sets_are_those_of_the_measure_and_of_what_it_reads(facts: Facts) -> None:
     sets = {id_: {row["set_id"] for row in measure.code_sets} for id_, measure in facts.measures.items()}
-    assert "necessary_repeat" in sets["RED-02"]
-    assert sets["UNR-01"] - {"necessary_repeat"}
-    assert sets["UNR-01"] != sets["UNR-06"]
-    assert set(facts.measures["RED-03"].tables) == {"retest_intervals"}
+    assert sets["RED-02"] == {"necessary_repeat"}
+    assert sets["UNR-01"] == {"CS_ABX", "CS_IMMUNE", "CS_OTHER_INFECTION", "CS_URI"}
+    assert sets["NEC-01"] == {"readmission_index_excluded", "readmission_planned"}
+    assert {"acsc_main", "acsc_oecd_5"} <= sets["NEC-02"]
+    assert set(facts.measures["RED-05"].tables) == {"retest_intervals"}
 
 
 def test_a_parameter_holds_until_the_day_before_the_next_value_of_it() -> None:
