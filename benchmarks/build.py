@@ -105,7 +105,7 @@ def grow(source: DataHome, folder: Path, visits: int) -> DataHome:
         regions = sorted({region_of(one) for one in committed_batches(source.landing)})
         for region in regions:
             batches = [one for one in committed_batches(source.landing, region) if "schema-" not in one.name]
-            target = home.landing / f"region={region}" / "batch=20250601T000000000000-grown"
+            target = home.landing / f"region={region}" / f"batch=20250601T0000000000{region}-grown"
             for table in sorted({path.name for batch in batches for path in batch.glob("*.parquet")}):
                 target.mkdir(parents=True, exist_ok=True)
                 found = [batch / table for batch in batches if (batch / table).exists()]
@@ -214,7 +214,7 @@ def bare(home: DataHome, memory_limit: str, visits: int) -> int:
     with duckdb.connect(
         str(home.root / "bare" / "warehouse.duckdb"), config={**config, "preserve_insertion_order": False}
     ) as connection:
-        connection.execute("set TimeZone = 'UTC'")
+        connection.execute("set TimeZone = 'UTC'; set enable_progress_bar = false")
         for name, sql in statements(home):
             before = _cpu()
             connection.execute(f'create or replace table "warehouse"."main"."{name}" as {sql}')

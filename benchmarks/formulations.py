@@ -24,6 +24,7 @@ from benchmarks.build import bare, land_country, prepare, visits_of
 from benchmarks.measuring import RUNS, measured_in_turn, show_costs
 
 DUMMY = "dummy"
+CONFIG = {"threads": 2, "memory_limit": "4GB", "enable_progress_bar": False}
 
 COMPARABLE = """
     select
@@ -218,7 +219,7 @@ def copy_inputs(warehouse: Path, target: Path, question: Question, of_one: int) 
     The table `flagged` holds the events that the model flags, which one number would change.
     """
     measure = "msr_" + question.measure.lower().replace("-", "_")
-    with duckdb.connect(str(target), config={"threads": 2, "memory_limit": "4GB"}) as connection:
+    with duckdb.connect(str(target), config=CONFIG) as connection:
         connection.execute(f"attach '{warehouse}' as built (read_only)")
         for table in NEEDED:
             connection.execute(f"create table {table} as from built.main.{table}")
@@ -246,7 +247,7 @@ def run(sql: str, file: Path, n: int) -> int:
 
     Raises `RuntimeError` when they differ.
     """
-    with duckdb.connect(str(file), read_only=True, config={"threads": 2, "memory_limit": "4GB"}) as connection:
+    with duckdb.connect(str(file), read_only=True, config=CONFIG) as connection:
         count = "select count(*) || '/' || coalesce(bit_xor(hash(event)), 0)"
         found = connection.execute(f"{count} from ({sql})").fetchone()
         has_model = connection.execute("select count(*) from duckdb_tables() where table_name = 'flagged'").fetchone()
