@@ -24,7 +24,7 @@ from benchmarks.build import bare, land_country, prepare, visits_of
 from benchmarks.measuring import RUNS, measured_in_turn, show_costs
 
 DUMMY = "dummy"
-CONFIG = {"threads": 2, "memory_limit": "4GB", "enable_progress_bar": False}
+CONFIG = {"threads": 2, "memory_limit": "4GB"}
 
 COMPARABLE = """
     select
@@ -220,7 +220,7 @@ def copy_inputs(warehouse: Path, target: Path, question: Question, of_one: int) 
     """
     measure = "msr_" + question.measure.lower().replace("-", "_")
     with duckdb.connect(str(target), config=CONFIG) as connection:
-        connection.execute(f"attach '{warehouse}' as built (read_only)")
+        connection.execute(f"set enable_progress_bar = false; attach '{warehouse}' as built (read_only)")
         for table in NEEDED:
             connection.execute(f"create table {table} as from built.main.{table}")
         if of_one:
@@ -248,6 +248,7 @@ def run(sql: str, file: Path, n: int) -> int:
     Raises `RuntimeError` when they differ.
     """
     with duckdb.connect(str(file), read_only=True, config=CONFIG) as connection:
+        connection.execute("set enable_progress_bar = false")
         count = "select count(*) || '/' || coalesce(bit_xor(hash(event)), 0)"
         found = connection.execute(f"{count} from ({sql})").fetchone()
         has_model = connection.execute("select count(*) from duckdb_tables() where table_name = 'flagged'").fetchone()
