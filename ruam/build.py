@@ -123,6 +123,24 @@ def built_project(home: DataHome) -> str | None:
     return row[0] if row else None
 
 
+def column_types(home: DataHome) -> dict[str, dict[str, str]] | None:
+    """Type of each column by table of the warehouse; None when there is none, or a build has it open."""
+    if not home.warehouse.exists():
+        return None
+    try:
+        with _open(home, read_only=True) as connection:
+            rows = connection.execute("""
+                select table_name, column_name, data_type from information_schema.columns
+                where table_schema = 'main' order by table_name, ordinal_position
+            """).fetchall()
+    except BusyError:
+        return None
+    found: dict[str, dict[str, str]] = {}
+    for table, column, data_type in rows:
+        found.setdefault(table, {})[column] = data_type
+    return found
+
+
 def built_batches(home: DataHome) -> set[str]:
     """Ids of the batches that the last good build has read. Raises `BusyError` while a build runs."""
     if not home.warehouse.exists():

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import Any
 
@@ -79,6 +79,16 @@ def current(home: DataHome) -> dict[str, Any] | None:
         return None
     pointer: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
     return pointer
+
+
+def published_to(home: DataHome) -> date | None:
+    """Last day of service in the published file; None when nothing is published, or no visit was."""
+    pointer = current(home)
+    if pointer is None or not (home.serving / pointer["file"]).is_file():
+        return None
+    with duckdb.connect(str(home.serving / pointer["file"]), read_only=True) as connection:
+        row = connection.execute("select cast(data_to as date) from publication").fetchone()
+    return row[0] if row else None
 
 
 def published_marts(artifact: dict[str, Any]) -> list[Mart]:

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import duckdb
+import polars as pl
 
 from ruam.dbt import manifest, run_dbt
 from ruam.home import DataHome
@@ -36,13 +37,20 @@ def compiled_project(scratch: DataHome) -> Project:
     run_dbt(["seed"], scratch)
     run_dbt(["docs", "generate", "--empty-catalog"], scratch)
     raw = manifest(scratch)
-    columns = {}
-    with duckdb.connect() as connection:
-        for node in raw["sources"].values():
-            described = connection.execute(f"describe from {node['relation_name']}").fetchall()
-            columns[f"{node['source_name']}.{node['name']}"] = [str(row[0]) for row in described]
+    columns = {
+        f"{node['source_name']}.{node['name']}": _columns(node["relation_name"]) for node in raw["sources"].values()
+    }
     page = (scratch.dbt / "target" / "index.html").read_text(encoding="utf-8")
     return Project(_steady(raw, scratch.root), columns, page)
+
+
+def _columns(relation: str) -> list[str]:
+    """Columns of `read_parquet('<glob>', ...)`, the form in which sources are read."""
+    found = re.match(r"read_parquet\('([^']+)'", relation)
+    if not found:
+        raise ValueError(f"a source is read in a way that is not known here: {relation}")
+    has_hive = re.search(r"hive_partitioning\s*=\s*true", relation) is not None
+    return pl.scan_parquet(found.group(1), hive_partitioning=has_hive).collect_schema().names()
 
 
 def _steady(artifact: dict[str, Any], root: Path) -> dict[str, Any]:
@@ -57,24 +65,6 @@ def _without(value: Any) -> Any:
     if isinstance(value, dict):
         return {key: _without(one) for key, one in value.items() if key not in _TIMES}
     return [_without(one) for one in value] if isinstance(value, list) else value
-
-
-def column_types(warehouse: Path) -> dict[str, dict[str, str]] | None:
-    """Type of each column by table of a built warehouse, None when there is none or a build has it open."""
-    if not warehouse.exists():
-        return None
-    try:
-        with duckdb.connect(str(warehouse), read_only=True) as connection:
-            rows = connection.execute("""
-                select table_name, column_name, data_type from information_schema.columns
-                where table_schema = 'main' order by table_name, ordinal_position
-            """).fetchall()
-    except duckdb.IOException:
-        return None
-    found: dict[str, dict[str, str]] = {}
-    for table, column, data_type in rows:
-        found.setdefault(table, {})[column] = data_type
-    return found
 
 
 def dbt_page(project: Project, types: Mapping[str, Mapping[str, str]] | None) -> str:

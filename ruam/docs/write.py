@@ -7,17 +7,15 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta, timezone
 from pathlib import Path
 
-import duckdb
-
-from ruam.build import built_project, project_digest
+from ruam.build import built_project, column_types, project_digest
 from ruam.docs.facts import Facts, File
 from ruam.docs.lineage import Column, lineage_of
-from ruam.docs.project import Project, column_types, dbt_page
+from ruam.docs.project import Project, dbt_page
 from ruam.docs.site import LINEAGE, Edition, Published, files
 from ruam.errors import BusyError
 from ruam.files import replacing_folder
 from ruam.home import DataHome
-from ruam.publish import current
+from ruam.publish import current, published_to
 
 THAILAND = timezone(timedelta(hours=7))
 
@@ -42,7 +40,7 @@ def write_docs(
     Raises `UsageError` when something else lies there.
     """
     facts = Facts(project.manifest, lineage_of(project.manifest, project.source_columns), standard, figures)
-    types = column_types(home.warehouse)
+    types = column_types(home)
     edition = _edition(home, has_warehouse=types is not None)
     n_pages = 0
     with replacing_folder(out, LINEAGE) as folder:
@@ -74,11 +72,8 @@ def _built_from_others(home: DataHome) -> bool:
 
 def _published(home: DataHome) -> Published | None:
     pointer = current(home)
-    if pointer is None or not (home.serving / pointer["file"]).is_file():
-        return None
-    with duckdb.connect(str(home.serving / pointer["file"]), read_only=True) as connection:
-        row = connection.execute("select cast(data_to as date) from publication").fetchone()
-    if row is None or row[0] is None:
+    last_day = published_to(home)
+    if pointer is None or last_day is None:
         return None
     at = datetime.fromisoformat(pointer["published_at"]).replace(tzinfo=UTC).astimezone(THAILAND)
-    return Published(pointer["run_id"], at.date(), row[0])
+    return Published(pointer["run_id"], at.date(), last_day)
