@@ -27,6 +27,9 @@ from ruam.home import DataHome
 from ruam.publish import current
 from ruam.settings import PROJECT
 
+pytestmark = pytest.mark.usefixtures("built_home")
+"""All tests here run in the process that has the built warehouse, so that the project is compiled once."""
+
 SECTIONS = ("formula", "caveat", "parameters", "code-sets", "lineage", "tests", "sql", "history")
 
 
