@@ -76,13 +76,15 @@ bench: setup ## Benchmarks, each a ratio against a peer in the same run.
 	@$(BIN)/python -m benchmarks.parsers
 	@$(BIN)/python -m benchmarks.ingest
 
-bench-all: bench ## The slow ones too: small zips, memory, thirty days, pseudonyms, linkage, overlapping drugs (hours).
+bench-all: bench ## The slow ones too: small zips, memory, thirty days, pseudonyms, linkage, the warehouse, measures (hours).
 	@$(BIN)/python -m benchmarks.small_zips
 	@$(BIN)/python -m benchmarks.memory
 	@$(BIN)/python -m benchmarks.scan
 	@$(BIN)/python -m benchmarks.pseudonyms
 	@$(BIN)/python -m benchmarks.linkage
 	@$(BIN)/python -m benchmarks.overlaps
+	@$(BIN)/python -m benchmarks.formulations
+	@$(BIN)/python -m benchmarks.build
 
 bench-spark: bench-tools ## Ingestion against Spark too (480 MB to install; needs Java 17 or later).
 	@command -v java >/dev/null || { [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null \

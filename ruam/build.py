@@ -109,6 +109,38 @@ def is_sound(home: DataHome) -> bool:
     return row is not None and row[0] == "succeeded"
 
 
+def built_project(home: DataHome) -> str | None:
+    """`project_digest` of what the last good build ran, None when there was none. Raises `BusyError` while one runs."""
+    if not home.warehouse.exists():
+        return None
+    with _open(home, read_only=True) as connection:
+        if not _has_ledger(connection):
+            return None
+        row = connection.execute("""
+            select project_digest from ruam.builds
+            where status = 'succeeded' order by number desc nulls last limit 1
+        """).fetchone()
+    return row[0] if row else None
+
+
+def column_types(home: DataHome) -> dict[str, dict[str, str]] | None:
+    """Type of each column by table of the warehouse; None when there is none, or a build has it open."""
+    if not home.warehouse.exists():
+        return None
+    try:
+        with _open(home, read_only=True) as connection:
+            rows = connection.execute("""
+                select table_name, column_name, data_type from information_schema.columns
+                where table_schema = 'main' order by table_name, ordinal_position
+            """).fetchall()
+    except BusyError:
+        return None
+    found: dict[str, dict[str, str]] = {}
+    for table, column, data_type in rows:
+        found.setdefault(table, {})[column] = data_type
+    return found
+
+
 def built_batches(home: DataHome) -> set[str]:
     """Ids of the batches that the last good build has read. Raises `BusyError` while a build runs."""
     if not home.warehouse.exists():
@@ -139,7 +171,7 @@ def _inputs(home: DataHome, folders: list[Path], *, full_refresh: bool) -> tuple
     held = {folder: holds(folder) for folder in folders}
     batches = sorted(frozenset[str]().union(*held.values()))
     references = sorted(f"{path.parent.name}/{path.name}" for path in home.reference.glob("*/*.parquet"))
-    project = _project_digest()
+    project = project_digest()
     links = [hashlib.sha256(home.links.read_bytes()).hexdigest()] if home.links.exists() else []
     digest = _digest([project, *batches, *references, *links])
     built, last_digest, last_project = _ledger(home)
@@ -191,7 +223,7 @@ def _receipts(folders: list[Path]) -> pl.LazyFrame:
     return found.select(*schema)
 
 
-def _project_digest() -> str:
+def project_digest() -> str:
     """Of everything that decides what the SQL does."""
     files = [PROJECT / "dbt_project.yml"]
     for folder in ("models", "macros", "seeds"):

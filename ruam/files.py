@@ -5,13 +5,14 @@ from __future__ import annotations
 import ctypes
 import fcntl
 import os
+import shutil
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from errno import EACCES, EDQUOT, EFBIG, EIO, ENOSPC, EPERM, EROFS
 from pathlib import Path
 from time import monotonic, sleep
 
-from ruam.errors import BusyError, StorageError
+from ruam.errors import BusyError, StorageError, UsageError
 from ruam.faults import point
 
 _REMEDIES = {
@@ -107,6 +108,41 @@ def replacing(path: Path) -> Iterator[Path]:
         sync_folder(path.parent)
     finally:
         temporary.unlink(missing_ok=True)
+
+
+@contextmanager
+def replacing_folder(path: Path, marker: str) -> Iterator[Path]:
+    """Yield a new folder beside `path` that takes its place whole when the block ends well.
+
+    What stands there is replaced in one step if it is empty or holds the file `marker`, which says that it was made
+    the same way. Raises `UsageError` for anything else: it may be somebody's work.
+    """
+    if path.exists() and not (path.is_dir() and ((path / marker).is_file() or not any(path.iterdir()))):
+        raise UsageError(f"{path} holds something else. Name a new folder, or one that this command made before.")
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    shutil.rmtree(temporary, ignore_errors=True)
+    temporary.mkdir()
+    try:
+        yield temporary
+        sync_all([one for one in temporary.rglob("*") if one.is_file()], temporary)
+        if path.exists():
+            _exchange(temporary, path)  # What was there is now the temporary one.
+        else:
+            temporary.rename(path)
+        sync_folder(path.parent)
+    finally:
+        shutil.rmtree(temporary, ignore_errors=True)
+
+
+def _exchange(one: Path, other: Path) -> None:
+    """Let two names change places at once."""
+    at_working_folder, both = -100, 2
+    if ctypes.CDLL(None, use_errno=True).renameat2(
+        at_working_folder, os.fsencode(one), at_working_folder, os.fsencode(other), both
+    ):
+        number = ctypes.get_errno()
+        raise OSError(number, os.strerror(number), str(other))
 
 
 @contextmanager

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +18,7 @@ from ruam.errors import PublishError
 from ruam.files import locked, replacing, sync_folder
 from ruam.home import DataHome
 from ruam.lattice import Lattice, withhold
+from ruam.stable import create_views, stable_schema
 
 POINTER = "current.json"
 KEPT_FILES = 5
@@ -85,6 +86,16 @@ def current(home: DataHome) -> dict[str, Any] | None:
     return pointer
 
 
+def published_to(home: DataHome) -> date | None:
+    """Last day of service in the published file; None when nothing is published, or no visit was."""
+    pointer = current(home)
+    if pointer is None or not (home.serving / pointer["file"]).is_file():
+        return None
+    with duckdb.connect(str(home.serving / pointer["file"]), read_only=True) as connection:
+        row = connection.execute("select cast(data_to as date) from publication").fetchone()
+    return row[0] if row else None
+
+
 def published_marts(artifact: dict[str, Any]) -> list[Mart]:
     """Models that the manifest marks with `meta: {publish: true}`."""
     marts = []
@@ -135,6 +146,7 @@ def _write(path: Path, warehouse: Path, marts: list[Mart], run_id: str, now: dat
             connection.execute(f'create table "{mart.name}" as select {columns}{stamps} from {source}')
             n_rows += _checked(connection, mart)
         connection.execute("detach warehouse")
+        create_views(connection, stable_schema())
         connection.execute("checkpoint")
     return n_rows
 

@@ -57,6 +57,18 @@ class NetworkLimits(BaseModel):
     """Before the second try; each further one waits twice as long as the one before."""
 
 
+class Licence(BaseModel):
+    """Under what terms exported data may be used, as a data package says it."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    name: str = Field(default="LicenseRef-MOPH-internal", pattern=r"^([-a-zA-Z0-9._])+$")
+    """An SPDX identifier where there is one."""
+    title: str = "ใช้ภายในกระทรวงสาธารณสุข ห้ามเผยแพร่ต่อ (for use within the Ministry of Public Health)"
+    path: str | None = None
+    """Address of its text."""
+
+
 class Settings(BaseSettings):
     model_config = SettingsConfigDict(env_prefix="RUAM_", env_nested_delimiter="__", toml_file="ruam.toml")
 
@@ -91,6 +103,8 @@ class Settings(BaseSettings):
     network: NetworkLimits = NetworkLimits()
     watch_seconds: float = Field(default=10, gt=0)
     """Between two looks of `ruam ingest --watch`; a zip is taken when two of them saw it alike."""
+    export_licence: Licence = Licence()
+    """Of `ruam export`: until the ministry decides otherwise, data stay within it."""
     host: str = "127.0.0.1"
     port: int = Field(default=8501, ge=1, le=65535)
     oidc_file: Path | None = None

@@ -127,3 +127,23 @@ EFFECTS = "RO-18"
 PATIENT_FLOW = "UT-07"
 NET_FLOW = "UT-08"
 """Ids in the registry of what is no rate."""
+_NO_RATES = {
+    LIVE_PROVINCES: [("agg_rollout", "actual_date")],
+    PATIENT_FLOW: [("agg_patient_flow", "n_visits")],
+    NET_FLOW: [("agg_patient_flow", "n_visits")],
+}
+
+
+def columns_of(measure_id: str) -> list[tuple[str, str]]:
+    """Published columns (table and name) that pages make a measure's figure of; none when no page shows it."""
+    if measure_id in _NO_RATES:
+        return _NO_RATES[measure_id]
+    is_of_library = measure_id.split("-")[0] in MEASURE_GROUPS.values()
+    named = [one for one in globals().values() if isinstance(one, Figure) and one.measure_id == measure_id]
+    found = [
+        (figure.table, name)
+        for figure in ([of_measure(measure_id)] if is_of_library else named)
+        for name in (figure.numerator, figure.denominator)
+        if name
+    ]
+    return list(dict.fromkeys(found))

@@ -5,31 +5,18 @@ with years as (
     {{ months_of_years() }}
 ),
 
--- A person's visits to one facility in a month first: the years overlap.
-monthly as (
-    select
-        person_key,
-        hospcode,
-        {{ month_start('date_serv') }} as service_month,
-        min(person_tier) as person_tier,
-        count(*) as n_visits,
-        sum(price) as price
-    from {{ ref('int_visits__qualified') }}
-    where visit_class = 'OP'
-    group by person_key, hospcode, {{ month_start('date_serv') }}
-),
-
 facilities as (
     select
         years.period_end,
-        monthly.person_key,
-        monthly.hospcode,
-        min(monthly.person_tier) as person_tier,
-        sum(monthly.n_visits) as n_visits,
-        sum(monthly.price) as price
-    from monthly
-    inner join years on monthly.service_month = years.month_start
-    group by years.period_end, monthly.person_key, monthly.hospcode
+        visits.person_key,
+        visits.hospcode,
+        min(visits.person_tier) as person_tier,
+        count(*) as n_visits,
+        sum(visits.price) as price
+    from {{ ref('int_visits__qualified') }} as visits
+    inner join years on {{ month_start('visits.date_serv') }} = years.month_start
+    where visits.visit_class = 'OP'
+    group by years.period_end, visits.person_key, visits.hospcode
 ),
 
 persons as (

@@ -19,6 +19,7 @@ from ruam.cli import (
     access,
     audit,
     deliveries,
+    docs,
     feeds,
     flow,
     identity,
@@ -60,6 +61,8 @@ app.command()(flow.build)
 app.command()(flow.publish)
 app.command()(flow.run)
 app.command()(flow.serve)
+app.command()(docs.docs)
+app.command()(docs.export)
 app.command()(status.status)
 app.command()(deliveries.deliveries)
 app.add_typer(quarantine.quarantine, name="quarantine")

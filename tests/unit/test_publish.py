@@ -17,6 +17,7 @@ from ruam.errors import BusyError, PublishError, SetupError
 from ruam.files import locked
 from ruam.home import DataHome
 from ruam.publish import KEPT_FILES, POINTER, Publication, current, publish, published_marts
+from ruam.stable import StableColumn, StableSchema, StableView
 
 COUNTS = [0, 1, 9, 10, 12, 13, 4998, None]
 LEDGER = """
@@ -52,9 +53,29 @@ def manifest() -> dict[str, Any]:
     return {"nodes": listed | {"test.ruam.x": {"resource_type": "test", "config": {"meta": {"publish": True}}}}}
 
 
+STABLE = StableSchema(
+    name="ruam_v1",
+    left_out={},
+    views=[
+        StableView(
+            name="utilization",
+            table="agg_utilization",
+            title_th="การใช้บริการ",
+            description="One area.",
+            key=["area_code"],
+            columns=[
+                StableColumn(name="area_code", type="varchar", title_th="พื้นที่", description="Area."),
+                StableColumn(name="n_visits", type="bigint", count=True, title_th="ครั้ง", description="Visits."),
+            ],
+        )
+    ],
+)
+
+
 @pytest.fixture
-def home(tmp_path: Path) -> DataHome:
-    """A home with a tiny warehouse, its ledger, and the manifest of its build."""
+def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> DataHome:
+    """A home with a tiny warehouse, its ledger, and the manifest of its build; other tools are offered as little."""
+    monkeypatch.setattr(publishing, "stable_schema", lambda: STABLE)
     home = DataHome(tmp_path / "it's home")
     home.create()
     (home.dbt / "target").mkdir()
@@ -103,8 +124,27 @@ def test_counts_are_controlled_and_the_rest_is_as_it_was(home: DataHome) -> None
 def test_only_what_is_marked_is_published(home: DataHome) -> None:
     with reader(publish(home).path) as connection:
         tables = connection.execute("select table_schema, table_name from information_schema.tables").fetchall()
-    assert sorted(tables) == [("main", "agg_utilization"), ("main", "publication")]
+    assert sorted(tables) == [("main", "agg_utilization"), ("main", "publication"), ("ruam_v1", "utilization")]
     assert [mart.name for mart in published_marts(manifest())] == ["agg_utilization", "publication"]
+
+
+def test_the_stable_schema_is_read_through_whatever_name_the_file_is_attached_by(home: DataHome) -> None:
+    path = str(publish(home).path).replace("'", "''")
+    with duckdb.connect() as connection:
+        connection.execute(f"attach '{path}' as published (read_only)")
+        cursor = connection.execute("from published.ruam_v1.utilization order by area_code")
+        assert [one[0] for one in cursor.description or []] == ["area_code", "n_visits", "n_visits_status"]
+        assert cursor.fetchall() == [(f"{place:02d}", *controlled(count)) for place, count in enumerate(COUNTS)]
+
+
+def test_a_broken_promise_leaves_the_last_publication_in_service(home: DataHome) -> None:
+    before = publish(home)
+    with duckdb.connect(str(home.warehouse)) as connection:
+        connection.execute("insert into marts.agg_utilization values ('00', 10, 1)")
+    with pytest.raises(PublishError, match="a key"):
+        publish(home)
+    assert pointer(home)["run_id"] == before.run_id
+    assert [path.name for path in home.serving.glob("*.duckdb")] == [before.path.name]
 
 
 def test_the_file_says_what_it_is(home: DataHome) -> None:

@@ -1,0 +1,1 @@
+"""The documentation that opens offline: dbt's own pages, and the catalogue of measures, tables and fields."""
