@@ -305,7 +305,7 @@ def study(panel: pl.DataFrame, provinces: pl.DataFrame, reports: pl.DataFrame, d
 
     Raises `SetupError` when nothing can be compared.
     """
-    from importlib.metadata import version
+    from diff_diff import __version__
 
     chosen = sample(panel, provinces)
     seen = reports.filter(pl.col("month").is_between(chosen.first_month, chosen.last_day))
@@ -328,7 +328,7 @@ def study(panel: pl.DataFrame, provinces: pl.DataFrame, reports: pl.DataFrame, d
             "n_controls": chosen.n_controls,
             "n_reports_received": int(seen["n_reports_received"].sum()),
             "n_reports_expected": int(seen["n_reports_expected"].sum()),
-            "method": f"Callaway-Sant'Anna (2021), not-yet-live provinces, diff-diff {version('diff-diff')}",
+            "method": f"Callaway-Sant'Anna (2021), not-yet-live provinces, diff-diff {__version__}",
         }
         for measure_id, numerator in MEASURES.items()
         for one in estimate(panel, chosen, numerator, draws)
