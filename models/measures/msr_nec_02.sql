@@ -3,14 +3,14 @@
 {%- set any_sets = ['nhs_19_any', 'pneumonia', 'sickle_cell', 'copd', 'respiratory_anomaly', 'pregnancy_newborn'] -%}
 
 with admissions as (
-    select * from {{ ref('fct_admissions') }}
+    select * from {{ of_affected(ref('fct_admissions')) }}
 ),
 
 diagnoses as (
     select
         admission_key,
         diagnosis_code
-    from {{ ref('fct_diagnoses') }}
+    from {{ of_affected(ref('fct_diagnoses'), 'admission') }}
     where setting = 'ipd'
     union all
     select

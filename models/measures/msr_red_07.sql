@@ -11,7 +11,7 @@
 {%- set grace = measure_parameter('RED-07', 'grace_days') -%}
 {%- set cross_taper = measure_parameter('RED-07', 'cross_taper_days') -%}
 with covered as (
-    select * from {{ ref('int_dispensings__covered') }}
+    select * from {{ of_affected(ref('int_dispensings__covered')) }}
 ),
 
 monitored as (

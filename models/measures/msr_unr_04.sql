@@ -1,5 +1,5 @@
 with covered as (
-    select * from {{ ref('int_dispensings__covered') }}
+    select * from {{ of_affected(ref('int_dispensings__covered')) }}
     where is_oral_or_inhaled
 ),
 

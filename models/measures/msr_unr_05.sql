@@ -2,7 +2,7 @@
 {%- set pairs = [('acei', 'arb'), ('acei', 'renin'), ('arb', 'renin')] -%}
 {%- set refill_days = measure_parameter('UNR-05', 'refill_days') | int -%}
 with covered as (
-    select * from {{ ref('int_dispensings__covered') }}
+    select * from {{ of_affected(ref('int_dispensings__covered')) }}
 ),
 
 blockers as (
@@ -20,7 +20,7 @@ dispensings as (
 ),
 
 visits as (
-    select * from {{ ref('int_visits__indexed') }}
+    select * from {{ of_affected(ref('int_visits__indexed')) }}
     where set_id = 'CS_HT'
 ),
 

@@ -3,7 +3,7 @@ with older as (
     select
         person_key,
         {{ add_months('birth_month', months) }} as begins_on
-    from {{ ref('dim_persons') }}
+    from {{ of_affected(ref('dim_persons')) }}
     where birth_month is not null
 ),
 

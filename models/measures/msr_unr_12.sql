@@ -11,7 +11,7 @@ with dispensings as (
         {{ add_days(
             'dispensed_date', 'case when days_supply between 1 and ' ~ longest ~ ' then days_supply - 1 else 0 end'
         ) }} as cover_end
-    from {{ ref('fct_dispensings') }}
+    from {{ of_affected(ref('fct_dispensings')) }}
     where
         setting = 'opd'
         and length(atc_code) = 7
