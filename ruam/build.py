@@ -214,7 +214,8 @@ def _inputs(home: DataHome, folders: list[Path], *, full_refresh: bool) -> tuple
 
 
 def _ledger(home: DataHome) -> tuple[set[str], str | None, str | None, bool]:
-    """Batches built; digests of inputs and of what decides of everybody, of the last good build; whether a full build stopped half-way."""
+    """Batches built; digests of inputs and of what decides of everybody, of the last good build; whether a full build
+    stopped half-way."""
     if not home.warehouse.exists():
         return set(), None, None, False
     with _open(home, read_only=False) as connection:

@@ -24,9 +24,9 @@ FACILITIES: dict[str, Row] = {
     "20001": {"hostype": "18", "provcode": "45", "mcode": "21000"},
     "30001": {"hostype": "12", "provcode": "10", "mcode": "75002", "bed": 400},
 }
-N_PIDS = 40
+N_PIDS = 120
 """Registrations of each facility; a number is borne by about three."""
-NUMBERS = [f"{n:032x}" for n in range(1, 51)]
+NUMBERS = [f"{n:032x}" for n in range(1, 151)]
 FIRST_DAY = date(2024, 11, 20)
 """Of service: the fiscal year is young, and a year's months are not all there."""
 
@@ -49,7 +49,8 @@ def make_reference(home: DataHome) -> None:
     facilities = [{"hoscode": code, **facts} for code, facts in FACILITIES.items()]
     write_registry(home, facilities, "20240101T000000-1", date(2024, 1, 1))
     drugs = [
-        {"didstd": code, "dname": f"DRUG {code[0]}0 MG", "atc": atc, "route": route, "units_per_day": per_day, "chronic": atc[0] == "C"}
+        {"didstd": code, "dname": f"DRUG {code[0]}0 MG", "atc": atc, "route": route, "units_per_day": per_day}
+        | {"chronic": atc[0] == "C"}
         for code, (atc, route, per_day) in _DRUGS.items()
     ]  # fmt: skip
     write_drugs(home, drugs, "20240101T000000-1", date(2024, 1, 1))
@@ -64,7 +65,8 @@ class Days:
         self._number = 0
         self._sent: list[tuple[str, Row]] = []
         self._visits: list[Row] = []
-        self._deliveries: list[tuple[str, tuple[str, datetime], dict[str, list[Row]]]] = []
+        self._links: dict[tuple[str, str], tuple[str, str, str, float]] = {}
+        self._deliveries: list[tuple[str, tuple[str, datetime]]] = []
         contracts = contract_tables()
         self._columns = {table: set(landing_schema(contracts[table])) for table in contracts}
         self._keys = {table: [name.lower() for name in contracts[table].key] for table in contracts}
@@ -84,12 +86,9 @@ class Days:
             # Some are late: they were made days before what has come already.
             made = datetime.combine(self._today(), time(8)) - timedelta(days=pick.choice([0, 0, 0, 3, 40]))
             sent[delivery] = (hospcode, made)
-            own: dict[str, list[Row]] = {}
+            self._deliveries.append((delivery, sent[delivery]))
             for table, row in self._delivery(hospcode, made, visits // len(FACILITIES)):
-                own.setdefault(table, []).append({**row, "delivery_id": delivery})
-            self._deliveries.append((delivery, sent[delivery], own))
-            for table, rows in own.items():
-                tables.setdefault(table, []).extend(rows)
+                tables.setdefault(table, []).append({**row, "delivery_id": delivery})
         self._link()
         batches = [write_batch(self.home, "01", f"day-{self._number:03}", sent, _numbered(tables))]
         if self._number > 2 and pick.random() < 0.5:
@@ -100,21 +99,23 @@ class Days:
         return FIRST_DAY + timedelta(days=60 + 2 * self._number)
 
     def _send_again(self) -> str:
-        """A content that came before, under a later name."""
-        delivery, (hospcode, made), own = self._random.choice(self._deliveries)
+        """A content that came before, under a later name: its rows are landed once."""
+        delivery, (hospcode, made) = self._random.choice(self._deliveries)
         again = {delivery: (hospcode, made + timedelta(days=1))}
-        return write_batch(self.home, "01", f"day-{self._number:03}-again", again, _numbered(own))
+        return write_batch(self.home, "01", f"day-{self._number:03}-again", again, {})
 
     def _link(self) -> None:
-        """Other links than yesterday, now and then."""
+        """Links as linkage might write them: each day a few are found and one is lost."""
         pick = self._random
-        if self._number > 1 and pick.random() < 0.5:
-            return
-        pairs = [(hospcode, str(pid)) for hospcode in FACILITIES for pid in range(1, N_PIDS + 1)]
-        rows = []
-        for hospcode, pid in pick.sample(pairs, 12):
-            person, wide = pick.choice([(n, n) for n in NUMBERS] + [(f"{n:f>32}", m) for n, m in enumerate(NUMBERS)])
-            rows.append((hospcode, pid, person, wide, "B" if person == wide else "C", 0.99))
+        for _ in range(2):
+            who = (pick.choice(list(FACILITIES)), str(pick.randint(1, N_PIDS)))
+            n = pick.randrange(len(NUMBERS))
+            # To a person with a number; or at the lower threshold alone, to one who is a person of their own.
+            person, tier = pick.choice([(NUMBERS[n], "B"), (f"{n:f>32}", "C")])
+            self._links[who] = (person, NUMBERS[n], tier, 0.99)
+        if len(self._links) > 8:
+            self._links.pop(pick.choice(list(self._links)))
+        rows = [(*who, *link) for who, link in self._links.items()]
         pl.DataFrame(rows, schema=LINKS, orient="row").write_parquet(self.home.links)
 
     def _delivery(self, hospcode: str, made: datetime, visits: int) -> Iterator[tuple[str, Row]]:
@@ -170,7 +171,8 @@ class Days:
         if pick.random() < 0.85:
             yield "service", {
                 **row, "time_serv": pick.choice(["080000", "103000", None]), "typein": pick.choice("11112345"),
-                "typeout": pick.choice("111237"), "intime": pick.choice("12"), "instype": pick.choice(["0100", "2100", "Z"]),
+                "typeout": pick.choice("111237"), "intime": pick.choice("12"),
+                "instype": pick.choice(["0100", "2100", "Z"]),
                 "main": pick.choice([*FACILITIES, "99999"]), "hsub": pick.choice([*FACILITIES, None]),
                 "price": pick.choice([100, 250, 99.5, None]), "cost": 80,
             }  # fmt: skip
@@ -225,7 +227,8 @@ class Days:
         row: dict[str, object] = {"pid": pid, "an": str(pick.randint(1, 9)), "datetime_admit": admitted}
         if pick.random() < 0.85:
             yield "admission", {
-                **row, "seq": str(pick.randint(1, 6)), "datetime_disch": admitted + timedelta(hours=pick.choice(_STAY_HOURS)),
+                **row, "seq": str(pick.randint(1, 6)),
+                "datetime_disch": admitted + timedelta(hours=pick.choice(_STAY_HOURS)),
                 "typein": pick.choice("123"), "dischtype": pick.choice("1129"), "dischstatus": pick.choice("128"),
                 "instype": "0100", "price": pick.choice([1000, 5000.5]),
             }  # fmt: skip
