@@ -35,7 +35,7 @@
 {%- endmacro %}
 
 {% macro of_units(key, relation) -%}
-    ({{ key | join(', ') }}) in (select {% if key | length > 1 %}({{ key | join(', ') }}){% else %}{{ key[0] }}{% endif %} from {{ relation }})
+    ({{ key | join(', ') }}) in (select {{ key | join(', ') }} from {{ relation }})
 {%- endmacro %}
 
 {#-
