@@ -86,7 +86,11 @@ fired as (
     select
         '{{ measure }}' as measure,
         {{ 'found.visit_key' if rule.visits_of_events else 'events.event_key' }} as visit_key
-    from {{ ref('msr_' ~ measure) if rule.visits_of_events == 'laboratory_visits' else of_affected(ref('msr_' ~ measure), 'watched') }} as events
+    {%- if rule.visits_of_events == 'laboratory_visits' %}
+    from {{ ref('msr_' ~ measure) }} as events
+    {%- else %}
+    from {{ of_affected(ref('msr_' ~ measure), 'watched') }} as events
+    {%- endif %}
     {%- if rule.visits_of_events %}
     inner join {{ rule.visits_of_events }} as found on events.event_key = found.event_key
     {%- endif %}
