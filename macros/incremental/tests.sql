@@ -5,7 +5,7 @@
 -#}
 {% macro duckdb__get_where_subquery(relation) -%}
     {%- set condition = tested_units(relation) if execute and not flags.FULL_REFRESH and not config.get('where') -%}
-    {%- if condition and run_query('select 1 from ' ~ ledger('changed_rows') ~ ' limit 1').rows -%}
+    {%- if condition and load_relation(ledger('changed_rows')) and run_query('select 1 from ' ~ ledger('changed_rows') ~ ' limit 1').rows -%}
         {{ return('(select * from ' ~ relation ~ ' where ' ~ condition ~ ') dbt_subquery') }}
     {%- endif -%}
     {{ return(default__get_where_subquery(relation)) }}
