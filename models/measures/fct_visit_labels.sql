@@ -1,4 +1,4 @@
-{{ config(incremental_strategy='by_watched_person') }}
+{{ config(materialized='incremental', incremental_strategy='by_watched_person') }}
 {{ whole_when_moves('first_day') }}
 
 {#-

@@ -1,4 +1,4 @@
-{{ config(incremental_strategy='by_watched_person') }}
+{{ config(materialized='incremental', incremental_strategy='by_watched_person') }}
 
 {%- set variants = {
     'main': {'linkage': 'main', 'days': measure_parameter('NEC-01', 'window_max_days') | int},

@@ -1,3 +1,5 @@
+{{ config(materialized='incremental', incremental_strategy='by_person') }}
+
 {%- set min_age = measure_parameter('NEC-02', 'min_age_years') | int -%}
 {%- set principal_sets = ['main', 'oecd_5', 'nhs_19', 'bronchitis', 'asthma', 'pregnancy_newborn'] -%}
 {%- set any_sets = ['nhs_19_any', 'pneumonia', 'sickle_cell', 'copd', 'respiratory_anomaly', 'pregnancy_newborn'] -%}

@@ -1,3 +1,5 @@
+{{ config(materialized='incremental', incremental_strategy='by_person') }}
+
 {%- set min_age = measure_parameter('NEC-03', 'min_age_years') | int -%}
 {%- set low_urgency = "('" ~ measure_parameter('NEC-03', 'triage').split(';') | join("', '") ~ "')" -%}
 {%- set went_home = "('" ~ measure_parameter('NEC-03', 'typeout').split(';') | join("', '") ~ "')" -%}

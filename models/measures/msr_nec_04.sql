@@ -1,3 +1,5 @@
+{{ config(materialized='incremental', incremental_strategy='by_person') }}
+
 {%- set look_back = measure_parameter('NEC-04', 'look_back_days') | int -%}
 
 with outpatient as (

@@ -1,3 +1,4 @@
+{{ config(materialized='incremental', incremental_strategy='by_person') }}
 {{ whole_when_moves('last_month') }}
 
 {%- set min_age = measure_parameter('NEC-05', 'min_age_years') | int -%}

@@ -1,4 +1,4 @@
-{{ config(incremental_strategy='by_watched_person') }}
+{{ config(materialized='incremental', incremental_strategy='by_watched_person') }}
 
 {%- set variants = {'main': 'uri', 'diarrhoea': 'diarrhoea', 'low_back_pain': 'low_back_pain'} -%}
 {%- set min_facilities = measure_parameter('RED-03', 'min_facilities') | int -%}

@@ -1,3 +1,4 @@
+{{ config(materialized='incremental', incremental_strategy='by_person') }}
 {{ whole_when_moves('first_day') }}
 
 {%- set window = measure_parameter('RED-04', 'window_days') | int -%}

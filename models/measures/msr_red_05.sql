@@ -1,3 +1,5 @@
+{{ config(materialized='incremental', incremental_strategy='by_person') }}
+
 {%- set adult_months = (measure_parameter('RED-05', 'min_age') | int) * 12 -%}
 {%- set variants = ['main', 'elsewhere'] -%}
 with excluded as (

@@ -1,3 +1,5 @@
+{{ config(materialized='incremental', incremental_strategy='by_person') }}
+
 {%- set graces = {'main': 'grace_days', '0_days': 'grace_days_low', '14_days': 'grace_days_high'} -%}
 {%- set keys = ['person_key', 'wide_person_key'] -%}
 with dispensings as (

@@ -1,3 +1,5 @@
+{{ config(materialized='incremental', incremental_strategy='by_person') }}
+
 {%- set groups = {
     'antihypertensive': 'CS_CLASS_ANTIHYPERTENSIVE',
     'lipid': 'CS_CLASS_LIPID',

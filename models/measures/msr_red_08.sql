@@ -1,3 +1,5 @@
+{{ config(materialized='incremental', incremental_strategy='by_person') }}
+
 {%- set min_age = measure_parameter('RED-08', 'delivery_min_age_years') | int -%}
 {%- set first_day = measure_parameter('RED-08', 'delivery_min_gap_days') | int -%}
 {%- set last_day = measure_parameter('RED-08', 'delivery_max_gap_days') | int -%}

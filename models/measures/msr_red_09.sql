@@ -1,3 +1,4 @@
+{{ config(materialized='incremental', incremental_strategy='by_person') }}
 {{ whole_when_moves('last_month') }}
 
 {%- set min_visits = measure_parameter('RED-09', 'min_visits') | int -%}

@@ -1,3 +1,5 @@
+{{ config(materialized='incremental', incremental_strategy='by_person') }}
+
 with covered as (
     select * from {{ of_affected(ref('int_dispensings__covered')) }}
     where is_oral_or_inhaled

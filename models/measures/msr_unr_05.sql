@@ -1,3 +1,5 @@
+{{ config(materialized='incremental', incremental_strategy='by_person') }}
+
 {%- set subgroups = {'acei': 'CS_RAS_ACEI', 'arb': 'CS_RAS_ARB', 'renin': 'CS_RAS_RENIN'} -%}
 {%- set pairs = [('acei', 'arb'), ('acei', 'renin'), ('arb', 'renin')] -%}
 {%- set refill_days = measure_parameter('UNR-05', 'refill_days') | int -%}

@@ -1,3 +1,5 @@
+{{ config(materialized='incremental', incremental_strategy='by_person') }}
+
 {%- set apart = measure_parameter('UNR-06', 'egfr_days_apart') | int -%}
 with low_results as (
     select

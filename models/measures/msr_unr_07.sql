@@ -1,3 +1,5 @@
+{{ config(materialized='incremental', incremental_strategy='by_person') }}
+
 {%- set months = (measure_parameter('UNR-07', 'over_age') | int + 1) * 12 -%}
 with older as (
     select

@@ -1,3 +1,5 @@
+{{ config(materialized='incremental', incremental_strategy='by_person') }}
+
 {%- set longest = measure_parameter('*', 'max_days_supply') | int -%}
 {%- set older_months = (measure_parameter('UNR-12', 'lower_band_age') | int) * 12 -%}
 {%- set bands = {'main': 'min_substances', '5_items_60': 'lower_band_substances'} -%}
