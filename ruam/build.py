@@ -72,7 +72,7 @@ class Built:
 def build(settings: Settings, *, full_refresh: bool = False, progress: Progress = lambda *_: None) -> Built:
     """Build and test the warehouse; only batches not built before are read into staging.
 
-    What follows from them is recomputed for whom they reach alone (docs/decisions/0016-incremental-by-person.md);
+    What follows from them is recomputed for whom they reach alone (docs/decisions/0021-incremental-by-person.md);
     what decides of everybody (models, seeds, contracts, registry, drug map, versions) makes a full build, and the
     log says which. Skips all work when neither batches, reference tables nor models changed since the last good
     build. Killed or failed, it leaves the last published file alone, and running it again finishes. Raises

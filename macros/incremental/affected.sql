@@ -1,6 +1,6 @@
 {#-
   The rows of `relation` that a build must look at: all of them in a full build; in an incremental one those of the
-  units that something changed for since the last good build (docs/decisions/0016). The units, and what each needs:
+  units that something changed for since the last good build (docs/decisions/0021). The units, and what each needs:
 
     person        person_key                   everything of a person whom a change reaches
     watched       person_key                   these, and people whose events the data's last day has since reached
