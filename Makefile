@@ -60,9 +60,10 @@ lint: setup ## ruff, mypy, sqlfluff.
 	@echo "▸ mypy"; $(BIN)/mypy
 	@echo "▸ sqlfluff"; $(BIN)/sqlfluff lint --disable-progress-bar --processes 2 models tests/dbt
 
-proof: setup ## Slow proofs: 210 kills over three seeds, kills of a key change, canaries, the demo country, large deliveries.
+proof: setup ## Slow proofs: 210 kills over three seeds, kills of a key change, canaries, thirty days, the demo country, large deliveries.
 	@RUAM_TEST_KILLS=210 $(BIN)/python -m pytest tests/ingestion/test_exactly_once.py tests/ingestion/test_rotation.py
 	@RUAM_TEST_CANARIES=1 $(BIN)/python -m pytest tests/security/test_canaries.py
+	@RUAM_TEST_DAYS=30 $(BIN)/python -m pytest tests/warehouse/test_incremental.py
 	@RUAM_TEST_COUNTRY=demo $(BIN)/python -m pytest tests/test_end_to_end.py tests/test_fhir_memory.py
 
 fuzz: setup ## Fuzz the readers of zips, lines and dBase, SECONDS in all (3600); what is found is kept for the tests.
@@ -76,7 +77,7 @@ bench: setup ## Benchmarks, each a ratio against a peer in the same run.
 	@$(BIN)/python -m benchmarks.parsers
 	@$(BIN)/python -m benchmarks.ingest
 
-bench-all: bench ## The slow ones too: small zips, memory, thirty days, pseudonyms, linkage, the warehouse, measures (hours).
+bench-all: bench ## The slow ones too: small zips, memory, thirty days, pseudonyms, linkage, the warehouse, measures, a day's build (hours).
 	@$(BIN)/python -m benchmarks.small_zips
 	@$(BIN)/python -m benchmarks.memory
 	@$(BIN)/python -m benchmarks.scan
@@ -85,6 +86,7 @@ bench-all: bench ## The slow ones too: small zips, memory, thirty days, pseudony
 	@$(BIN)/python -m benchmarks.overlaps
 	@$(BIN)/python -m benchmarks.formulations
 	@$(BIN)/python -m benchmarks.build
+	@$(BIN)/python -m benchmarks.incremental
 
 bench-spark: bench-tools ## Ingestion against Spark too (480 MB to install; needs Java 17 or later).
 	@command -v java >/dev/null || { [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null \

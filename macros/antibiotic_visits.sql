@@ -9,7 +9,7 @@ with dispensings as (
         visit_key,
         atc_code,
         price
-    from {{ ref('fct_dispensings') }}
+    from {{ of_affected(ref('fct_dispensings')) }}
     where setting = 'opd' and atc_code is not null
 ),
 
@@ -26,7 +26,7 @@ treated as (
         sum(dispensings.price) as price
     from dispensings
     inner join antibiotics on dispensings.atc_code = antibiotics.atc_code
-    inner join {{ ref('int_visits__enriched') }} as visits on dispensings.visit_key = visits.visit_key
+    inner join {{ of_affected(ref('int_visits__enriched')) }} as visits on dispensings.visit_key = visits.visit_key
     group by {% for column in visit %}visits.{{ column }}{% if not loop.last %}, {% endif %}{% endfor %}
 ),
 
@@ -35,7 +35,7 @@ excluded as (
         person_key,
         hospcode,
         diagnosis_date
-    from {{ ref('int_diagnoses__grouped') }}
+    from {{ of_affected(ref('int_diagnoses__grouped')) }}
     where set_id in ('CS_OTHER_INFECTION', 'CS_IMMUNE')
 )
 
@@ -52,7 +52,7 @@ select
     visits.person_tier in ('A', 'B') as is_linkable,
     cast(null as double) as value,
     cast(treated.price as decimal(18, 2)) as price
-from {{ ref('int_visits__indexed') }} as visits
+from {{ of_affected(ref('int_visits__indexed')) }} as visits
 left join treated
     on
         {% for column in visit -%}

@@ -19,7 +19,7 @@ visits as (
             partition by candidates.person_key, {{ fiscal_year_start('candidates.date_serv') }}
             order by candidates.date_serv, candidates.time_serv nulls last, candidates.hospcode, candidates.seq
         ) as rank_in_year
-    from {{ ref('int_visits__indexed') }} as candidates
+    from {{ of_affected(ref('int_visits__indexed'), 'watched') }} as candidates
     where
         candidates.set_id = '{{ set_id }}'
         and lower(candidates.visit_class) in {{ parameter_list(measure_id, 'visit_classes') }}
@@ -39,7 +39,7 @@ images as (
         person_key,
         {{ day_number('procedure_date') }} as day_number,
         price as amount
-    from {{ ref('fct_procedures') }}
+    from {{ of_affected(ref('fct_procedures'), 'watched') }}
     where
         modality in {{ parameter_list(measure_id, 'modalities') }}
         and body_region in {{ parameter_list(measure_id, 'body_regions') }}
@@ -50,7 +50,7 @@ reasons as (
         person_key,
         day_number,
         cast(null as decimal(18, 4)) as amount
-    from {{ ref('int_diagnoses__grouped') }}
+    from {{ of_affected(ref('int_diagnoses__grouped'), 'watched') }}
     where set_id = '{{ excluded_set }}'
 ),
 {% if is_first_only %}
@@ -59,7 +59,7 @@ earlier_diagnoses as (
         person_key,
         day_number,
         cast(null as decimal(18, 4)) as amount
-    from {{ ref('int_diagnoses__grouped') }}
+    from {{ of_affected(ref('int_diagnoses__grouped'), 'watched') }}
     where set_id = '{{ set_id }}'
 ),
 

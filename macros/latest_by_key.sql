@@ -87,14 +87,20 @@
         {%- set key = config.get('unique_key') -%}
         {%- set held = this.name -%}
         {%- set file = held | replace('stg_f43__', '') | upper -%}
-        delete from {{ this }}
-        where exists (
+        {%- set is_withdrawn -%}
+        exists (
             select 1
             from ({{ withdrawn_keys(file, key) }}) as withdrawn
             where
                 {% for column in key %}{{ held }}.{{ column }} = withdrawn.{{ column }} and {% endfor %}
                 ({{ held }}.d_update is null or {{ held }}.d_update <= withdrawn.withdrawn_at)
         )
+        {%- endset -%}
+        {%- if is_incremental() -%}
+        {{ remember_rows(this, adapter.get_columns_in_relation(this) | map(attribute='name') | list, is_withdrawn) }}
+        {%- endif %}
+        delete from {{ this }}
+        where {{ is_withdrawn }}
     {%- endif -%}
 {%- endmacro %}
 

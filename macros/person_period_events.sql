@@ -43,7 +43,7 @@ seen as (
     select distinct
         visits.person_key,
         {{ quarter_start('visits.date_serv') }} as quarter_start
-    from {{ ref('int_visits__enriched') }} as visits
+    from {{ of_affected(ref('int_visits__enriched')) }} as visits
     inner join {{ people }} on visits.person_key = {{ people }}.person_key
     where visits.date_serv >= {{ people }}.begins_on
 ),
@@ -54,7 +54,7 @@ dispensings as (
         lines.dispensed_date,
         lines.atc_code,
         lines.price
-    from {{ ref('fct_dispensings') }} as lines
+    from {{ of_affected(ref('fct_dispensings')) }} as lines
     inner join {{ people }} on lines.person_key = {{ people }}.person_key
     where {{ lines }}
 ),

@@ -51,7 +51,7 @@ with visits as (
         {%- if measure_parameter(measure_id, 'require_diagnosis') == 'true' %} and condition_code is not null{% endif %} as is_denominator,
         {{ in_scope(measure_parameter(measure_id, 'index_scope')) }}
         and {{ allows_typeout(measure_parameter(measure_id, 'index_typeout'), measure_parameter(measure_id, 'index_typeout_excluded')) }} as is_index
-    from {{ ref('int_visits__qualified') }}
+    from {{ of_affected(ref('int_visits__qualified')) }}
     where visit_class in ('OP', 'TELE')
 ),
 

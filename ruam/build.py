@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import hashlib
+import logging
 from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from importlib.metadata import version
 from pathlib import Path
 
 import duckdb
@@ -18,6 +20,8 @@ from ruam.home import DataHome
 from ruam.landing import BATCH, holds, is_schema, reading
 from ruam.settings import PROJECT, Settings
 
+_log = logging.getLogger(__name__)
+
 _LEDGER = """
 create schema if not exists ruam;
 create table if not exists ruam.builds (
@@ -25,8 +29,15 @@ create table if not exists ruam.builds (
     is_full_refresh boolean, n_batches integer, input_digest varchar, project_digest varchar, number integer
 );
 alter table ruam.builds add column if not exists number integer;
+alter table ruam.builds add column if not exists everybody_digest varchar;
 create table if not exists ruam.built_batches (batch varchar primary key);
 """
+_FORGET_CHANGES = """
+delete from ruam.changed_rows;
+delete from ruam.changed_persons;
+delete from int_data__horizon where build_number < (select max(build_number) from int_data__horizon);
+"""
+"""What every model has taken in is no news for the next build."""
 
 
 @dataclass(frozen=True)
@@ -40,7 +51,14 @@ class Inputs:
     """Where the new ones lie, with the columns; all folders for a full refresh."""
     digest: str
     project_digest: str
-    is_full_refresh: bool
+    everybody_digest: str
+    """Of what decides of everybody: the project, reference tables and versions."""
+    why_full: str
+    """Why everything is built anew; empty for a build of what changed."""
+
+    @property
+    def is_full_refresh(self) -> bool:
+        return bool(self.why_full)
 
 
 @dataclass(frozen=True)
@@ -54,9 +72,11 @@ class Built:
 def build(settings: Settings, *, full_refresh: bool = False, progress: Progress = lambda *_: None) -> Built:
     """Build and test the warehouse; only batches not built before are read into staging.
 
-    Skips all work when neither batches, reference tables nor models changed since the last good build. Killed or
-    failed, it leaves the last published file alone, and running it again finishes. Raises `BuildError` when a model
-    or a test fails, `BusyError` when another build runs.
+    What follows from them is recomputed for whom they reach alone (docs/decisions/0021-incremental-by-person.md);
+    what decides of everybody (models, seeds, contracts, registry, drug map, versions) makes a full build, and the
+    log says which. Skips all work when neither batches, reference tables nor models changed since the last good
+    build. Killed or failed, it leaves the last published file alone, and running it again finishes. Raises
+    `BuildError` when a model or a test fails, `BusyError` when another build runs.
     """
     home = settings.data_home
     home.require()
@@ -68,6 +88,8 @@ def build(settings: Settings, *, full_refresh: bool = False, progress: Progress 
         inputs, last = _inputs(home, folders, full_refresh=full_refresh)
         if last == inputs.digest and not full_refresh:
             return Built(last_build_id(home), is_full_refresh=False, n_batches=0, skipped=True)
+        if inputs.is_full_refresh:
+            _log.info("Everything is built anew: %s.", inputs.why_full)
         started = datetime.now(UTC).replace(tzinfo=None)
         build_id = f"{started:%Y%m%dT%H%M%S}-{inputs.digest[:8]}"
         _record(home, build_id, started, "running", inputs)
@@ -172,32 +194,51 @@ def _inputs(home: DataHome, folders: list[Path], *, full_refresh: bool) -> tuple
     batches = sorted(frozenset[str]().union(*held.values()))
     references = sorted(f"{path.parent.name}/{path.name}" for path in home.reference.glob("*/*.parquet"))
     project = project_digest()
+    everybody = _digest([project, *references, *_versions()])
     links = [hashlib.sha256(home.links.read_bytes()).hexdigest()] if home.links.exists() else []
-    digest = _digest([project, *batches, *references, *links])
-    built, last_digest, last_project = _ledger(home)
+    digest = _digest([everybody, *batches, *links])
+    built, last_digest, last_everybody, is_half_full = _ledger(home)
     new = [batch for batch in batches if batch not in built]
-    schema_changed = any(is_schema(batch) for batch in new)
-    refresh = full_refresh or not built or schema_changed or last_project != project or _times_changed(folders, built)
-    wanted = (
-        folders if refresh else [one for one in folders if not held[one] <= built or any(map(is_schema, held[one]))]
-    )
-    return Inputs(batches, new, wanted, digest, project, refresh), last_digest
+    reasons = {
+        "it was asked for": full_refresh,
+        "nothing was built before": not built,
+        "the last full build did not end": is_half_full,
+        "the contracts changed": any(is_schema(batch) for batch in new),
+        "models, seeds, reference tables or versions changed": last_everybody != everybody,
+    }
+    why = next((reason for reason, holds_true in reasons.items() if holds_true), "")
+    if not why and _times_changed(folders, built):
+        why = "a delivery came again under an earlier name"
+    wanted = folders if why else [one for one in folders if not held[one] <= built or any(map(is_schema, held[one]))]
+    return Inputs(batches, new, wanted, digest, project, everybody, why), last_digest
 
 
-def _ledger(home: DataHome) -> tuple[set[str], str | None, str | None]:
+def _ledger(home: DataHome) -> tuple[set[str], str | None, str | None, bool]:
+    """Batches built; digests of inputs and of what decides of everybody, of the last good build; whether a full build
+    stopped half-way."""
     if not home.warehouse.exists():
-        return set(), None, None
+        return set(), None, None, False
     with _open(home, read_only=False) as connection:
         connection.execute(_LEDGER)
         built = {row[0] for row in connection.execute("select batch from ruam.built_batches").fetchall()}
         row = connection.execute("""
-            select input_digest, project_digest from ruam.builds
+            select input_digest, everybody_digest from ruam.builds
             where status = 'succeeded' order by number desc nulls last limit 1
         """).fetchone()
-        newest = connection.execute("select status from ruam.builds order by number desc nulls last limit 1").fetchone()
+        newest = connection.execute(
+            "select status = 'succeeded' from ruam.builds order by number desc nulls last limit 1"
+        ).fetchone()
+        # Staging may hold rows of which nobody was told: only a full build that ends makes that good.
+        half_full = connection.execute("""
+            select count(*) from ruam.builds
+            where is_full_refresh and status <> 'succeeded' and number > (
+                select coalesce(max(number), 0) from ruam.builds where is_full_refresh and status = 'succeeded'
+            )
+        """).fetchone()
+    is_half_full = bool(half_full and half_full[0])
     if row is None:
-        return built, None, None
-    return built, row[0] if newest and newest[0] == "succeeded" else None, row[1]
+        return built, None, None, is_half_full
+    return built, row[0] if newest and newest[0] else None, row[1], is_half_full
 
 
 def _times_changed(folders: list[Path], built: set[str]) -> bool:
@@ -231,6 +272,11 @@ def project_digest() -> str:
     return _digest(f"{path.name} {hashlib.sha256(path.read_bytes()).hexdigest()}" for path in files)
 
 
+def _versions() -> list[str]:
+    """Of what runs the SQL."""
+    return [f"{package} {version(package)}" for package in ("dbt-core", "dbt-duckdb", "duckdb")]
+
+
 def _digest(parts: Iterable[str]) -> str:
     return hashlib.sha256("\n".join(parts).encode()).hexdigest()
 
@@ -246,7 +292,7 @@ def _record(home: DataHome, build_id: str, started: datetime, status: str, input
             insert or replace into ruam.builds by name
             select
                 ? as build_id, ? as started_at, ? as finished_at, ? as status, ? as is_full_refresh, ? as n_batches,
-                ? as input_digest, ? as project_digest,
+                ? as input_digest, ? as project_digest, ? as everybody_digest,
                 (select coalesce(max(number), 0) + 1 from ruam.builds where build_id <> ?) as number
             """,
             [
@@ -258,10 +304,12 @@ def _record(home: DataHome, build_id: str, started: datetime, status: str, input
                 len(inputs.new),
                 inputs.digest,
                 inputs.project_digest,
+                inputs.everybody_digest,
                 build_id,
             ],
         )
         if status == "succeeded":
             connection.execute("delete from ruam.built_batches")
             connection.execute("insert into ruam.built_batches select unnest(?)", [inputs.batches])
+            connection.execute(_FORGET_CHANGES)
         connection.execute("commit")

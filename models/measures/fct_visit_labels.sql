@@ -1,3 +1,6 @@
+{{ config(materialized='incremental', incremental_strategy='by_watched_person') }}
+{{ whole_when_moves('first_day') }}
+
 {#-
   The measures that fire on visits (`msr_<id>`), the label that each gives, and where the visits of its events stand
   when an event is no visit itself: a CTE of `event_key` and `visit_key`.
@@ -24,14 +27,14 @@
 {%- set labels = ['redundant', 'unreasonable', 'potentially_avoidable'] -%}
 
 with merged_visits as (
-    select * from {{ ref('int_visits__qualified') }}
+    select * from {{ of_affected(ref('int_visits__qualified'), 'watched') }}
 ),
 
 visits as (
     select
         visits.*,
         merged_visits.visit_key as merged_visit_key
-    from {{ ref('fct_visits') }} as visits
+    from {{ of_affected(ref('fct_visits'), 'watched') }} as visits
     inner join merged_visits
         on
             {% for column in merged_visit().split(', ') -%}
@@ -45,7 +48,7 @@ illness_visits as (
     select
         illness_key as event_key,
         visit_key
-    from {{ ref('int_visits__chained') }}
+    from {{ of_affected(ref('int_visits__chained'), 'watched') }}
     where not is_first_visit
 ),
 
@@ -54,7 +57,7 @@ admission_visits as (
     select
         admissions.admission_key as event_key,
         visits.visit_key
-    from {{ ref('fct_admissions') }} as admissions
+    from {{ of_affected(ref('fct_admissions'), 'watched') }} as admissions
     inner join visits
         on
             admissions.hospcode = visits.hospcode
@@ -63,6 +66,7 @@ admission_visits as (
     where visits.typeout = '2'
 ),
 
+{#- A test may be of another person than its visit is. -#}
 {% for name, fact, key in [
     ('procedure', 'fct_procedures', 'procedure_key'),
     ('laboratory', 'fct_lab_results', 'lab_result_key'),
@@ -72,7 +76,7 @@ admission_visits as (
     select
         {{ key }} as event_key,
         visit_key
-    from {{ ref(fact) }}
+    from {{ ref(fact) if name == 'laboratory' else of_affected(ref(fact), 'watched') }}
     where visit_key is not null
 ),
 
@@ -82,7 +86,11 @@ fired as (
     select
         '{{ measure }}' as measure,
         {{ 'found.visit_key' if rule.visits_of_events else 'events.event_key' }} as visit_key
+    {%- if rule.visits_of_events == 'laboratory_visits' %}
     from {{ ref('msr_' ~ measure) }} as events
+    {%- else %}
+    from {{ of_affected(ref('msr_' ~ measure), 'watched') }} as events
+    {%- endif %}
     {%- if rule.visits_of_events %}
     inner join {{ rule.visits_of_events }} as found on events.event_key = found.event_key
     {%- endif %}
@@ -108,7 +116,7 @@ fired_on_merged as (
 -- A fault is of the one record.
 records_at_fault as (
     select event_key as visit_key
-    from {{ ref('msr_red_08') }}
+    from {{ of_affected(ref('msr_red_08'), 'watched') }}
     where variant = 'main' and is_numerator
 ),
 

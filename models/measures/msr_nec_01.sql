@@ -1,3 +1,5 @@
+{{ config(materialized='incremental', incremental_strategy='by_watched_person') }}
+
 {%- set variants = {
     'main': {'linkage': 'main', 'days': measure_parameter('NEC-01', 'window_max_days') | int},
     '28_days': {'linkage': 'main', 'days': measure_parameter('NEC-01', 'window_max_days_28') | int},
@@ -7,7 +9,7 @@
 {%- set first_day = measure_parameter('NEC-01', 'window_min_days') | int -%}
 
 with all_episodes as (
-    select * from {{ ref('int_episodes__summarized') }}
+    select * from {{ of_affected(ref('int_episodes__summarized'), 'watched') }}
 ),
 
 -- Few codes, many episodes: each code is matched once.
@@ -50,7 +52,7 @@ followed as (
 
 data as (
     select max({{ date_of('ended_at') }}) as last_day
-    from all_episodes
+    from {{ ref('int_episodes__summarized') }}
 )
 
 {% for variant, rule in variants.items() -%}

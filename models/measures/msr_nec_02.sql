@@ -1,16 +1,18 @@
+{{ config(materialized='incremental', incremental_strategy='by_person') }}
+
 {%- set min_age = measure_parameter('NEC-02', 'min_age_years') | int -%}
 {%- set principal_sets = ['main', 'oecd_5', 'nhs_19', 'bronchitis', 'asthma', 'pregnancy_newborn'] -%}
 {%- set any_sets = ['nhs_19_any', 'pneumonia', 'sickle_cell', 'copd', 'respiratory_anomaly', 'pregnancy_newborn'] -%}
 
 with admissions as (
-    select * from {{ ref('fct_admissions') }}
+    select * from {{ of_affected(ref('fct_admissions')) }}
 ),
 
 diagnoses as (
     select
         admission_key,
         diagnosis_code
-    from {{ ref('fct_diagnoses') }}
+    from {{ of_affected(ref('fct_diagnoses'), 'admission') }}
     where setting = 'ipd'
     union all
     select

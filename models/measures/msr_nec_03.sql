@@ -1,9 +1,11 @@
+{{ config(materialized='incremental', incremental_strategy='by_person') }}
+
 {%- set min_age = measure_parameter('NEC-03', 'min_age_years') | int -%}
 {%- set low_urgency = "('" ~ measure_parameter('NEC-03', 'triage').split(';') | join("', '") ~ "')" -%}
 {%- set went_home = "('" ~ measure_parameter('NEC-03', 'typeout').split(';') | join("', '") ~ "')" -%}
 
 with visits as (
-    select * from {{ ref('int_visits__qualified') }}
+    select * from {{ of_affected(ref('int_visits__qualified')) }}
     where visit_class = 'ED' and coalesce(typein, '') <> '2'
 ),
 
@@ -14,7 +16,7 @@ triaged as (
         person_key,
         {{ date_of('served_at') }} as date_serv,
         min(triage_level) as triage_level
-    from {{ ref('fct_accidents') }}
+    from {{ of_affected(ref('fct_accidents')) }}
     group by hospcode, person_key, {{ date_of('served_at') }}
 ),
 
@@ -24,7 +26,7 @@ procedures as (
         person_key,
         procedure_date,
         procedure_code
-    from {{ ref('fct_procedures') }}
+    from {{ of_affected(ref('fct_procedures')) }}
     where setting = 'opd' and not is_orphan
 ),
 

@@ -1,7 +1,9 @@
+{{ config(materialized='incremental', incremental_strategy='by_person') }}
+
 {%- set look_back = measure_parameter('NEC-04', 'look_back_days') | int -%}
 
 with outpatient as (
-    select * from {{ ref('int_visits__qualified') }}
+    select * from {{ of_affected(ref('int_visits__qualified')) }}
     where visit_class = 'OP'
 ),
 

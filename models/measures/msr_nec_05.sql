@@ -1,3 +1,6 @@
+{{ config(materialized='incremental', incremental_strategy='by_person') }}
+{{ whole_when_moves('last_month') }}
+
 {%- set min_age = measure_parameter('NEC-05', 'min_age_years') | int -%}
 {%- set min_share = measure_parameter('NEC-05', 'min_share_percent') | int -%}
 {%- set run_in = measure_parameter('NEC-05', 'run_in_days') | int -%}
@@ -7,7 +10,7 @@ with years as (
 ),
 
 diagnosed as (
-    select * from {{ ref('int_persons__diagnosed') }}
+    select * from {{ of_affected(ref('int_persons__diagnosed')) }}
 ),
 
 -- Exactly one of the diseases in the year, and nothing that makes it complicated.
@@ -41,7 +44,7 @@ outpatient as (
         date_serv,
         principal_diagnosis,
         price
-    from {{ ref('int_visits__qualified') }}
+    from {{ of_affected(ref('int_visits__qualified')) }}
     where visit_class = 'OP'
 ),
 

@@ -1,3 +1,6 @@
+{{ config(materialized='incremental', incremental_strategy='by_person') }}
+{{ whole_when_moves('last_month') }}
+
 {%- set min_age = measure_parameter('NEC-06', 'min_age_years') | int -%}
 {%- set variants = {'main': measure_parameter('NEC-06', 'threshold')} -%}
 {%- for threshold in measure_parameter('NEC-06', 'thresholds_of_variants').split(';') -%}
@@ -16,7 +19,7 @@ monthly as (
         min(person_tier) as person_tier,
         count(*) as n_visits,
         sum(price) as price
-    from {{ ref('int_visits__qualified') }}
+    from {{ of_affected(ref('int_visits__qualified')) }}
     where visit_class = 'OP' and not is_necessary_repeat
     group by person_key, {{ month_start('date_serv') }}
 ),
@@ -37,7 +40,7 @@ pregnant as (
     select distinct
         years.period_end,
         diagnosed.person_key
-    from {{ ref('int_persons__diagnosed') }} as diagnosed
+    from {{ of_affected(ref('int_persons__diagnosed')) }} as diagnosed
     inner join years on diagnosed.diagnosis_month = years.month_start
     where diagnosed.diagnosis_class = 'pregnancy'
 ),

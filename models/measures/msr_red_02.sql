@@ -1,1 +1,3 @@
+{{ config(materialized='incremental', incremental_strategy='by_person') }}
+
 {{ repeat_visits('RED-02', other_windows=[14]) }}

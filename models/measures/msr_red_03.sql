@@ -1,3 +1,5 @@
+{{ config(materialized='incremental', incremental_strategy='by_watched_person') }}
+
 {%- set variants = {'main': 'uri', 'diarrhoea': 'diarrhoea', 'low_back_pain': 'low_back_pain'} -%}
 {%- set min_facilities = measure_parameter('RED-03', 'min_facilities') | int -%}
 {%- set cap_days = measure_parameter('RED-03', 'cap_days') | int -%}
@@ -13,7 +15,7 @@ with illnesses as (
         count(distinct hospcode) as n_facilities,
         max(case when typeout = '2' then 1 else 0 end) as is_admitted,
         sum(price) as price
-    from {{ ref('int_visits__chained') }}
+    from {{ of_affected(ref('int_visits__chained'), 'watched') }}
     group by illness_key, illness, person_key
 ),
 
@@ -31,7 +33,7 @@ timeline as (
         null as illness_key,
         {{ day_number(date_of('admitted_at')) }} as day_number,
         {{ day_number(date_of('admitted_at')) }} as admission_day_number
-    from {{ ref('int_admissions__enriched') }}
+    from {{ of_affected(ref('int_admissions__enriched'), 'watched') }}
 ),
 
 next_admissions as (

@@ -1,3 +1,6 @@
+{{ config(materialized='incremental', incremental_strategy='by_person') }}
+{{ whole_when_moves('first_day') }}
+
 {%- set window = measure_parameter('RED-04', 'window_days') | int -%}
 {%- set scan_window = measure_parameter('RED-04', 'scan_window_days') | int -%}
 {%- set post_operative = measure_parameter('RED-04', 'post_operative_days') | int -%}
@@ -8,11 +11,11 @@ with data as (
 ),
 
 procedures as (
-    select * from {{ ref('fct_procedures') }}
+    select * from {{ of_affected(ref('fct_procedures')) }}
 ),
 
 diagnoses as (
-    select * from {{ ref('int_diagnoses__grouped') }}
+    select * from {{ of_affected(ref('int_diagnoses__grouped')) }}
 ),
 
 excluded as (
@@ -40,7 +43,7 @@ images as (
         visits.time_serv,
         visits.seq
     from procedures
-    left join {{ ref('int_visits__enriched') }} as visits on procedures.visit_key = visits.visit_key
+    left join {{ of_affected(ref('int_visits__enriched')) }} as visits on procedures.visit_key = visits.visit_key
     left join excluded
         on
             procedures.person_key = excluded.person_key

@@ -1,3 +1,5 @@
+{{ config(materialized='incremental', incremental_strategy='by_person') }}
+
 {%- set adult_months = (measure_parameter('RED-05', 'min_age') | int) * 12 -%}
 {%- set variants = ['main', 'elsewhere'] -%}
 with excluded as (
@@ -5,7 +7,7 @@ with excluded as (
         person_key,
         hospcode,
         diagnosis_date
-    from {{ ref('int_diagnoses__grouped') }}
+    from {{ of_affected(ref('int_diagnoses__grouped')) }}
     where set_id in ('CS_PREGNANCY', 'CS_LAB_EXCLUDED')
 ),
 
@@ -20,7 +22,7 @@ tests as (
         results.result_value is not null
         and coalesce(results.result_value >= intervals.critical_below, true)
         and coalesce(results.result_value <= intervals.critical_above, true) as is_settled
-    from {{ ref('fct_lab_results') }} as results
+    from {{ of_affected(ref('fct_lab_results')) }} as results
     inner join {{ ref('retest_intervals') }} as intervals on results.test_group = intervals.test_group
     inner join {{ ref('int_visits__enriched') }} as visits on results.visit_key = visits.visit_key
     left join {{ ref('dim_persons') }} as persons on results.person_key = persons.person_key

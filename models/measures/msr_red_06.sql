@@ -1,3 +1,5 @@
+{{ config(materialized='incremental', incremental_strategy='by_person') }}
+
 {%- set graces = {'main': 'grace_days', '0_days': 'grace_days_low', '14_days': 'grace_days_high'} -%}
 {%- set keys = ['person_key', 'wide_person_key'] -%}
 with dispensings as (
@@ -5,7 +7,7 @@ with dispensings as (
         *,
         -- What a hospital gave along with a referral is meant to be replaced.
         not is_referred_out as is_index
-    from {{ ref('int_dispensings__covered') }}
+    from {{ of_affected(ref('int_dispensings__covered')) }}
     where is_chronic and is_oral_or_inhaled
 ),
 

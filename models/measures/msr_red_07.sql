@@ -1,3 +1,5 @@
+{{ config(materialized='incremental', incremental_strategy='by_person') }}
+
 {%- set groups = {
     'antihypertensive': 'CS_CLASS_ANTIHYPERTENSIVE',
     'lipid': 'CS_CLASS_LIPID',
@@ -11,7 +13,7 @@
 {%- set grace = measure_parameter('RED-07', 'grace_days') -%}
 {%- set cross_taper = measure_parameter('RED-07', 'cross_taper_days') -%}
 with covered as (
-    select * from {{ ref('int_dispensings__covered') }}
+    select * from {{ of_affected(ref('int_dispensings__covered')) }}
 ),
 
 monitored as (

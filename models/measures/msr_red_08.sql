@@ -1,3 +1,5 @@
+{{ config(materialized='incremental', incremental_strategy='by_person') }}
+
 {%- set min_age = measure_parameter('RED-08', 'delivery_min_age_years') | int -%}
 {%- set first_day = measure_parameter('RED-08', 'delivery_min_gap_days') | int -%}
 {%- set last_day = measure_parameter('RED-08', 'delivery_max_gap_days') | int -%}
@@ -6,7 +8,7 @@ with deaths as (
     select
         person_key,
         death_date
-    from {{ ref('fct_deaths') }}
+    from {{ of_affected(ref('fct_deaths')) }}
     where is_newest_of_person and death_date is not null
 ),
 
@@ -32,7 +34,7 @@ visits as (
             order by visits.time_serv nulls last, visits.seq
         ) > 1 as is_duplicate,
         coalesce(visits.date_serv > deaths.death_date, false) as is_after_death
-    from {{ ref('fct_visits') }} as visits
+    from {{ of_affected(ref('fct_visits')) }} as visits
     left join deaths on visits.person_key = deaths.person_key
 ),
 
@@ -45,7 +47,7 @@ stays as (
         an,
         {{ day_number(date_of('admitted_at')) }} as first_day,
         {{ day_number(date_of('discharged_at')) }} as last_day
-    from {{ ref('fct_admissions') }}
+    from {{ of_affected(ref('fct_admissions')) }}
 ),
 
 -- Stays of one facility that overlap become one span: of others, the latest end so far is then always another's.
@@ -106,7 +108,7 @@ overlapping as (
 ),
 
 delivery_codes as (
-    {{ codes_of_set(ref('fct_admissions'), 'principal_diagnosis', 'delivery') }}
+    {{ codes_of_set(of_affected(ref('fct_admissions')), 'principal_diagnosis', 'delivery') }}
 ),
 
 deliveries as (
@@ -118,7 +120,7 @@ deliveries as (
             order by {{ day_number(date_of('admissions.admitted_at')) }}
             range between {{ last_day }} preceding and {{ first_day }} preceding
         ) is not null as is_impossible
-    from {{ ref('fct_admissions') }} as admissions
+    from {{ of_affected(ref('fct_admissions')) }} as admissions
     inner join delivery_codes on admissions.principal_diagnosis = delivery_codes.principal_diagnosis
     left join {{ ref('dim_persons') }} as persons on admissions.person_key = persons.person_key
 ),
@@ -135,7 +137,7 @@ admissions as (
         overlapping.admission_key is not null as is_overlapping,
         coalesce({{ date_of('admissions.admitted_at') }} > deaths.death_date, false) as is_after_death,
         deliveries.is_impossible as is_impossible_delivery
-    from {{ ref('fct_admissions') }} as admissions
+    from {{ of_affected(ref('fct_admissions')) }} as admissions
     left join overlapping on admissions.admission_key = overlapping.admission_key
     left join deliveries on admissions.admission_key = deliveries.admission_key
     left join deaths on admissions.person_key = deaths.person_key

@@ -1,3 +1,6 @@
+{{ config(materialized='incremental', incremental_strategy='by_person') }}
+{{ whole_when_moves('last_month') }}
+
 {%- set min_visits = measure_parameter('RED-09', 'min_visits') | int -%}
 {%- set threshold = measure_parameter('RED-09', 'threshold') -%}
 
@@ -13,7 +16,7 @@ facilities as (
         min(visits.person_tier) as person_tier,
         count(*) as n_visits,
         sum(visits.price) as price
-    from {{ ref('int_visits__qualified') }} as visits
+    from {{ of_affected(ref('int_visits__qualified')) }} as visits
     inner join years on {{ month_start('visits.date_serv') }} = years.month_start
     where visits.visit_class = 'OP'
     group by years.period_end, visits.person_key, visits.hospcode

@@ -1,5 +1,7 @@
+{{ config(materialized='incremental', incremental_strategy='by_person') }}
+
 with covered as (
-    select * from {{ ref('int_dispensings__covered') }}
+    select * from {{ of_affected(ref('int_dispensings__covered')) }}
     where is_oral_or_inhaled
 ),
 

@@ -1,8 +1,10 @@
+{{ config(materialized='incremental', incremental_strategy='by_person') }}
+
 {%- set subgroups = {'acei': 'CS_RAS_ACEI', 'arb': 'CS_RAS_ARB', 'renin': 'CS_RAS_RENIN'} -%}
 {%- set pairs = [('acei', 'arb'), ('acei', 'renin'), ('arb', 'renin')] -%}
 {%- set refill_days = measure_parameter('UNR-05', 'refill_days') | int -%}
 with covered as (
-    select * from {{ ref('int_dispensings__covered') }}
+    select * from {{ of_affected(ref('int_dispensings__covered')) }}
 ),
 
 blockers as (
@@ -20,7 +22,7 @@ dispensings as (
 ),
 
 visits as (
-    select * from {{ ref('int_visits__indexed') }}
+    select * from {{ of_affected(ref('int_visits__indexed')) }}
     where set_id = 'CS_HT'
 ),
 

@@ -1,9 +1,11 @@
+{{ config(materialized='incremental', incremental_strategy='by_person') }}
+
 {%- set apart = measure_parameter('UNR-06', 'egfr_days_apart') | int -%}
 with low_results as (
     select
         person_key,
         test_date
-    from {{ ref('fct_lab_results') }}
+    from {{ of_affected(ref('fct_lab_results')) }}
     where test_group = 'egfr' and result_value < {{ measure_parameter('UNR-06', 'egfr_below') }}
 ),
 
@@ -26,7 +28,7 @@ known as (
     select
         person_key,
         diagnosis_date as known_date
-    from {{ ref('int_diagnoses__grouped') }}
+    from {{ of_affected(ref('int_diagnoses__grouped')) }}
     where set_id = 'CS_CKD3'
 ),
 

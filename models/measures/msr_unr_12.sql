@@ -1,3 +1,5 @@
+{{ config(materialized='incremental', incremental_strategy='by_person') }}
+
 {%- set longest = measure_parameter('*', 'max_days_supply') | int -%}
 {%- set older_months = (measure_parameter('UNR-12', 'lower_band_age') | int) * 12 -%}
 {%- set bands = {'main': 'min_substances', '5_items_60': 'lower_band_substances'} -%}
@@ -11,7 +13,7 @@ with dispensings as (
         {{ add_days(
             'dispensed_date', 'case when days_supply between 1 and ' ~ longest ~ ' then days_supply - 1 else 0 end'
         ) }} as cover_end
-    from {{ ref('fct_dispensings') }}
+    from {{ of_affected(ref('fct_dispensings')) }}
     where
         setting = 'opd'
         and length(atc_code) = 7

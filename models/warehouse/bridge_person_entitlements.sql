@@ -1,10 +1,12 @@
+{{ config(materialized='incremental', incremental_strategy='by_person') }}
+
 -- A register tells one right after another: each holds until it expires, and no longer than to the day before the next.
 with cards as (
     select
         *,
         instype_new as instype,
         coalesce(startdate, {{ date_literal('1900-01-01') }}) as valid_from
-    from {{ ref('stg_f43__card') }}
+    from {{ of_affected(ref('stg_f43__card'), 'registration') }}
 ),
 
 followed as (

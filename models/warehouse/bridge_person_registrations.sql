@@ -1,3 +1,5 @@
+{{ config(materialized='incremental', incremental_strategy='by_person') }}
+
 select
     hospcode,
     pid,
@@ -7,4 +9,4 @@ select
     cid_class,
     nationality_group,
     is_registered
-from {{ ref('int_persons__identified') }}
+from {{ of_affected(ref('int_persons__identified')) }}

@@ -1,3 +1,5 @@
+{{ config(materialized='incremental', incremental_strategy='by_person') }}
+
 with registrations as (
     select
         persons.*,
@@ -9,7 +11,7 @@ with registrations as (
             -- Left on a day that nobody told: by the day on which the register said so.
             else coalesce(persons.ddischarge, {{ date_of('persons.d_update') }})
         end as valid_to
-    from {{ ref('stg_f43__person') }} as persons
+    from {{ of_affected(ref('stg_f43__person'), 'registration') }} as persons
     left join {{ ref('stg_f43__address') }} as addresses
         on
             persons.hospcode = addresses.hospcode

@@ -1,3 +1,5 @@
+{{ config(materialized='incremental', incremental_strategy='by_person') }}
+
 with registrations as (
     select
         identified.person_key,
@@ -24,7 +26,7 @@ with registrations as (
                 identified.hospcode,
                 identified.pid
         ) as residence_rank
-    from {{ ref('int_persons__identified') }} as identified
+    from {{ of_affected(ref('int_persons__identified')) }} as identified
     left join {{ ref('stg_f43__person') }} as persons
         on identified.hospcode = persons.hospcode and identified.pid = persons.pid
     left join {{ ref('stg_f43__address') }} as addresses
@@ -35,7 +37,7 @@ with registrations as (
 dead as (
     select distinct identified.person_key
     from {{ ref('stg_f43__death') }} as deaths
-    inner join {{ ref('int_persons__identified') }} as identified
+    inner join {{ of_affected(ref('int_persons__identified')) }} as identified
         on deaths.hospcode = identified.hospcode and deaths.pid = identified.pid
     union distinct
     select distinct person_key

@@ -1,8 +1,10 @@
+{{ config(materialized='incremental', incremental_strategy='by_person') }}
+
 with accidents as (
     select
         *,
         {{ date_of('datetime_serv') }} as date_serv
-    from {{ ref('stg_f43__accident') }}
+    from {{ of_affected(ref('stg_f43__accident'), 'registration') }}
 ),
 
 placed as (

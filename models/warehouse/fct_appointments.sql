@@ -1,5 +1,7 @@
+{{ config(materialized='incremental', incremental_strategy='by_person') }}
+
 with appointments as (
-    select * from {{ ref('stg_f43__appointment') }}
+    select * from {{ of_affected(ref('stg_f43__appointment'), 'registration') }}
 ),
 
 placed as (

@@ -1,3 +1,5 @@
+{{ config(materialized='incremental', incremental_strategy='by_person') }}
+
 with visit_lines as (
     select
         {{ surrogate_key([
@@ -18,7 +20,7 @@ with visit_lines as (
         lines.clinic as clinic_code,
         services.hospcode is null as is_orphan,
         lines.delivery_id
-    from {{ ref('stg_f43__charge_opd') }} as lines
+    from {{ of_affected(ref('stg_f43__charge_opd'), 'visit') }} as lines
     left join {{ ref('stg_f43__service') }} as services
         on
             lines.hospcode = services.hospcode
@@ -27,7 +29,7 @@ with visit_lines as (
 ),
 
 inpatient_rows as (
-    {{ newest_by(ref('stg_f43__charge_ipd'), ['hospcode', 'an', 'chargeitem', 'chargelist', 'instype']) }}
+    {{ newest_by(of_affected(ref('stg_f43__charge_ipd'), 'stay'), ['hospcode', 'an', 'chargeitem', 'chargelist', 'instype']) }}
 ),
 
 admission_lines as (

@@ -1,5 +1,7 @@
+{{ config(materialized='incremental', incremental_strategy='by_person') }}
+
 with registrations as (
-    select * from {{ ref('stg_f43__chronic') }}
+    select * from {{ of_affected(ref('stg_f43__chronic'), 'registration') }}
 ),
 
 placed as (

@@ -1,5 +1,7 @@
+{{ config(materialized='incremental', incremental_strategy='by_person') }}
+
 with deaths as (
-    select * from {{ ref('stg_f43__death') }}
+    select * from {{ of_affected(ref('stg_f43__death'), 'registration') }}
 ),
 
 placed as (

@@ -1,3 +1,5 @@
+{{ config(materialized='incremental', incremental_strategy='by_parent') }}
+
 with visit_diagnoses as (
     select
         'opd' as setting,
@@ -9,7 +11,7 @@ with visit_diagnoses as (
         diagnoses.clinic as clinic_code,
         services.hospcode is null as is_orphan,
         diagnoses.delivery_id
-    from {{ ref('stg_f43__diagnosis_opd') }} as diagnoses
+    from {{ of_affected(ref('stg_f43__diagnosis_opd'), 'visit') }} as diagnoses
     left join {{ ref('stg_f43__service') }} as services
         on
             diagnoses.hospcode = services.hospcode
@@ -18,7 +20,7 @@ with visit_diagnoses as (
 ),
 
 inpatient_rows as (
-    {{ newest_by(ref('stg_f43__diagnosis_ipd'), ['hospcode', 'an', 'diagnosis_code']) }}
+    {{ newest_by(of_affected(ref('stg_f43__diagnosis_ipd'), 'stay'), ['hospcode', 'an', 'diagnosis_code']) }}
 ),
 
 admission_diagnoses as (

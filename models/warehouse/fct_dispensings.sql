@@ -1,4 +1,4 @@
-{{ config(materialized='view') }}
+{{ config(materialized='view', incremental_strategy='by_person') }}
 
 select
     dispensing_key,

@@ -1,8 +1,10 @@
+{{ config(materialized='incremental', incremental_strategy='by_person') }}
+
 with stays as (
     select
         *,
         row_number() over (partition by episode_key order by discharged_at desc, stay_number desc) as rank_from_end
-    from {{ ref('fct_admissions') }}
+    from {{ of_affected(ref('fct_admissions')) }}
 ),
 
 counted as (

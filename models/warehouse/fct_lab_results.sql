@@ -1,9 +1,11 @@
+{{ config(materialized='incremental', incremental_strategy='by_person') }}
+
 -- LABFU is a file of surveys: a test may have been done elsewhere, so it is no workload of its sender.
 with tests as (
     select
         *,
         upper(trim(labtest)) as lab_code
-    from {{ ref('stg_f43__labfu') }}
+    from {{ of_affected(ref('stg_f43__labfu'), 'registration') }}
 ),
 
 newest as (

@@ -1,8 +1,10 @@
+{{ config(materialized='incremental', incremental_strategy='by_person') }}
+
 with visit_rows as (
     select
         *,
         {{ bare_code('procedcode') }} as procedure_code
-    from {{ ref('stg_f43__procedure_opd') }}
+    from {{ of_affected(ref('stg_f43__procedure_opd'), 'visit') }}
 ),
 
 newest_visit_rows as (
@@ -37,7 +39,7 @@ inpatient_rows as (
     select
         *,
         {{ bare_code('procedcode') }} as procedure_code
-    from {{ ref('stg_f43__procedure_ipd') }}
+    from {{ of_affected(ref('stg_f43__procedure_ipd'), 'stay') }}
 ),
 
 newest_inpatient_rows as (

@@ -1,8 +1,10 @@
+{{ config(materialized='incremental', incremental_strategy='by_person') }}
+
 with letters as (
     select
         *,
         {{ date_of('datetime_serv') }} as date_serv
-    from {{ ref('stg_f43__refer_history') }}
+    from {{ of_affected(ref('stg_f43__refer_history'), 'registration') }}
 ),
 
 placed as (

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import logging
+import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from datetime import date
+from pathlib import Path
 
 import pytest
 
@@ -14,6 +18,7 @@ from ruam.errors import BuildError, BusyError
 from ruam.home import DataHome
 from ruam.settings import Settings
 from tests.warehouse.country import BATCHES, land, make_country
+from tests.warehouse.landing_factory import write_registry
 
 _HOLD = "import duckdb, sys; c = duckdb.connect(sys.argv[1]); print('open', flush=True); sys.stdin.read()"
 
@@ -70,3 +75,40 @@ def test_a_failed_build_is_told_of_is_not_sound_and_is_made_good_by_the_next(
 
 def _fail(*_: object, **__: object) -> None:
     raise BuildError("a test failed")
+
+
+@pytest.fixture
+def kinds(built: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> tuple[Settings, list[bool]]:
+    """A copy whose builds all stop half-way, and whether each of them was one of everything."""
+    copy = Settings(home=Path(shutil.copytree(built.home, tmp_path / "home", symlinks=True)))
+    full: list[bool] = []
+
+    def stop(arguments: list[str], *_: object, **__: object) -> None:
+        full.append("--full-refresh" in arguments)
+        raise BuildError("stopped")
+
+    monkeypatch.setattr("ruam.build.run_dbt", stop)
+    return copy, full
+
+
+def test_a_build_of_everything_that_stopped_is_followed_by_one_of_everything(
+    kinds: tuple[Settings, list[bool]],
+) -> None:
+    settings, full = kinds
+    land(settings.data_home, *BATCHES[2:])
+    for asked in (False, True, False):
+        with pytest.raises(BuildError, match="stopped"):
+            build(settings, full_refresh=asked)
+    assert full == [False, True, True]
+
+
+def test_another_registry_makes_a_build_of_everything_and_the_log_says_why(
+    kinds: tuple[Settings, list[bool]], caplog: pytest.LogCaptureFixture
+) -> None:
+    settings, full = kinds
+    facility = {"hoscode": "10001", "hostype": "05", "provcode": "54", "mcode": "21000"}
+    write_registry(settings.data_home, [facility], "20250301T000000-3", date(2025, 3, 1))
+    with caplog.at_level(logging.INFO, "ruam"), pytest.raises(BuildError, match="stopped"):
+        build(settings)
+    assert full == [True]
+    assert "reference tables" in caplog.text

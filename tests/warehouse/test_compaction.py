@@ -11,8 +11,8 @@ from ruam.build import build
 from ruam.home import DataHome
 from ruam.landing import committed_batches
 from ruam.settings import Settings
+from tests.warehouse.contents import contents
 from tests.warehouse.country import CORRECTION, FIRST, LATE, land, make_country
-from tests.warehouse.test_order_of_arrival import contents
 
 
 def tables(home: DataHome) -> dict[str, list[tuple[object, ...]]]:

@@ -4,15 +4,14 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import duckdb
 import pytest
 
 from ruam.dbt import run_dbt
 from ruam.home import DataHome
+from tests.warehouse.contents import contents
 from tests.warehouse.country import CORRECTION, FIRST, LATE, REJECTED, land, make_country
 
 _RUN = ["build", "--exclude-resource-type", "test", "--exclude-resource-type", "unit_test"]
-_TIME_OF_BUILD = {"built_at"}
 
 Steps = tuple[tuple[str, ...], ...]
 
@@ -28,23 +27,6 @@ def build_step_by_step(root: Path, steps: Steps) -> DataHome:
         land(home, *batches)
         run_dbt(_RUN, home, batches=ids(batches))
     return home
-
-
-def contents(home: DataHome) -> dict[str, list[tuple[object, ...]]]:
-    """Every row of every table and view, sorted."""
-    with duckdb.connect() as connection:
-        connection.execute(f"attach '{home.warehouse}' as built (read_only)")
-        connection.execute("use built")
-        tables = connection.execute(
-            "select table_schema, table_name, list(column_name order by ordinal_position) "
-            "from information_schema.columns where table_catalog = 'built' group by all"
-        ).fetchall()
-        return {
-            f"{schema}.{table}": connection.execute(
-                f"select {', '.join(c for c in columns if c not in _TIME_OF_BUILD)} from {schema}.{table} order by all"
-            ).fetchall()
-            for schema, table, columns in tables
-        }
 
 
 @pytest.mark.parametrize("steps", [((FIRST,), (CORRECTION, LATE)), ((LATE, CORRECTION), (FIRST,))])

@@ -10,7 +10,7 @@ with admissions as (
                 stays.delivery_id desc,
                 stays.source_line desc
         ) as recency
-    from {{ ref('stg_f43__admission') }} as stays
+    from {{ of_affected(ref('stg_f43__admission'), 'stay') }} as stays
     inner join {{ ref('stg_ruam__deliveries') }} as deliveries on stays.delivery_id = deliveries.delivery_id
 ),
 
@@ -44,7 +44,7 @@ diagnoses as (
         substr(
             min(case when diagtype = '1' then lpad({{ as_text('source_line') }}, 10, '0') || diagnosis_code end), 11
         ) as principal_diagnosis
-    from {{ ref('stg_f43__diagnosis_ipd') }}
+    from {{ of_affected(ref('stg_f43__diagnosis_ipd'), 'stay') }}
     group by hospcode, an
 )
 

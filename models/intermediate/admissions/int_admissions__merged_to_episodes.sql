@@ -13,7 +13,7 @@ with stays as (
         discharged_at,
         {{ date_of('admitted_at') }} as admitted_date,
         {{ date_of('discharged_at') }} as discharged_date
-    from {{ ref('int_admissions__enriched') }}
+    from {{ of_affected(ref('int_admissions__enriched')) }}
 ),
 
 compared as (
@@ -40,6 +40,7 @@ numbered as (
 
 select
     admission_key,
+    person_key,
     first_value(admission_key) over of_episode as episode_key,
     cast(row_number() over of_episode as integer) as stay_number
 from numbered

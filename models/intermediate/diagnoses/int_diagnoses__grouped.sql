@@ -9,14 +9,14 @@ with diagnoses as (
         pid,
         date_serv as diagnosis_date,
         diagnosis_code
-    from {{ ref('stg_f43__diagnosis_opd') }}
+    from {{ of_affected(ref('stg_f43__diagnosis_opd'), 'registration') }}
     union all
     select
         hospcode,
         pid,
         {{ date_of('datetime_admit') }} as diagnosis_date,
         diagnosis_code
-    from {{ ref('stg_f43__diagnosis_ipd') }}
+    from {{ of_affected(ref('stg_f43__diagnosis_ipd'), 'registration') }}
 ),
 
 grouped as (

@@ -1,6 +1,6 @@
 {%- set longest = measure_parameter('*', 'max_days_supply') | int -%}
 with dispensings as (
-    select * from {{ ref('int_dispensings__enriched') }}
+    select * from {{ of_affected(ref('int_dispensings__enriched')) }}
     where
         is_taken_home
         and days_supply between 1 and {{ longest }}
@@ -17,7 +17,7 @@ visits as (
         visit_key,
         time_serv,
         typeout
-    from {{ ref('int_visits__enriched') }}
+    from {{ of_affected(ref('int_visits__enriched')) }}
 )
 
 select

@@ -18,7 +18,7 @@ with visit_lines as (
         lines.provider,
         services.hospcode is null as is_orphan,
         lines.delivery_id
-    from {{ ref('stg_f43__drug_opd') }} as lines
+    from {{ of_affected(ref('stg_f43__drug_opd'), 'visit') }} as lines
     left join {{ ref('stg_f43__service') }} as services
         on
             lines.hospcode = services.hospcode
@@ -27,7 +27,7 @@ with visit_lines as (
 ),
 
 inpatient_rows as (
-    {{ newest_by(ref('stg_f43__drug_ipd'), ['hospcode', 'an', 'typedrug', 'didstd']) }}
+    {{ newest_by(of_affected(ref('stg_f43__drug_ipd'), 'stay'), ['hospcode', 'an', 'typedrug', 'didstd']) }}
 ),
 
 admission_lines as (

@@ -1,6 +1,6 @@
 {#- What one person cannot have done: signs that two people were taken for one (measures.md, RED-08 and §5). -#}
 with persons as (
-    select * from {{ ref('int_persons__identified') }}
+    select * from {{ of_affected(ref('int_persons__identified')) }}
 ),
 
 stays as (

@@ -1,3 +1,5 @@
+{{ config(materialized='incremental', incremental_strategy='by_registration') }}
+
 with registrations as (
     select
         hospcode,
@@ -6,7 +8,7 @@ with registrations as (
         coalesce(cid_class, 'missing') as cid_class,
         year(birth_month) as birth_year,
         nation
-    from {{ ref('stg_f43__person') }}
+    from {{ of_affected(ref('stg_f43__person'), 'changed') }}
 ),
 
 -- Nearly all numbers have one birth year, and need no ranking.

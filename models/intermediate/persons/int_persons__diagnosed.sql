@@ -6,21 +6,21 @@ with diagnoses as (
         pid,
         diagnosis_code,
         date_serv as diagnosed_on
-    from {{ ref('stg_f43__diagnosis_opd') }}
+    from {{ of_affected(ref('stg_f43__diagnosis_opd'), 'registration') }}
     union all
     select
         hospcode,
         pid,
         diagnosis_code,
         {{ date_of('datetime_admit') }} as diagnosed_on
-    from {{ ref('stg_f43__diagnosis_ipd') }}
+    from {{ of_affected(ref('stg_f43__diagnosis_ipd'), 'registration') }}
     union all
     select
         hospcode,
         pid,
         chronic_code as diagnosis_code,
         date_diag as diagnosed_on
-    from {{ ref('stg_f43__chronic') }}
+    from {{ of_affected(ref('stg_f43__chronic'), 'registration') }}
     where date_diag is not null
 ),
 

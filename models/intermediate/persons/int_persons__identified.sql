@@ -1,13 +1,15 @@
+{{ config(materialized='incremental', incremental_strategy='by_registration') }}
+
 with pairs as (
-    select hospcode, pid from {{ ref('stg_f43__person') }}
+    select hospcode, pid from {{ of_affected(ref('stg_f43__person'), 'changed') }}
     union distinct
-    select hospcode, pid from {{ ref('stg_f43__service') }}
+    select hospcode, pid from {{ of_affected(ref('stg_f43__service'), 'changed') }}
     union distinct
-    select hospcode, pid from {{ ref('stg_f43__admission') }}
+    select hospcode, pid from {{ of_affected(ref('stg_f43__admission'), 'changed') }}
 ),
 
 persons as (
-    select * from {{ ref('int_persons__classified') }}
+    select * from {{ of_affected(ref('int_persons__classified'), 'changed') }}
 ),
 
 links as (
@@ -57,8 +59,8 @@ select
     pid,
     person_key,
     wide_person_key,
-    -- Counting people by a small number costs a fifth of counting them by key. Another build may number them otherwise.
-    cast(dense_rank() over (order by person_key) as integer) as person_number,
+    -- Counting people by number costs a fifth of counting them by key.
+    {{ number_of_key('person_key') }} as person_number,
     person_tier,
     cid_class,
     nationality_group,

@@ -2,7 +2,7 @@
 {%- set cap_days = measure_parameter('RED-03', 'cap_days') | int -%}
 
 with visits as (
-    select * from {{ ref('int_visits__qualified') }}
+    select * from {{ of_affected(ref('int_visits__qualified')) }}
     where coalesce(typein, '') not in ('2', '3')
 ),
 

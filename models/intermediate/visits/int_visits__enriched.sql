@@ -1,5 +1,5 @@
 with services as (
-    select * from {{ ref('stg_f43__service') }}
+    select * from {{ of_affected(ref('stg_f43__service'), 'registration') }}
 ),
 
 persons as (
@@ -39,7 +39,7 @@ diagnoses as (
         substr(
             min(case when diagtype = '1' then lpad({{ as_text('source_line') }}, 10, '0') || diagnosis_code end), 11
         ) as principal_diagnosis
-    from {{ ref('stg_f43__diagnosis_opd') }}
+    from {{ of_affected(ref('stg_f43__diagnosis_opd'), 'visit') }}
     group by hospcode, seq, date_serv
 ),
 
@@ -60,7 +60,7 @@ claims as (
         seq,
         date_serv,
         max(case when adp_type = '5' and adp_code = 'WALKIN' then 1 else 0 end) as is_walkin
-    from {{ ref('stg_f16__adp_opd') }}
+    from {{ of_affected(ref('stg_f16__adp_opd'), 'visit') }}
     group by hospcode, seq, date_serv
 ),
 
@@ -68,7 +68,7 @@ claim_months as (
     select distinct
         hospcode,
         {{ month_start('date_serv') }} as claim_month
-    from claims
+    from {{ ref('stg_f16__adp_opd') }}
 ),
 
 located as (

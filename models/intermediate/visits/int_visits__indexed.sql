@@ -1,6 +1,6 @@
 {%- set sets = ['CS_URI', 'CS_AD', 'CS_FTW', 'CS_HT', 'CS_LBP', 'CS_HEADACHE', 'CS_SYNCOPE', 'CS_SINUS'] -%}
 with visits as (
-    select * from {{ ref('int_visits__merged') }}
+    select * from {{ of_affected(ref('int_visits__qualified')) }}
     where principal_diagnosis is not null
 ),
 

@@ -1,5 +1,3 @@
-{{ config(materialized='view') }}
-
 {%- set visit = merged_visit().split(', ') -%}
 
 with ordered as (
@@ -31,7 +29,7 @@ with ordered as (
         ) as diagnosis_rank,
         sum(price) over (partition by {{ visit | join(', ') }}) as price,
         count(*) over (partition by {{ visit | join(', ') }}) as n_services
-    from {{ in_own_database(ref('int_visits__enriched')) }}
+    from {{ of_affected(ref('int_visits__enriched')) }}
 ),
 
 first_rows as (

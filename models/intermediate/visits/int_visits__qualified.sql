@@ -1,5 +1,5 @@
 with visits as (
-    select * from {{ ref('int_visits__merged') }}
+    select * from {{ of_affected(ref('int_visits__merged')) }}
 ),
 
 necessary_repeats as (

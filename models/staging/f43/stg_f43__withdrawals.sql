@@ -1,4 +1,4 @@
-{{ config(unique_key='delivery_id') }}
+{{ config(unique_key='delivery_id', incremental_strategy='delete+insert') }}
 
 with landed as (
     select * from {{ source('f43', 'withdrawals') }}

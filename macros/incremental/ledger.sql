@@ -1,0 +1,42 @@
+{#-
+  The ledger of what changed since the last good build, beside the build's own (schema `ruam`). It is written in the
+  transaction that makes the change, and emptied by `ruam.build` when the whole build has succeeded: a build that stops
+  half-way loses nothing of it.
+-#}
+{% macro ledger(table) -%}
+    {{ return(api.Relation.create(database=target.database, schema='ruam', identifier=table)) }}
+{%- endmacro %}
+
+{#- Hook at the start of each run. -#}
+{% macro make_ledger() -%}
+    create schema if not exists ruam;
+    create table if not exists {{ ledger('changed_rows') }} (
+        hospcode varchar, pid varchar, seq varchar, date_serv date, an varchar, referid varchar, cid_pseudonym varchar,
+        claim_month date
+    );
+    create table if not exists {{ ledger('changed_persons') }} (person_key varchar, wide_person_key varchar);
+{%- endmacro %}
+
+{#-
+  Write down whose rows of `relation` (with `columns`) are about to go or to come: the registration, visit, stay,
+  referral and number that they name, as far as they name them.
+-#}
+{% macro remember_rows(relation, columns, condition) -%}
+    {%- set found = {
+        'hospcode': 'hosp_source' if 'hosp_source' in columns else 'hospcode',
+        'pid': 'pid' if 'pid' in columns,
+        'seq': 'seq' if 'seq' in columns,
+        'date_serv': 'date_serv' if 'date_serv' in columns else (date_of('datetime_serv') if 'datetime_serv' in columns),
+        'an': 'an' if 'an' in columns,
+        'referid': 'referid_source' if 'referid_source' in columns,
+        'cid_pseudonym': 'cid_pseudonym' if 'cid_pseudonym' in columns,
+        'claim_month': 'claim_month' if 'claim_month' in columns,
+    } -%}
+    insert into {{ ledger('changed_rows') }} by name
+    select distinct
+        {%- for name, expression in found.items() if expression %}
+        {{ expression }} as {{ name }}{% if not loop.last %},{% endif %}
+        {%- endfor %}
+    from {{ relation }}
+    where {{ condition }};
+{%- endmacro %}

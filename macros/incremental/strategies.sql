@@ -1,0 +1,59 @@
+{#-
+  How a model takes in what it was recomputed for: the rows that it holds of the units go, those of the temporary
+  relation come, in one transaction. The units are tables made before, so that both sides are the same set. Making
+  it again changes nothing, so that a build that failed half-way is simply run again.
+-#}
+{% macro get_incremental_by_person_sql(arguments) -%}
+    {{ replace_units(arguments, of_units(['person_key'], made('int_persons__affected'))) }}
+{%- endmacro %}
+
+{% macro get_incremental_by_watched_person_sql(arguments) -%}
+    {{ replace_units(arguments, of_units(['person_key'], made('int_persons__watched'))) }}
+{%- endmacro %}
+
+{#- Lines that bear no person: by their visit or stay. -#}
+{% macro get_incremental_by_parent_sql(arguments) -%}
+    {{ replace_units(
+        arguments,
+        of_units(['visit_key'], made('int_visits__affected')) ~ ' or ' ~ of_units(['admission_key'], made('int_stays__affected'))
+    ) }}
+{%- endmacro %}
+
+{#- By registration; where rows bear persons, the ledger is told of those that they had and those that they have. -#}
+{% macro get_incremental_by_registration_sql(arguments) -%}
+    {%- set condition = of_units(['hospcode', 'pid'], made('int_registrations__changed')) -%}
+    {%- if 'person_key' in arguments.dest_columns | map(attribute='name') -%}
+        {%- for relation in [arguments.target_relation, arguments.temp_relation] %}
+        insert into {{ ledger('changed_persons') }}
+        select distinct person_key, wide_person_key from {{ relation }} where {{ condition }};
+        {%- endfor %}
+    {%- endif %}
+    {{ replace_units(arguments, condition) }}
+{%- endmacro %}
+
+{#- Staging: by key, as `delete+insert` does; the ledger is told of the rows that go and of those that come. -#}
+{% macro get_incremental_by_key_sql(arguments) -%}
+    {%- set columns = arguments.dest_columns | map(attribute='name') | list -%}
+    {{ remember_rows(arguments.target_relation, columns, of_units(arguments.unique_key, arguments.temp_relation)) }}
+    {{ remember_rows(arguments.temp_relation, columns, 'true') }}
+    {{ get_incremental_delete_insert_sql(arguments) }}
+{%- endmacro %}
+
+{#- Whole relations that come anew each time: the ledger is told of the rows that differ. -#}
+{% macro get_incremental_by_difference_sql(arguments) -%}
+    {%- set columns = arguments.dest_columns | map(attribute='name') | list -%}
+    {%- set pairs = [(arguments.target_relation, arguments.temp_relation), (arguments.temp_relation, arguments.target_relation)] -%}
+    {%- for one, other in pairs %}
+    {%- set differing = '(select ' ~ columns | join(', ') ~ ' from ' ~ one ~ ' except select ' ~ columns | join(', ') ~ ' from ' ~ other ~ ')' %}
+    {{ remember_rows(differing, columns, 'true') }}
+    {%- endfor %}
+    {{ replace_units(arguments, 'true') }}
+{%- endmacro %}
+
+{% macro replace_units(arguments, condition) -%}
+    {%- set columns = arguments.dest_columns | map(attribute='quoted') | join(', ') -%}
+    {%- set units = 'true' if is_made_whole() else condition -%}
+    delete from {{ arguments.target_relation }} where {{ units }};
+    insert into {{ arguments.target_relation }} ({{ columns }})
+    select {{ columns }} from {{ arguments.temp_relation }} where {{ units }};
+{%- endmacro %}

@@ -1,0 +1,64 @@
+"""Days of deliveries, built one after another, make the warehouse that one build of all of them makes."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from random import Random
+from typing import Any
+
+import pytest
+
+from ruam.build import build
+from ruam.dbt import run_dbt
+from ruam.errors import BuildError
+from ruam.home import DataHome
+from ruam.settings import Settings
+from tests.warehouse.contents import contents
+from tests.warehouse.days import Days, make_reference
+from tests.warehouse.landing_factory import make_home
+
+N_DAYS = int(os.environ.get("RUAM_TEST_DAYS", "2"))
+SEED = int(os.environ.get("RUAM_TEST_SEED", "1"))
+"""Of the days and of which builds stop; a day that failed is made again by its seed."""
+_WITHOUT_TESTS = ["--exclude-resource-type", "test"]
+_STOPS = ["int_persons__identified", "int_persons__affected", "int_visits__merged", "fct_procedures", "msr_red_06"]
+
+
+def _run(arguments: list[str], home: DataHome, **options: Any) -> None:
+    run_dbt([*arguments, *_WITHOUT_TESTS], home, **options)
+
+
+def _stop_at(model: str) -> Any:
+    """A run that gets as far as one model, and no further."""
+
+    def run(arguments: list[str], home: DataHome, **options: Any) -> None:
+        run_dbt([*arguments, *_WITHOUT_TESTS, "--select", f"+{model}"], home, **options)
+        raise BuildError("stopped half-way")
+
+    return run
+
+
+def test_days_built_one_after_another_equal_a_full_build(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Late, repeated, out-of-order and withdrawing deliveries, changed links; and builds that stop half-way."""
+    home = make_home(tmp_path / "home")
+    make_reference(home)
+    days, pick, settings = Days(home, SEED), Random(SEED), Settings(home=home.root)  # noqa: S311 - no secret
+    monkeypatch.setattr("ruam.build.run_dbt", _run)
+    days.land(visits=900)
+    assert build(settings).is_full_refresh
+    for day in range(N_DAYS):
+        days.land(visits=4)
+        if day % 3 == 0:
+            monkeypatch.setattr("ruam.build.run_dbt", _stop_at(pick.choice(_STOPS)))
+            with pytest.raises(BuildError, match="stopped half-way"):
+                build(settings)
+            monkeypatch.setattr("ruam.build.run_dbt", _run)
+            days.land(visits=4)
+        assert not build(settings).is_full_refresh
+    by_day = contents(home)
+    assert build(settings, full_refresh=True).is_full_refresh
+    at_once = contents(home)
+    assert by_day.keys() == at_once.keys()
+    different = [table for table, rows in at_once.items() if by_day[table] != rows]
+    assert not different, f"seed {SEED}, {N_DAYS} days"
