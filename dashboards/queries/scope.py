@@ -15,7 +15,9 @@ from typing import Any
 from ruam.access import Level, Scope
 from ruam.geography import province_names, region_of_province
 
-WITHOUT_AREAS = frozenset({"agg_unknown_codes", "dim_measures", "dim_members", "publication"})
+WITHOUT_AREAS = frozenset(
+    {"agg_rollout_effects", "agg_unknown_codes", "dim_indicators", "dim_measures", "dim_members", "publication"}
+)
 """Published tables with no row of any area: registries, labels, and figures of the nation alone."""
 
 TABLE_FUNCTIONS = frozenset({"unnest", "range", "generate_series"})

@@ -14,6 +14,7 @@ from dashboards.components.values import figure_value
 from dashboards.components.words import LANGUAGES, Language, Words
 from dashboards.queries import figures, reads
 from dashboards.queries.serving import current_serving
+from ruam.access import NATION
 from ruam.settings import Settings
 from tests.dashboards.people import signed_in
 from tests.dashboards.serving_factory import write_serving
@@ -257,7 +258,7 @@ def test_a_card_of_repeats_shows_what_linkage_may_change() -> None:
 
 
 def test_every_figure_of_utilization_has_a_name_a_unit_a_definition_and_a_value(home: Path) -> None:
-    serving = current_serving(home / "serving")
+    serving = current_serving(home / "serving", NATION)
     assert serving is not None
     period = reads.periods(serving)[0]
     for language in LANGUAGES:
