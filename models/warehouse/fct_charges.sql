@@ -29,7 +29,10 @@ with visit_lines as (
 ),
 
 inpatient_rows as (
-    {{ newest_by(of_affected(ref('stg_f43__charge_ipd'), 'stay'), ['hospcode', 'an', 'chargeitem', 'chargelist', 'instype']) }}
+    {{ newest_by(
+        of_affected(ref('stg_f43__charge_ipd'), 'stay'),
+        ['hospcode', 'an', 'chargeitem', 'chargelist', 'instype'],
+    ) }}
 ),
 
 admission_lines as (

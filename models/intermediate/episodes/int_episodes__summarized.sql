@@ -19,7 +19,8 @@ with stays as (
         admissions.treatment_province_code,
         admissions.price
     from {{ ref('int_admissions__merged_to_episodes') }} as merged
-    inner join {{ of_affected(ref('int_admissions__enriched')) }} as admissions on merged.admission_key = admissions.admission_key
+    inner join {{ of_affected(ref('int_admissions__enriched')) }} as admissions
+        on merged.admission_key = admissions.admission_key
 ),
 
 episodes as (
