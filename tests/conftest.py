@@ -45,6 +45,7 @@ SLOWEST = ("warehouse", "test_end_to_end.py", "test_exactly_once.py", "test_rota
 """Groups of tests that begin first, so that no process is left with one of them at the end while the other idles."""
 
 
+@pytest.hookimpl(tryfirst=True)  # Before the groups are read.
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Of several processes each takes whole groups: a file's tests, or all that look at the one built warehouse."""
 
