@@ -53,7 +53,7 @@ demo: setup ## Generate a country, ingest, build, publish, and serve it (SERVE=0
 
 test: setup browser services provider lint ## Lint, types, and the whole test suite.
 	@echo "▸ tests"
-	@$(BIN)/python -m pytest --numprocesses 2 --dist loadgroup --no-loadscope-reorder
+	@$(BIN)/python -m pytest --numprocesses 2 --no-loadscope-reorder
 
 lint: setup ## ruff, mypy, sqlfluff.
 	@echo "▸ ruff"; $(BIN)/ruff check . && $(BIN)/ruff format --check --quiet .

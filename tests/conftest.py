@@ -11,6 +11,7 @@ from datetime import date
 from pathlib import Path
 
 import pytest
+from xdist.scheduler import LoadScopeScheduling
 
 from identity.keys import create_keys
 from identity.linkage.links import ensure_links
@@ -45,20 +46,27 @@ SLOWEST = ("warehouse", "test_end_to_end.py", "test_exactly_once.py", "test_rota
 """Groups of tests that begin first, so that no process is left with one of them at the end while the other idles."""
 
 
-@pytest.hookimpl(tryfirst=True)  # Before the groups are read.
+def group_of(nodeid: str) -> str:
+    """What one process takes as a whole: a file's tests, or all those that look at the one built warehouse."""
+    path = nodeid.partition("::")[0]
+    return "warehouse" if path.startswith("tests/warehouse/") else path
+
+
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Of several processes each takes whole groups: a file's tests, or all that look at the one built warehouse."""
-
-    def group(item: pytest.Item) -> str:
-        return "warehouse" if "built_home" in getattr(item, "fixturenames", ()) else item.location[0]
-
     def place(item: pytest.Item) -> int:
-        name = Path(group(item)).name
+        name = Path(group_of(item.nodeid)).name
         return SLOWEST.index(name) if name in SLOWEST else len(SLOWEST)
 
-    for item in items:
-        item.add_marker(pytest.mark.xdist_group(group(item)))
     items.sort(key=place)
+
+
+class Groups(LoadScopeScheduling):
+    def _split_scope(self, nodeid: str) -> str:
+        return group_of(nodeid)
+
+
+def pytest_xdist_make_scheduler(config: pytest.Config, log: object) -> Groups:
+    return Groups(config, log)
 
 
 @pytest.fixture(scope="session")
