@@ -35,7 +35,7 @@ create table if not exists ruam.built_batches (batch varchar primary key);
 _FORGET_CHANGES = """
 delete from ruam.changed_rows;
 delete from ruam.changed_persons;
-delete from int_data__horizon where build_number < (select max(build_number) from int_data__horizon);
+delete from int_data__bounded where build_number < (select max(build_number) from int_data__bounded);
 """
 """What every model has taken in is no news for the next build."""
 

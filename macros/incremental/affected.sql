@@ -45,14 +45,14 @@
 {% macro is_made_whole() -%}
     {%- set column = config.get('meta', {}).get('whole_when_moves') -%}
     {%- if not column -%}{{ return(false) }}{%- endif -%}
-    {%- set found = run_query('select count(distinct ' ~ column ~ ') from ' ~ made('int_data__horizon')) -%}
+    {%- set found = run_query('select count(distinct ' ~ column ~ ') from ' ~ made('int_data__bounded')) -%}
     {{ return(found.columns[0].values()[0] | int > 1) }}
 {%- endmacro %}
 
-{#- In a model all of whose rows depend on `column` of int_data__horizon. -#}
+{#- In a model all of whose rows depend on `column` of int_data__bounded. -#}
 {% macro whole_when_moves(column) -%}
     {{ config(meta={'whole_when_moves': column}) }}
-    {%- if not execute -%}{%- do ref('int_data__horizon') -%}{%- endif -%}
+    {%- if not execute -%}{%- do ref('int_data__bounded') -%}{%- endif -%}
 {%- endmacro %}
 
 {#- A model's relation by name, where a strategy needs one that the model itself does not read. -#}

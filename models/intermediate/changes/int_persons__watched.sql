@@ -4,7 +4,7 @@ with horizon as (
         max(last_day) as latest_last_day,
         min(last_discharge_day) as earliest_last_discharge,
         max(last_discharge_day) as latest_last_discharge
-    from {{ ref('int_data__horizon') }}
+    from {{ ref('int_data__bounded') }}
 )
 
 select person_key from {{ ref('int_persons__affected') }}

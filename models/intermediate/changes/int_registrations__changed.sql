@@ -4,7 +4,7 @@
     'stg_f43__card', 'stg_f43__charge_ipd', 'stg_f43__charge_opd', 'stg_f43__chronic', 'stg_f43__death',
     'stg_f43__diagnosis_ipd', 'stg_f43__diagnosis_opd', 'stg_f43__drug_ipd', 'stg_f43__drug_opd', 'stg_f43__labfu',
     'stg_f43__procedure_ipd', 'stg_f43__procedure_opd', 'stg_f43__refer_history', 'stg_f43__refer_result',
-    'stg_f43__service', 'stg_identity__person_links', 'int_facilities__claiming',
+    'stg_f43__service', 'stg_identity__person_links', 'int_facilities__claimed',
 ] -%}
 {%- for model in staged -%}{%- do ref(model) -%}{%- endfor -%}
 
