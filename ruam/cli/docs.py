@@ -118,7 +118,12 @@ def _standard() -> tuple[File, ...]:
             contract.table,
             contract.label_th,
             contract.description,
-            {"registry": "registry.facilities", "drugs": "drugs.map"}[contract.table],
+            {
+                "drugs": "drugs.map",
+                "indicators": "indicators.given",
+                "registry": "registry.facilities",
+                "rollout_effects": "studies.rollout_effects",
+            }[contract.table],
             tuple(Field(one.name, one.label_th, one.description, (one.name,)) for one in contract.columns),
         )
         for contract in load_reference_contracts().values()
