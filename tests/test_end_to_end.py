@@ -285,7 +285,8 @@ def test_what_is_published_is_controlled(country: Country) -> None:
     pointer = json.loads((country.home.serving / "current.json").read_text(encoding="utf-8"))
     with duckdb.connect(str(country.home.serving / pointer["file"]), read_only=True) as connection:
         tables = connection.execute("""
-            select table_name, column_name from information_schema.columns where ends_with(column_name, '_status')
+            select table_name, column_name from information_schema.columns
+            where table_schema = 'main' and ends_with(column_name, '_status')
         """).fetchall()
         marts = {"agg_cid_classes", "agg_utilization", "agg_patient_flow", "agg_measure_results", "agg_unknown_codes"}
         assert {table for table, _ in tables} == marts

@@ -41,6 +41,8 @@ COMMANDS = [
     *("compact", "landing check", "landing repair", "feeds check", "inbox purge"),
     *("identity take-in", "identity status", "identity forget", "identity audit"),
     *("identity link", "identity review", "identity train", "identity evaluate", "keys show", "keys rotate"),
+    *("study rollout", "docs", "export", "audit verify", "audit subject"),
+    *("access check", "access sessions", "access revoke"),
 ]
 
 
@@ -149,7 +151,7 @@ def test_serving_beyond_this_machine_is_refused(
 ) -> None:
     monkeypatch.setenv("RUAM_HOST", "0.0.0.0")  # noqa: S104
     assert command("serve") == 2
-    assert "loopback" in capfd.readouterr().err
+    assert "is not this machine" in capfd.readouterr().err
 
 
 def test_nothing_accepted_is_3_and_says_why(

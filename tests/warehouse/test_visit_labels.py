@@ -17,13 +17,15 @@ import pytest
 from ruam.home import DataHome
 
 MODELS = (
+    "intermediate/visits/int_visits__merged",
     "intermediate/visits/int_visits__qualified",
+    "intermediate/visits/int_visits__indexed",
     "intermediate/visits/int_visits__chained",
     "measures/msr_red_01",
     "measures/msr_red_02",
     "measures/fct_visit_labels",
 )
-"""In order; the views between them follow."""
+"""In order."""
 BUDDHIST_ERA_DAYS = (date(2568, 1, 1) - date(2025, 1, 1)).days
 
 Changed = Callable[[str], duckdb.DuckDBPyConnection]
