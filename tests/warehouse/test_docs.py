@@ -123,7 +123,7 @@ def test_lineage_goes_from_the_field_over_every_store_to_the_figure_and_its_page
 
     measure = facts.measures["RED-02"]
     assert [list(map(str, path)) for path in measure.last_leg] == [
-        ["msr_red_02.is_numerator", "agg_measure_results.numerator"]
+        ["msr_red_02.is_numerator", "fct_measure_cells.numerator", "agg_measure_results.numerator"]
     ]
     assert {page["name"] for page in measure.pages} == {"overview", "measures"}
     assert {page["name"] for page in facts.measures["UT-07"].pages} == {"utilization"}
@@ -157,7 +157,8 @@ def test_every_model_of_a_measure_is_shown_with_its_sql_and_comes_from_fields_of
 def test_code_sets_are_those_of_the_measure_and_of_what_it_reads(facts: Facts) -> None:
     sets = {id_: {row["set_id"] for row in measure.code_sets} for id_, measure in facts.measures.items()}
     assert sets["RED-02"] == {"necessary_repeat"}
-    assert sets["UNR-01"] == {"CS_ABX", "CS_IMMUNE", "CS_OTHER_INFECTION", "CS_URI"}
+    # Every merged visit says whether its repeat is called for, and UNR-01 reads merged visits.
+    assert sets["UNR-01"] == {"CS_ABX", "CS_IMMUNE", "CS_OTHER_INFECTION", "CS_URI", "necessary_repeat"}
     assert sets["NEC-01"] == {"readmission_index_excluded", "readmission_planned"}
     assert {"acsc_main", "acsc_oecd_5"} <= sets["NEC-02"]
     assert set(facts.measures["RED-05"].tables) == {"retest_intervals"}
@@ -286,7 +287,7 @@ def test_the_command_writes_and_replaces_its_own_folder_alone(
     monkeypatch.setattr(command_module, "_project", lambda: project)
     assert command("docs", tmp_path / "site") == 0
     said = capsys.readouterr().out
-    assert f"{len(registry())} measures" in said
+    assert f"{len({row['measure_id'] for row in registry()})} measures" in said
     assert Words("en")("missing.nothing_published") in said
     assert json.loads((tmp_path / "site" / LINEAGE).read_text(encoding="utf-8")).keys() >= {"RED-01", "UT-05"}
     (tmp_path / "site" / "stray.html").touch()
