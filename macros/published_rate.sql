@@ -31,11 +31,12 @@
 
 {#-
   A mean of at least 10 values, to as few decimals as leave their number open: for n values of whole numbers, every
-  multiple of 0.1 is the mean of some when n is at least 10, every multiple of 0.01 when n is at least 100.
+  multiple of 0.1 is the mean of some when n is at least 10, every multiple of 0.01 when n is at least 100. All that are
+  published as 100 (98 to 102) have one decimal, or the second would part them.
 -#}
 {% macro published_mean(total, n) -%}
     case
-        when {{ n }} >= 100 then round({{ ratio(total, n) }}, 2)
+        when {{ n }} >= 103 then round({{ ratio(total, n) }}, 2)
         when {{ n }} >= 10 then round({{ ratio(total, n) }}, 1)
     end
 {%- endmacro %}
