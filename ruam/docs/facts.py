@@ -235,7 +235,10 @@ class Facts:
             yield from (path for end, path in sorted(self.lineage.reach(start).items()) if end in wanted)
 
     def _upstream(self, models: Iterable[Node]) -> dict[str, Node]:
-        """Models that some models read, themselves included, by name; marts look at no others than their own."""
+        """Models that some models read, themselves included, by name; marts look at no others than their own.
+
+        What a build of changes reads to know whom they reach says nothing of what a figure is made of.
+        """
         found: dict[str, Node] = {}
         waiting = list(models)
         while waiting:
@@ -245,7 +248,7 @@ class Facts:
                 waiting += [
                     self._nodes[name]
                     for key in node["depends_on"]["nodes"]
-                    if (name := self._keys.get(key)) in self._nodes
+                    if (name := self._keys.get(key)) in self._nodes and "changes" not in self._nodes[name]["fqn"]
                 ]
         return found
 
