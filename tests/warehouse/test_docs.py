@@ -157,7 +157,8 @@ def test_every_model_of_a_measure_is_shown_with_its_sql_and_comes_from_fields_of
 def test_code_sets_are_those_of_the_measure_and_of_what_it_reads(facts: Facts) -> None:
     sets = {id_: {row["set_id"] for row in measure.code_sets} for id_, measure in facts.measures.items()}
     assert sets["RED-02"] == {"necessary_repeat"}
-    assert sets["UNR-01"] == {"CS_ABX", "CS_IMMUNE", "CS_OTHER_INFECTION", "CS_URI"}
+    # The index of merged visits, which UNR-01 reads, is made of what says whether a repeat is called for.
+    assert sets["UNR-01"] == {"CS_ABX", "CS_IMMUNE", "CS_OTHER_INFECTION", "CS_URI", "necessary_repeat"}
     assert sets["NEC-01"] == {"readmission_index_excluded", "readmission_planned"}
     assert {"acsc_main", "acsc_oecd_5"} <= sets["NEC-02"]
     assert set(facts.measures["RED-05"].tables) == {"retest_intervals"}
