@@ -28,3 +28,20 @@
 {% macro rule_is_broken(rule) -%}
     coalesce(({{ rule.get('applies', 'true') }}) and ({{ rule.breaks }}), false)
 {%- endmacro %}
+
+{#- Every visit and every stay that lines of two files may belong to, under the name of the file whose lines they are. -#}
+{% macro cares_of_lines(of_visits, of_stays) -%}
+    select
+        hospcode,
+        '{{ of_visits }}' as file,
+        seq as care_number,
+        date_serv as care_date
+    from {{ ref('stg_f43__service') }}
+    union all
+    select distinct
+        hospcode,
+        '{{ of_stays }}' as file,
+        an as care_number,
+        {{ date_of('datetime_admit') }} as care_date
+    from {{ ref('stg_f43__admission') }}
+{%- endmacro %}

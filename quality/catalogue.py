@@ -16,7 +16,6 @@ from typing import Any
 import yaml
 from pydantic import BaseModel, ConfigDict, Field
 
-from ingestion.checks import Rule as ReadingRule
 from ingestion.checks import load_rules
 from ruam.settings import PROJECT
 
@@ -89,10 +88,5 @@ def _read(path: Path) -> Examined:
 
 def codes() -> Iterator[str]:
     """Every rule's code; each is the code of one rule alone."""
-    yield from reading_rules()
+    yield from load_rules()
     yield from (rule.code for rows in examined() for rule in rows.rules)
-
-
-def reading_rules() -> dict[str, ReadingRule]:
-    """By code the rules that reading a delivery applies."""
-    return load_rules()

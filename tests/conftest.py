@@ -109,13 +109,11 @@ def settings(ready_home: Path, tmp_path: Path) -> Settings:
 
 
 @pytest.fixture
-def command(settings: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[..., int]]:
-    """Run `ruam ARGUMENTS` in this process against the test's home; gives the exit code."""
+def in_process(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[..., int]]:
+    """Run `ruam ARGUMENTS` in this process; gives the exit code."""
     logger = logging.getLogger("ruam")
     before, propagate = list(logger.handlers), logger.propagate
     logger.handlers.clear()
-    monkeypatch.setenv("RUAM_HOME", str(settings.home))
-    monkeypatch.chdir(tmp_path)
 
     def run(*arguments: object) -> int:
         monkeypatch.setattr(sys, "argv", ["ruam", *map(str, arguments)])
@@ -127,3 +125,13 @@ def command(settings: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
     for handler in logger.handlers:
         handler.close()
     logger.handlers, logger.propagate = before, propagate
+
+
+@pytest.fixture
+def command(
+    in_process: Callable[..., int], settings: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> Callable[..., int]:
+    """The same against the test's home."""
+    monkeypatch.setenv("RUAM_HOME", str(settings.home))
+    monkeypatch.chdir(tmp_path)
+    return in_process

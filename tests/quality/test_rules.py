@@ -10,22 +10,28 @@ from functools import cache
 from typing import Any
 
 import duckdb
+import jinja2
 import pytest
 
 from quality.catalogue import Examined, RowRule, codes, examined
+from ruam.settings import PROJECT
 
 CASES = [(rows, rule) for rows in examined() for rule in rows.rules]
 IDS = [rule.code for _, rule in CASES]
 THAI = re.compile(r"[\u0e00-\u0e7f]")
 
 
+MACROS = jinja2.Environment(autoescape=False, extensions=["jinja2.ext.do"]).from_string(  # noqa: S701 - SQL, not HTML
+    (PROJECT / "macros" / "rules.sql").read_text(encoding="utf-8")
+)
+is_broken = MACROS.module.rule_is_broken  # type: ignore[attr-defined]
 engine = cache(duckdb.connect)
 
 
 def broken_rules(rows: Examined, row: dict[str, Any]) -> set[str]:
     """What a row breaks of all rules over its kind."""
     columns = ", ".join(f"cast(? as {type_}) as {name}" for name, type_ in rows.columns.items())
-    asked = ", ".join(f"coalesce(({rule.applies}) and ({rule.breaks}), false) as {rule.code}" for rule in rows.rules)
+    asked = ", ".join(f"{is_broken(rule.model_dump())} as {rule.code}" for rule in rows.rules)
     values = [row[name] for name in rows.columns]
     answers = engine().execute(f"select {asked} from (select {columns})", values).fetchone()
     assert answers is not None

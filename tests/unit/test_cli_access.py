@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import logging
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -29,21 +28,8 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> DataHome:
 
 
 @pytest.fixture
-def run(home: DataHome, monkeypatch: pytest.MonkeyPatch) -> Iterator[Run]:
-    logger = logging.getLogger("ruam")
-    before, propagate = list(logger.handlers), logger.propagate
-    logger.handlers.clear()
-
-    def command(*arguments: str) -> int:
-        monkeypatch.setattr(sys, "argv", ["ruam", *arguments])
-        with pytest.raises(SystemExit) as ended:
-            cli.main()
-        return int(ended.value.code or 0)
-
-    yield command
-    for handler in logger.handlers:
-        handler.close()
-    logger.handlers, logger.propagate = before, propagate
+def run(home: DataHome, in_process: Run) -> Run:
+    return in_process
 
 
 def test_a_whole_log_is_told_with_its_newest_line(run: Run, home: DataHome, capsys: pytest.CaptureFixture[str]) -> None:

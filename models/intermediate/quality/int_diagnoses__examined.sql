@@ -35,19 +35,7 @@ diagnoses as (
 ),
 
 cares as (
-    select
-        hospcode,
-        'DIAGNOSIS_OPD' as file,
-        seq as care_number,
-        date_serv as care_date
-    from {{ ref('stg_f43__service') }}
-    union all
-    select distinct
-        hospcode,
-        'DIAGNOSIS_IPD' as file,
-        an as care_number,
-        {{ date_of('datetime_admit') }} as care_date
-    from {{ ref('stg_f43__admission') }}
+    {{ cares_of_lines('DIAGNOSIS_OPD', 'DIAGNOSIS_IPD') }}
 ),
 
 sides as (

@@ -41,19 +41,7 @@ drugs as (
 ),
 
 cares as (
-    select
-        hospcode,
-        'DRUG_OPD' as file,
-        seq as care_number,
-        date_serv as care_date
-    from {{ ref('stg_f43__service') }}
-    union all
-    select distinct
-        hospcode,
-        'DRUG_IPD' as file,
-        an as care_number,
-        {{ date_of('datetime_admit') }} as care_date
-    from {{ ref('stg_f43__admission') }}
+    {{ cares_of_lines('DRUG_OPD', 'DRUG_IPD') }}
 )
 
 select
