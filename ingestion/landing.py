@@ -23,7 +23,7 @@ from ingestion.checks import landing_schema
 from ingestion.contract import Contract, load_contracts
 from ruam.errors import BusyError, SetupError
 from ruam.faults import point
-from ruam.files import alone, holder, locked, sync_file, sync_folder, sync_way
+from ruam.files import alone, holder, locked, stamp, sync_file, sync_folder, sync_way
 from ruam.geography import UNKNOWN_REGION
 from ruam.landing import (
     BATCH,
@@ -172,7 +172,7 @@ def retire(landing: Path, region: str) -> bool:
 
 def batch_id(now: datetime) -> str:
     """Time of landing, for people, then a random part: no two are the same, whatever the clock does."""
-    return f"{now:%Y%m%dT%H%M%S%f}-{secrets.token_hex(6)}"
+    return f"{stamp(now)}-{secrets.token_hex(6)}"
 
 
 def compacted_id(now: datetime) -> str:

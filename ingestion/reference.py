@@ -18,7 +18,7 @@ from ingestion.landing import utc_now
 from ingestion.reference_rows import CheckedTable, Finding, SetAside, check_table, load_reference_contracts
 from ingestion.text import UndecodableError
 from ruam.errors import SetupError, UsageError
-from ruam.files import replacing
+from ruam.files import replacing, stamp
 from ruam.home import DataHome
 
 TABLES = {table: contract.kept for table, contract in load_reference_contracts().items()}
@@ -105,7 +105,7 @@ def load(home: DataHome, table: str, source: Path, as_of: date) -> Loaded:
     of_day = [path.stem for day, path in kept if day == as_of]
     unchanged = bool(of_day) and of_day[-1].endswith(f"-{digest}")
     loaded_at = utc_now()
-    version = of_day[-1] if unchanged else f"{loaded_at:%Y%m%dT%H%M%S%f}-{digest}"
+    version = of_day[-1] if unchanged else f"{stamp(loaded_at)}-{digest}"
     receipt = _receipt(table, version, as_of, loaded_at, source, content, checked)
     if not unchanged:
         with replacing(folder / f"{version}.json") as temporary:

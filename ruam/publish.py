@@ -15,7 +15,7 @@ from ruam.build import is_sound, last_build_id
 from ruam.dbt import manifest
 from ruam.disclosure import BASE, RULE, THRESHOLD, controlled_sql, withheld_sql
 from ruam.errors import PublishError
-from ruam.files import locked, replacing, sync_folder
+from ruam.files import locked, replacing, stamp, sync_folder
 from ruam.home import DataHome
 from ruam.lattice import Lattice, withhold
 from ruam.stable import create_views, stable_schema
@@ -64,7 +64,7 @@ def publish(home: DataHome) -> Publication:
         if not marts:
             raise PublishError("No model is marked `publish: true` in the build's manifest. Run `ruam build` first.")
         now = datetime.now(UTC).replace(tzinfo=None)
-        run_id = f"{now:%Y%m%dT%H%M%S%f}-{last_build_id(home)[-8:]}"
+        run_id = f"{stamp(now)}-{last_build_id(home)[-8:]}"
         final = home.serving / f"ruam_{run_id}.duckdb"
         with replacing(final) as temporary:
             n_rows = _write(temporary, home.warehouse, marts, run_id, now)

@@ -9,12 +9,13 @@ import os
 import pty
 import subprocess
 import sys
-from datetime import datetime
+from datetime import UTC, datetime
 
 import pytest
 
 from ruam.cli.bar import SECONDS_BETWEEN_LINES, Advance, Lines
 from ruam.cli.console import duration, for_machines, in_thai_time, number, plain, print_csv, print_json, said
+from ruam.files import stamp
 from ruam.settings import PROJECT
 from tests.ingestion.odd_zips import cid
 
@@ -33,6 +34,12 @@ from tests.ingestion.odd_zips import cid
 )
 def test_words_from_outside_hide_citizen_numbers_and_obey_no_terminal(words: str, shown: str) -> None:
     assert plain(words) == shown
+
+
+@pytest.mark.parametrize("first", "0123456789abcdef")
+def test_the_time_in_a_name_of_ours_is_shown_whatever_follows(first: str) -> None:
+    name = f"ruam_{stamp(datetime(2026, 11, 26, 4, 6, 37, 539474, UTC))}-{first}acd7eae.duckdb"
+    assert plain(name) == name
 
 
 def test_markup_in_words_from_outside_is_shown_not_obeyed() -> None:
