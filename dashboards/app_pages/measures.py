@@ -41,8 +41,8 @@ COLUMNS = {
     "inputs": "column.inputs",
 }
 """Of the table of results, with the key of each heading."""
-NAME_WIDTH, VALUE_WIDTH = 150, 100
-"""Pixels: on a phone, the name of a measure leaves room for its value and interval."""
+NAME_WIDTH, VALUE_WIDTH = 215, 96
+"""Pixels: on a phone, the name of a measure leaves room for its value."""
 
 
 def results(context: Context, group: str, area: Area, period: Period) -> pl.DataFrame:
