@@ -13,7 +13,7 @@ PAGES = {
     "": ("ภาพรวมการรับบริการ", "Overview of care", 8),
     "utilization": ("การใช้บริการ", "Utilization of care", 4),
     "measures": ("ความซ้ำซ้อน ความจำเป็น และความสมเหตุสมผล", "Redundancy, necessity and appropriateness", 2),
-    "rollout": ("ความก้าวหน้า 30 บาทรักษาทุกที่", "Rollout of treatment anywhere", 3),
+    "rollout": ("ความก้าวหน้า 30 บาทรักษาทุกที่", "Rollout of treatment anywhere", 4),
 }
 WAIT_MILLISECONDS = 60_000
 
