@@ -7,6 +7,7 @@ overlap, believes what the directory declares, inflates bzip2 and LZMA without a
 from __future__ import annotations
 
 import bz2
+import io
 import lzma
 import os
 import stat
@@ -17,7 +18,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import accumulate
 from pathlib import Path
-from typing import BinaryIO, Protocol
+from typing import BinaryIO, NamedTuple, Protocol
 
 from isal import igzip_lib, isal_zlib
 
@@ -53,6 +54,8 @@ _AES = 99
 _INFLATE_ERROR: type[Exception] = igzip_lib.IsalError  # type: ignore[assignment]  # The stub says an instance.
 _MOST_LZMA_WINDOW = 64 << 20
 _PACKED_BYTES = 1 << 20
+_WHOLE_BYTES = 4 << 20
+"""A file up to this size is read once and kept: the members of a small zip are many short reads."""
 
 
 class DeliveryRejectedError(Exception):
@@ -64,8 +67,7 @@ class DeliveryRejectedError(Exception):
         self.message = message
 
 
-@dataclass(frozen=True)
-class Entry:
+class Entry(NamedTuple):
     """A member as the directory and its own header agree that it is."""
 
     name: str
@@ -100,18 +102,18 @@ class Archive:
 
     def __init__(self, source: Path | Sealed, limits: ZipLimits, extra_feeds: Path | None = None) -> None:
         self._limits = limits
-        self._file: BinaryIO | Unsealer = source.open("rb")
+        self._file = _opened(source)
         try:
             directory = _find_directory(self._file, limits)
             infos, self._names_in = _read_directory(self._file, directory)
             places = accumulate(not info.filename.endswith("/") for info in infos)
-            self._places = {id(info): place for info, place in zip(infos, places, strict=True)}
-            self._shown = {
-                id(info): shown_name(info.orig_filename, self._places[id(info)], extra_feeds) for info in infos
-            }
-            for info in infos:
-                _check_entry(info, self._shown[id(info)], limits)
-            self.entries = self._placed(infos, directory)
+            entries = [
+                Entry(_printable(info), shown_name(info.orig_filename, place, extra_feeds), place, info, 0)
+                for info, place in zip(infos, places, strict=True)
+            ]
+            for entry in entries:
+                _check_entry(entry.info, entry.shown, limits)
+            self.entries = self._placed(entries, directory)
         except BaseException:
             self._file.close()
             raise
@@ -128,7 +130,8 @@ class Archive:
     def read(self, entry: Entry, most: int) -> Iterator[bytes]:
         """The member's bytes in pieces of at most `most`. Only after the last is it known that they are sound."""
         size = checksum = 0
-        for piece in self._pieces(entry, most):
+        # One byte more than the member may hold shows that it holds too much; room for more is not cheap.
+        for piece in self._pieces(entry, min(most, entry.declared_size + 1)):
             size += len(piece)
             self.check_size(entry, size)
             if size > entry.declared_size:
@@ -206,46 +209,49 @@ class Archive:
                 "ratio_too_high", f"{entry.shown} grows more than {limits.max_ratio} times when inflated"
             )
 
-    def _placed(self, infos: list[zipfile.ZipInfo], directory: _Directory) -> list[Entry]:
+    def _placed(self, entries: list[Entry], directory: _Directory) -> list[Entry]:
         """Entries with the place of their data. No two share a byte, with each other or with the directory.
 
         Members that do are a bomb (CVE-2024-0450).
         """
-        order = sorted(infos, key=lambda info: info.header_offset)
-        if order and order[0].header_offset != 0:
+        placed = entries.copy()
+        offsets = [entry.info.header_offset for entry in entries]
+        order = sorted(range(len(entries)), key=offsets.__getitem__)
+        if order and offsets[order[0]] != 0:
             raise DeliveryRejectedError("inconsistent_zip", "bytes stand before the first member")
-        bounds = [*(info.header_offset for info in order[1:]), directory.begin]
-        begins = {}
-        for info, bound in zip(order, bounds, strict=True):
-            room = bound - info.header_offset - _LOCAL.size - info.compress_size
-            begin = self._begin_of_data(info) if room >= 0 else bound
-            if begin + info.compress_size > bound or room < 0:
+        bounds = [*(offsets[index] for index in order[1:]), directory.begin]
+        for index, bound in zip(order, bounds, strict=True):
+            entry = entries[index]
+            room = bound - offsets[index] - _LOCAL.size - entry.info.compress_size
+            begin = self._begin_of_data(entry) if room >= 0 else bound
+            if begin + entry.info.compress_size > bound or room < 0:
                 raise DeliveryRejectedError(
-                    "overlapping_members", f"{self._shown[id(info)]} shares bytes with what follows it in the zip"
+                    "overlapping_members", f"{entry.shown} shares bytes with what follows it in the zip"
                 )
-            begins[id(info)] = begin
-        return [
-            Entry(_printable(info), self._shown[id(info)], self._places[id(info)], info, begins[id(info)])
-            for info in infos
-        ]
+            placed[index] = Entry(entry.name, entry.shown, entry.place, entry.info, begin)
+        return placed
 
-    def _begin_of_data(self, info: zipfile.ZipInfo) -> int:
+    def _begin_of_data(self, entry: Entry) -> int:
         """Where the member's data begin, by its own header, which must say what the directory says."""
-        header = self._bytes(info.header_offset, _LOCAL.size)
-        signature, _, flags, method, _, _, checksum, packed, size, n_name, n_extra = _LOCAL.unpack(header)
+        info = entry.info
+        name = self._raw_name(info)
+        header = self._bytes(info.header_offset, _LOCAL.size + len(name))
+        signature, _, flags, method, _, _, checksum, packed, size, n_name, n_extra = _LOCAL.unpack_from(header)
         if signature != _LOCAL_SIGNATURE:
-            raise DeliveryRejectedError("inconsistent_zip", f"{self._shown[id(info)]} is not where the directory says")
+            raise DeliveryRejectedError("inconsistent_zip", f"{entry.shown} is not where the directory says")
         allowed = (_IN_EXTRA_FIELD, 0) if flags & _SIZES_FOLLOW else (_IN_EXTRA_FIELD,)
-        told = ((checksum, info.CRC), (packed, info.compress_size), (size, info.file_size))
         agrees = (
             method == info.compress_type
             and (flags ^ info.flag_bits) & (_ENCRYPTED | _PATCH | _SIZES_FOLLOW) == 0
-            and self._bytes(info.header_offset + _LOCAL.size, n_name) == self._raw_name(info)
-            and all(own in (directory, *allowed) for own, directory in told)
+            and n_name == len(name)
+            and header.endswith(name, _LOCAL.size)
+            and (checksum == info.CRC or checksum in allowed)
+            and (packed == info.compress_size or packed in allowed)
+            and (size == info.file_size or size in allowed)
         )
         if not agrees:
             raise DeliveryRejectedError(
-                "inconsistent_zip", f"{self._shown[id(info)]}: its own header and the directory contradict each other"
+                "inconsistent_zip", f"{entry.shown}: its own header and the directory contradict each other"
             )
         return info.header_offset + _LOCAL.size + int(n_name) + int(n_extra)
 
@@ -283,6 +289,19 @@ def _decompressor(entry: Entry) -> _Decompressor:
 
 def _damaged(entry: Entry, how: str) -> DeliveryRejectedError:
     return DeliveryRejectedError("corrupt_member", f"{entry.shown} is damaged: {how}")
+
+
+def _opened(source: Path | Sealed) -> BinaryIO | Unsealer:
+    file = source.open("rb")
+    try:
+        if file.seek(0, os.SEEK_END) > _WHOLE_BYTES:
+            return file
+        whole = io.BytesIO(_read(file, 0, _WHOLE_BYTES))
+    except BaseException:
+        file.close()
+        raise
+    file.close()
+    return whole
 
 
 def _read(file: BinaryIO | Unsealer, at: int, n: int) -> bytes:

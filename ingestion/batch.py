@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import time
+from array import array
 from collections import defaultdict
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
@@ -24,13 +26,14 @@ from ingestion.contract import CORRECTIONS, Contract, Landing, load_contracts
 from ingestion.corrections import Corrections
 from ingestion.delivery import DeliveryRejectedError, DeliveryZip, Member
 from ingestion.feed import STANDARD, Feed, load_feeds
+from ingestion.gauges import Reading, Tell
 from ingestion.landing import RECEIPT_FILES, RECEIPT_RULES, RECEIPTS, REJECTS, BatchWriter
 from ingestion.mapping import LINE, Lookups, Plan, Routed, gathered, plan, routed, with_columns
 from ingestion.ndjson import Engine, described
 from ingestion.parts import Bundled, Part, Parts
 from ingestion.readers import Description, lines_of, read_block
 from ingestion.spool import HASH, Buckets
-from ingestion.text import Header, decoded, sort_lines, split_cells
+from ingestion.text import Header, Shape, decoded, sort_lines, split_cells
 from ruam.settings import ZipLimits
 
 FLUSH_ROWS = 50_000
@@ -38,6 +41,9 @@ FLUSH_ROWS = 50_000
 
 WAITING_BYTES = 32 << 20
 """Text that may wait over all files, which bounds the memory of a batch whatever the size of its zips."""
+
+TELL_SECONDS = 0.25
+"""Between two words on how far a batch has come."""
 
 MAPPED_FLUSH_ROWS = 25_000
 """The same for rows of a feed that is mapped, whose reader needs memory of its own."""
@@ -121,10 +127,6 @@ class FileCount:
     n_out_of_scope: int = 0
 
 
-_Shape = tuple[tuple[tuple[str, int], ...], int]
-"""Where the columns of a file stand, and how many cells a line has: members of one shape are split together."""
-
-
 _Numbers = npt.NDArray[np.int32]
 
 
@@ -140,32 +142,30 @@ class _Reading:
 
 @dataclass
 class _Waiting:
-    """Text of one shape that waits for its turn: pieces of whole lines, and of each line its slot and number."""
+    """Text of one shape that waits for its turn: pieces of whole lines, each of one slot, with its lines' numbers."""
 
     texts: list[bytes] = field(default_factory=list)
-    slots: list[_Numbers] = field(default_factory=list)
+    slots: list[int] = field(default_factory=list)
     numbers: list[_Numbers] = field(default_factory=list)
     n_lines: int = 0
 
-    def add(self, text: bytes, slots: _Numbers, numbers: _Numbers) -> None:
+    def add(self, text: bytes, slot: int, numbers: _Numbers) -> None:
         self.texts.append(text)
-        self.slots.append(slots)
+        self.slots.append(slot)
         self.numbers.append(numbers)
         self.n_lines += len(numbers)
 
     def groups(self) -> Iterator[tuple[bytes, _Numbers, _Numbers]]:
-        """The pieces put together to some `SORTED_BYTES`; they are let go."""
+        """The pieces put together to some `SORTED_BYTES`, and of each line its slot and number; they are let go."""
         at = 0
         while at < len(self.texts):
             past, size = at + 1, len(self.texts[at])
             while past < len(self.texts) and size + len(self.texts[past]) <= SORTED_BYTES:
                 size += len(self.texts[past])
                 past += 1
-            yield (
-                b"".join(self.texts[at:past]),
-                np.concatenate(self.slots[at:past]),
-                np.concatenate(self.numbers[at:past]),
-            )
+            numbers = self.numbers[at:past]
+            slots = np.repeat(np.array(self.slots[at:past], np.int32), [len(piece) for piece in numbers])
+            yield b"".join(self.texts[at:past]), slots, np.concatenate(numbers)
             self.texts[at:past] = [b""] * (past - at)
             at = past
 
@@ -174,7 +174,7 @@ class _Waiting:
 class _FileWaiting:
     """What waits of one file, by shape."""
 
-    shapes: dict[_Shape, _Waiting] = field(default_factory=lambda: defaultdict(_Waiting))
+    shapes: dict[Shape, _Waiting] = field(default_factory=lambda: defaultdict(_Waiting))
     n_lines: int = 0
     n_bytes: int = 0
 
@@ -248,7 +248,11 @@ class _Batch:
         keys: Keys,
         feeds: dict[str, Feed],
         spill: Path,
+        tell: Tell = lambda _: None,
     ) -> None:
+        self._tell = tell
+        self._told_at = 0.0
+        self._n_rows = self._n_rejected = 0
         self._writer = writer
         self._people = people
         self._spill = spill
@@ -265,7 +269,7 @@ class _Batch:
         self._limits = pl.Series(checks.NOT_AFTER, [delivery.not_after for delivery in deliveries])
         self._ids = pl.Series("delivery_id", [delivery.delivery_id for delivery in deliveries])
         self._times = pl.Series("sent_at", [delivery.sent_at for delivery in deliveries], pl.Datetime("us"))
-        self._delivery_of_slot: list[int] = []
+        self._delivery_of_slot = array("I")
         self.counts: list[FileCount] = []
         self.counts_of: dict[int, list[FileCount]] = defaultdict(list)
         """Those of each delivery, by its place."""
@@ -279,12 +283,24 @@ class _Batch:
     def take(self, index: int, opened: DeliveryZip) -> None:
         first_slot = len(self.counts)
         if opened.feed.feed == STANDARD:
+            n_bytes = 0
             for member in opened.members:
                 self._take_member(index, opened, member)
+                n_bytes += member.entry.info.compress_size
+                self._say(index, n_bytes)
         else:
             self._take_mapped(index, opened)
+            self._say(index + 1)
         for name in opened.ignored:
             self._note(first_slot, "ignored_member", name, 1)
+
+    def _say(self, n_zips: int, n_bytes: int = 0) -> None:
+        """Tell how far it has come: so many zips, and so many zipped bytes of the next."""
+        now = time.monotonic()
+        if now >= self._told_at + TELL_SECONDS:
+            self._told_at = now
+            n_bytes += sum([one.n_bytes for one in self._deliveries[:n_zips]])
+            self._tell(Reading(n_zips, n_bytes, len(self.counts), self._n_rows, self._n_rejected))
 
     def _open_slot(self, count: FileCount) -> int:
         self.counts.append(count)
@@ -391,6 +407,7 @@ class _Batch:
     def _collect_mapped(self, feed: Feed, slot: int, result: Routed) -> None:
         count = self.counts[slot]
         count.n_rows += result.frame.height
+        self._n_rows += result.frame.height
         frame = result.frame.select(
             *sorted(name for name in result.frame.columns if name != "source_line"),
             (pl.col("source_line") + count.first_line).cast(pl.Int32),
@@ -406,6 +423,8 @@ class _Batch:
 
     def _set_all_aside(self, lines: pl.DataFrame) -> None:
         """The same for rows that bear their slot, and the line by which they are counted in the file."""
+        self._n_rows += lines.height
+        self._n_rejected += lines.height
         for slot, n in checks.tally(lines[checks.SLOT]):
             self.counts[slot].n_rows += n
             self.counts[slot].n_rejected += n
@@ -416,8 +435,7 @@ class _Batch:
 
     def _wait(self, slot: int, file: str, header: Header, text: bytes, numbers: npt.NDArray[np.int32]) -> None:
         waiting = self._waiting[file]
-        shape = (tuple(header.positions.items()), header.n_cells)
-        waiting.shapes[shape].add(text, np.full(len(numbers), slot, np.int32), numbers)
+        waiting.shapes[header.shape].add(text, slot, numbers)
         waiting.n_lines += len(numbers)
         waiting.n_bytes += len(text)
         self._waiting_bytes += len(text)
@@ -436,24 +454,26 @@ class _Batch:
         for key in [key for key in self._rows if key[:2] == (STANDARD, file)]:
             self._check(STANDARD, file, self._rows.pop(key))
 
-    def _split(self, file: str, shape: _Shape, waiting: _Waiting) -> None:
+    def _split(self, file: str, shape: Shape, waiting: _Waiting) -> None:
         """Split the waiting lines of one shape into columns; rows with the same columns are checked together."""
-        positions, n_cells = shape
-        sound = _Waiting()
+        texts, all_slots, all_numbers = [], [], []
         for text, slots, numbers in waiting.groups():
-            lines = sort_lines(text, n_cells)
+            lines = sort_lines(text, shape.n_cells)
             bad = np.flatnonzero(lines.rules)
             if len(bad):
                 self._set_all_aside(lines.rejected(numbers).with_columns(pl.Series(checks.SLOT, slots[bad])))
-            sound.add(lines.text, slots[lines.kept], numbers[lines.kept])
-        if not sound.n_lines:
+            texts.append(lines.text)
+            all_slots.append(slots[lines.kept])
+            all_numbers.append(numbers[lines.kept])
+        slots, numbers = np.concatenate(all_slots), np.concatenate(all_numbers)
+        if not len(slots):
             return
-        slots, numbers = np.concatenate(sound.slots), np.concatenate(sound.numbers)
+        self._n_rows += len(slots)
         for slot, n in checks.tally(pl.Series(slots)):
             self.counts[slot].n_rows += n
-        frame = split_cells(b"".join(sound.texts), dict(positions), n_cells)
-        if frame.height != sound.n_lines:
-            raise RuntimeError(f"{file}: {sound.n_lines} lines came, {frame.height} rows were read")
+        frame = split_cells(b"".join(texts), shape.positions, shape.n_cells)
+        if frame.height != len(slots):
+            raise RuntimeError(f"{file}: {len(slots)} lines came, {frame.height} rows were read")
         places = [pl.Series("source_line", numbers), pl.Series(checks.SLOT, slots)]
         self._collect(STANDARD, file, frame[sorted(frame.columns)].hstack(places))
 
@@ -512,7 +532,7 @@ class _Batch:
 
     def _deliveries_of(self, rows: pl.DataFrame) -> pl.Series:
         """The place of each row's delivery."""
-        return pl.Series(np.array(self._delivery_of_slot, np.uint32)[rows[checks.SLOT].to_numpy()])
+        return pl.Series(np.frombuffer(self._delivery_of_slot.tobytes(), np.uint32)[rows[checks.SLOT].to_numpy()])
 
     def _append_rejects(self, rejected: pl.DataFrame) -> None:
         """Write down rows (`_slot, source_line, column_name, rule, masked_value`), each with the member's own line."""
@@ -539,6 +559,7 @@ class _Batch:
             self.counts[slot].n_landed += n
         for slot, n in checks.tally(slots.filter(checked.landed["row_flags"].is_not_null())):
             self.counts[slot].n_flagged += n
+        self._n_rejected += checked.rejected.height
         for slot, n in checks.tally(checked.rejected[checks.SLOT]):
             self.counts[slot].n_rejected += n
         for slot, rule, column, level, n in checked.findings:
@@ -576,6 +597,7 @@ def land_batch(
     spill: Path,
     known_rejections: frozenset[Rejection] = frozenset(),
     extra_feeds: Path | None = None,
+    tell: Tell = lambda _: None,
 ) -> list[Outcome]:
     """Land `deliveries` of one region as one batch, receipts inside, and say what became of each.
 
@@ -583,10 +605,10 @@ def land_batch(
 
     A delivery that cannot be read is recorded as rejected and does not hold up the others. `known_rejections` are
     not recorded again, and a batch of them alone is not committed. `extra_feeds` is the folder of the feeds that are
-    not built in, `spill` that of what memory cannot hold.
+    not built in, `spill` that of what memory cannot hold. While it reads, it `tell`s how far it has come.
     """
     with BatchWriter(landing, region, batch) as writer, intake.writer(region, batch) as people:
-        work = _Batch(writer, people, region, deliveries, registry, keys, load_feeds(extra_feeds), spill)
+        work = _Batch(writer, people, region, deliveries, registry, keys, load_feeds(extra_feeds), spill, tell)
         rejected: dict[int, DeliveryRejectedError] = {}
         for index, delivery in enumerate(deliveries):
             try:
@@ -633,15 +655,20 @@ def _outcome(work: _Batch, index: int, delivery: Delivery, error: DeliveryReject
     if error:
         return Outcome(delivery.file_name, delivery.hospcode, "rejected", error.rule, error.message)
     counts = work.counts_of[index]
-    totals = {
-        name: sum(getattr(count, name) for count in counts)
-        for name in ("n_rows", "n_landed", "n_rejected", "n_flagged")
-    }
     for count in counts:
         if count.n_rows != count.n_landed + count.n_rejected:
             raise RuntimeError(f"{delivery.file_name}: rows of {count.member} do not balance: {count}")
-    outcome = "accepted_with_rejects" if totals["n_rejected"] else "accepted"
-    return Outcome(delivery.file_name, delivery.hospcode, outcome, **totals, n_files=len(counts))
+    n_rejected = sum([count.n_rejected for count in counts])
+    return Outcome(
+        delivery.file_name,
+        delivery.hospcode,
+        "accepted_with_rejects" if n_rejected else "accepted",
+        n_rows=sum([count.n_rows for count in counts]),
+        n_landed=sum([count.n_landed for count in counts]),
+        n_rejected=n_rejected,
+        n_flagged=sum([count.n_flagged for count in counts]),
+        n_files=len(counts),
+    )
 
 
 def receipt(delivery: Delivery, outcome: Outcome, key_id: str) -> dict[str, object]:
@@ -679,28 +706,28 @@ def _write_receipts(
 
 
 def _file_records(work: _Batch, deliveries: list[Delivery]) -> pl.DataFrame:
-    files = [
-        {
-            "delivery_id": deliveries[count.delivery].delivery_id,
-            "hospcode": deliveries[count.delivery].hospcode,
-            "file": count.file,
-            "member": count.member,
-            "feed": count.feed,
-            "layout": count.description.layout,
-            "header": count.description.header,
-            "encoding": "+".join(sorted(count.description.encodings)) or None,
-            "first_line": count.first_line,
-            "n_rows": count.n_rows,
-            "n_landed": count.n_landed,
-            "n_rejected": count.n_rejected,
-            "n_flagged": count.n_flagged,
-            "n_out_of_scope": count.n_out_of_scope,
-            "missing_columns": ",".join(count.description.missing) or None,
-            "unknown_columns": ",".join(count.description.unknown) or None,
-        }
+    files = [  # In the order of RECEIPT_FILES: a day has a quarter of a million.
+        (
+            deliveries[count.delivery].delivery_id,
+            deliveries[count.delivery].hospcode,
+            count.file,
+            count.member,
+            count.feed,
+            count.description.layout,
+            count.description.header,
+            "+".join(sorted(count.description.encodings)) or None,
+            count.first_line,
+            count.n_rows,
+            count.n_landed,
+            count.n_rejected,
+            count.n_flagged,
+            count.n_out_of_scope,
+            ",".join(count.description.missing) or None,
+            ",".join(count.description.unknown) or None,
+        )
         for count in work.counts
     ]
-    return pl.DataFrame(files, schema=RECEIPT_FILES)
+    return pl.DataFrame(files, schema=RECEIPT_FILES, orient="row")
 
 
 def _rule_records(work: _Batch, deliveries: list[Delivery]) -> pl.DataFrame:

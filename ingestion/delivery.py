@@ -8,8 +8,10 @@ import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime
+from functools import lru_cache
 from itertools import pairwise
 from pathlib import Path, PurePosixPath
+from typing import NamedTuple
 
 from identity.sealing import Sealed
 from ingestion.archive import Archive, DeliveryRejectedError, Entry
@@ -90,8 +92,7 @@ def content_hash(source: Path | Sealed) -> str:
         return hashlib.file_digest(handle, "sha256").hexdigest()
 
 
-@dataclass(frozen=True)
-class Member:
+class Member(NamedTuple):
     """A member of the zip that holds a table of the feed."""
 
     table: str
@@ -105,10 +106,14 @@ class Member:
 
 def feed_of(announced: str | None, member_names: list[str], extra_feeds: Path | None = None) -> Feed:
     """The feed of a delivery: the one its name announces, else the first one that knows most of its members."""
-    feeds = load_feeds(extra_feeds)
-    if announced:
-        return feeds[announced]
-    return max(feeds.values(), key=lambda feed: sum(feed.table_of(name) is not None for name in member_names))
+    return load_feeds(extra_feeds)[announced] if announced else _feed_that_knows(tuple(member_names), extra_feeds)
+
+
+@lru_cache(maxsize=256)
+def _feed_that_knows(member_names: tuple[str, ...], extra_feeds: Path | None) -> Feed:
+    """Programs name the members of all their zips alike."""
+    feeds = load_feeds(extra_feeds).values()
+    return max(feeds, key=lambda feed: sum(feed.table_of(name) is not None for name in member_names))
 
 
 class DeliveryZip:

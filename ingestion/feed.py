@@ -390,16 +390,16 @@ class Feed(_Strict):
         names.sort(key=lambda pair: len(pair[1]), reverse=True)
         return [(name, re.compile(rf"(?:^|[^A-Z]){re.escape(member)}(?:[^A-Z]|$)")) for name, member in names]
 
-    def table_of(self, member_name: str) -> str | None:
-        """The table that a member's name means, whatever its case, folder, prefix or suffix."""
-        return self._table_of_name(member_name.replace("\\", "/").rstrip("/").rpartition("/")[2])
-
     @cached_property
-    def _table_of_name(self) -> Callable[[str], str | None]:
-        """Senders name their members alike, so that few names are looked at more than once."""
+    def table_of(self) -> Callable[[str], str | None]:
+        """The table that a member's name means, whatever its case, folder, prefix or suffix.
+
+        Senders name their members alike, so that few names are looked at more than once.
+        """
         return lru_cache(maxsize=4096)(self._look_up)
 
-    def _look_up(self, name: str) -> str | None:
+    def _look_up(self, member_name: str) -> str | None:
+        name = member_name.replace("\\", "/").rstrip("/").rpartition("/")[2]
         lower = name.lower().removesuffix(".gz")
         suffix = next((suffix for suffix in self.suffixes if lower.endswith(suffix)), None)
         if suffix is None:

@@ -24,6 +24,7 @@ from ingestion.compaction import compact_region
 from ingestion.delivery import DeliveryRejectedError, Sender, sender_of
 from ingestion.feed import FeedError, load_feeds
 from ingestion.fetched import Fetched
+from ingestion.gauges import Gauges, Reading, Tell
 from ingestion.inbox import announce, inbox_key, sealed, store, stored, sweep, withdraw, withdraw_all_but
 from ingestion.landing import (
     NO_REGION,
@@ -90,22 +91,31 @@ class _Step:
         """`sizes` are those of all zips, in bytes."""
         self._begun = time.monotonic()
         self._follow = follow
-        self._progress = Progress(name, len(sizes), sum(sizes))
+        self._done = self._told = Progress(name, len(sizes), sum(sizes))
         if sizes:
-            follow(self._progress)
+            follow(self._told)
 
     def add(self, sizes: list[int], outcomes: Iterable[Outcome] = ()) -> None:
-        before, outcomes = self._progress, list(outcomes)
-        self._progress = replace(
-            before,
-            n_zips=before.n_zips + len(sizes),
-            n_bytes=before.n_bytes + sum(sizes),
-            n_files=before.n_files + sum(one.n_files for one in outcomes),
-            n_rows=before.n_rows + sum(one.n_rows for one in outcomes),
-            n_rejected=before.n_rejected + sum(one.n_rejected for one in outcomes),
-            seconds=time.monotonic() - self._begun,
-        )
-        self._follow(self._progress)
+        """So many zips more, of these sizes, are done."""
+        outcomes = list(outcomes)
+        n_files = sum(one.n_files for one in outcomes)
+        n_rows, n_rejected = sum(one.n_rows for one in outcomes), sum(one.n_rejected for one in outcomes)
+        self._done = self._with(Reading(len(sizes), sum(sizes), n_files, n_rows, n_rejected))
+        self._tell(self._done)
+
+    def in_hand(self, reading: Reading) -> None:
+        """So much was read of what is not done yet."""
+        self._tell(self._with(reading))
+
+    def _with(self, more: Reading) -> Progress:
+        sums = {name: getattr(self._done, name) + n for name, n in more._asdict().items()}
+        return replace(self._done, **sums, seconds=time.monotonic() - self._begun)
+
+    def _tell(self, progress: Progress) -> None:
+        # As one of several in hand is done, the others' readings are told at the next tick: nobody sees a step back.
+        if progress.done > self._told.done:
+            self._told = progress
+            self._follow(progress)
 
 
 @dataclass
@@ -530,7 +540,7 @@ def _land(
     step = _Step("land", [one.n_bytes for _, _, batch in jobs for one in batch], follow)
     landed: dict[tuple[str, str], Outcome] = {}
     means = Means(registry, keys, settings.limits, settings.data_home.spill, known, settings.feeds)
-    results = land_jobs(settings, landing, intake, jobs, means, held)
+    results = land_jobs(settings, landing, intake, jobs, means, held, step.in_hand)
     each = (one for pair in results for one in _apart(settings.data_home, intake, *pair, means))
     for (_, name, batch), result in each:
         if isinstance(result, Failure):
@@ -546,20 +556,28 @@ def _land(
 
 
 def land_jobs(
-    settings: Settings, landing: Path, intake: Intake, jobs: list[Job], means: Means, held: list[int]
+    settings: Settings,
+    landing: Path,
+    intake: Intake,
+    jobs: list[Job],
+    means: Means,
+    held: list[int],
+    tell: Tell = lambda _: None,
 ) -> Iterator[tuple[Job, list[Outcome] | Failure]]:
     """Land batches into `landing` and `intake`, several side by side in processes of their own.
 
-    Yields each as it ends, with what became of its deliveries. `held` are the descriptors of the regions' locks: a
-    region stays locked until all who may commit in it have ended.
+    Yields each as it ends, with what became of its deliveries, and `tell`s how far those have come that have not ended.
+    `held` are the descriptors of the regions' locks: a region stays locked until all who may commit in it have ended.
     """
-    calls = [(landing, intake, *job, *means) for job in jobs]
-    if len(calls) == 1:
-        yield jobs[0], _landed(*calls[0])
+    if len(jobs) == 1:
+        yield jobs[0], _landed(landing, intake, *jobs[0], *means, tell)
         return
     try:
-        for place, landed in side_by_side(_landed, calls, settings.workers, held):
-            yield jobs[place], landed
+        with Gauges(settings.data_home.spill, len(jobs)) as gauges:
+            calls = [(landing, intake, *job, *means, gauges.of(place)) for place, job in enumerate(jobs)]
+            told = side_by_side(_landed, calls, settings.workers, held, lambda running: tell(gauges.together(running)))
+            for place, landed in told:
+                yield jobs[place], landed
     except BrokenProcessPool as error:
         raise RuamError(
             "A process that landed a batch was killed, perhaps for want of memory. What was committed stays: run "

@@ -32,14 +32,15 @@ def shown_name(name: str, place: int, extra_feeds: Path | None = None) -> str:
     Of all else the shape alone is shown (A for a letter, ก for a Thai one, 9 for a digit of a long number), after the
     member's `place` in the zip: `3: SERVICE_กกกกก 9999999999999.txt`.
     """
-    name = PurePosixPath(name.replace("\\", "/")).name
-    printable = name if name.isprintable() else ascii(name)[1:-1]
-    shape = _shape(printable, extra_feeds)
-    return printable[:MAX_LENGTH] if shape == name else f"{place}: {shape[:MAX_LENGTH]}"
+    shape, is_plain = _shape(name, extra_feeds)
+    return shape if is_plain else f"{place}: {shape}"
 
 
 @lru_cache(maxsize=4096)
-def _shape(printable: str, extra_feeds: Path | None) -> str:
+def _shape(name: str, extra_feeds: Path | None) -> tuple[str, bool]:
+    """What may be shown of a name, and whether that is the name itself. Senders name their members alike."""
+    name = PurePosixPath(name.replace("\\", "/")).name
+    printable = name if name.isprintable() else ascii(name)[1:-1]
     words = _words(extra_feeds)
 
     def hidden(run: re.Match[str]) -> str:
@@ -49,4 +50,5 @@ def _shape(printable: str, extra_feeds: Path | None) -> str:
             return text if is_known else ("9" if text.isdigit() else "A") * len(text)
         return "ก" if "\u0e00" <= text <= "\u0e7f" else "A"
 
-    return _RUNS.sub(hidden, printable)
+    shape = _RUNS.sub(hidden, printable)
+    return shape[:MAX_LENGTH], shape == name

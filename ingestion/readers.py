@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 import polars as pl
@@ -46,8 +46,7 @@ class Rows:
     n_deleted: int = 0
 
 
-@dataclass(frozen=True)
-class Lines:
+class Lines(NamedTuple):
     """A block of whole lines of a member, its header (none when the layout is unknown), and the first line's number."""
 
     header: Header | None

@@ -6,7 +6,7 @@ import codecs
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import cached_property, lru_cache
 from io import BytesIO
 from typing import Any, Protocol
 
@@ -85,7 +85,7 @@ def _utf_16_of(head: bytes) -> str | None:
     """By the byte order mark, else by the NUL bytes between two letters of ASCII (RFC 4627, section 3)."""
     if head.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
         return "utf-16-le" if head.startswith(codecs.BOM_UTF16_LE) else "utf-16-be"
-    if head.isascii() and [byte > 0 for byte in head] in ([True, False] * 2, [False, True] * 2):
+    if b"\0" in head and head.isascii() and [byte > 0 for byte in head] in ([True, False] * 2, [False, True] * 2):
         return "utf-16-le" if head[0] else "utf-16-be"
     return None
 
@@ -269,6 +269,22 @@ class Layouts(Protocol):
         """Other spellings of a column."""
 
 
+@dataclass(frozen=True, eq=False)
+class Shape:
+    """Where each column of a file stands in a line (name to place), and how many cells a line has.
+
+    Headers of one shape share one, which is equal to itself alone.
+    """
+
+    positions: Mapping[str, int]
+    n_cells: int
+
+
+@lru_cache(maxsize=512)
+def _shape(positions: tuple[tuple[str, int], ...], n_cells: int) -> Shape:
+    return Shape(dict(positions), n_cells)
+
+
 @dataclass(frozen=True)
 class Header:
     """Where each column of the contract stands in a line."""
@@ -282,6 +298,10 @@ class Header:
     unknown: list[str]
     fault: str | None = None
     """A rule that every line under this header breaks."""
+
+    @cached_property
+    def shape(self) -> Shape:
+        return _shape(tuple(self.positions.items()), self.n_cells)
 
 
 def read_header(first_line: str, contract: Layouts, limits: ZipLimits = _DEFAULT_LIMITS) -> Header | None:
@@ -502,7 +522,7 @@ def _is_padded(text: bytes) -> bool:
     return bool(at_edge or ((beside == ord(DELIMITER)) | (beside == ord("\n"))).any())
 
 
-def split_cells(text: bytes, positions: dict[str, int], n_cells: int) -> pl.DataFrame:
+def split_cells(text: bytes, positions: Mapping[str, int], n_cells: int) -> pl.DataFrame:
     """One text column for each column of `positions` (name to place in the line), empty as null, blanks stripped."""
     names = [f"_{place}" for place in range(n_cells)]
     for name, place in positions.items():

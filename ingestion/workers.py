@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import gc
 import multiprocessing
 import os
 import signal
 import threading
 from collections.abc import Callable, Generator, Iterator, Sequence
-from concurrent.futures import Future, ProcessPoolExecutor, as_completed, wait
+from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
 from multiprocessing import resource_tracker
@@ -16,11 +17,19 @@ from typing import Any, TypeVar
 
 _Result = TypeVar("_Result")
 
+TICK_SECONDS = 0.25
+
 
 def side_by_side(
-    function: Callable[..., _Result], calls: Sequence[tuple[Any, ...]], most: int, held: list[int]
+    function: Callable[..., _Result],
+    calls: Sequence[tuple[Any, ...]],
+    most: int,
+    held: list[int],
+    tick: Callable[[set[int]], None] = lambda _: None,
 ) -> Generator[tuple[int, _Result], None, None]:
     """Call `function` with each of `calls`, at most `most` at a time; the place and the result of each as it ends.
+
+    While they run `tick` is called every `TICK_SECONDS`, with the places of those that have not ended.
 
     `held` are descriptors of file locks, which stay locked until every process has ended. Whoever stops listening lets
     the calls in hand come to their end, and no other begin. Raises `BrokenProcessPool` when a process was killed; the
@@ -39,8 +48,13 @@ def side_by_side(
                     places[_submitted(pool, function, call)] = place
                 # The pool watches over a process from the next call on: the last to begin could end unseen.
                 _submitted(pool, int, ())
-            for future in as_completed(places):
-                yield places[future], future.result()
+            running = set(places)
+            while running:
+                ended, running = wait(running, TICK_SECONDS, FIRST_COMPLETED)
+                for future in ended:
+                    yield places[future], future.result()
+                if running:
+                    tick({places[future] for future in running})
         finally:
             wait([future for future in places if not future.cancel()])
             # The pool would ask them to end and wait for it, for ever when one that was killed took a lock of the
@@ -97,6 +111,7 @@ def _begin(_: _Shared) -> None:
     for its region is locked until then.
     """
     parent = multiprocessing.parent_process()
+    gc.freeze()  # What was imported stays to the end; a collection need not look through it.
 
     def follow() -> None:
         if parent is not None:

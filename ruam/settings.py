@@ -79,10 +79,10 @@ class Settings(BaseSettings):
     """Processes that land batches, and threads of the build."""
     memory_limit: str = "4GB"
     """For the build's database engine; beyond it the engine spills to disk."""
-    batch_zips: int = Field(default=500, ge=1)
+    batch_zips: int = Field(default=2_000, ge=1)
     batch_bytes: int = 512 * MEBIBYTE
-    """A batch closes at this many zips or zipped bytes, whichever comes first: a day's zips are small, and rows of many
-    checked together cost a fraction."""
+    """A batch closes at this many zips or zipped bytes, whichever comes first. A region's day is one batch: its zips
+    are small, and rows of many checked together cost a fraction."""
     compact_batches: int = Field(default=100, ge=0)
     """An ingest compacts a region that has more small batches than this; 0 leaves it to `ruam compact`."""
     compact_bytes: int = Field(default=256 * MEBIBYTE, ge=1)

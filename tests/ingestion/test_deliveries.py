@@ -248,10 +248,15 @@ def test_a_disk_that_fails_is_not_blamed_on_the_sender(tmp_path: Path, monkeypat
     with held.path.open("wb") as file, Sealer(file, KEY) as sealer:
         sealer.write(make_zip(tmp_path / zip_name()).read_bytes())
         sealer.finish(held.label.encode())
+    monkeypatch.setattr("ingestion.archive._WHOLE_BYTES", 0)
     with Archive(held, ZipLimits()) as archive:
         monkeypatch.setattr(Unsealer, "read", broken)
         with pytest.raises(OSError, match="Input/output error"):
             list(archive.read(archive.entries[0], 1 << 20))
+    monkeypatch.undo()
+    monkeypatch.setattr(Unsealer, "read", broken)
+    with pytest.raises(OSError, match="Input/output error"):
+        Archive(held, ZipLimits())
 
 
 KEY = SealKey("inbox", bytes(range(32)))

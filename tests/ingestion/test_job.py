@@ -9,6 +9,7 @@ import zipfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
+from unittest.mock import patch
 
 import polars as pl
 import pytest
@@ -16,6 +17,7 @@ from polars.exceptions import PanicException
 
 from identity.keys import KEY_BYTES, NAMES, FileKeys
 from identity.sealing import Sealed
+from ingestion import batch
 from ingestion.delivery import DeliveryZip
 from ingestion.job import Progress, ingest
 from ingestion.landing import BatchWriter
@@ -129,6 +131,21 @@ def assert_steps(seen: list[Progress], n_zips: dict[str, int]) -> None:
         for before, after in itertools.pairwise(told):
             assert after.done > before.done
             assert after.seconds >= before.seconds
+
+
+def test_a_long_batch_is_followed_while_it_is_read(settings: Settings, tmp_path: Path) -> None:
+    folder = tmp_path / "in"
+    for day in range(1, 4):
+        make_zip(
+            folder / zip_name(sent_at=f"2024060{day}000000"), {"SERVICE.txt": visits(day), "PERSON.txt": text("PERSON")}
+        )
+    with patch.object(batch, "TELL_SECONDS", 0.0):
+        seen: list[Progress] = []
+        ingest(settings, [folder], seen.append)
+    told = [one for one in seen if one.step == "land"]
+    assert [one.n_zips for one in told[:-1]] == [0, 0, 0, 1, 1, 2, 2]
+    assert (told[-1].n_zips, told[-1].n_rows, told[-1].n_rejected) == (3, 9, 0)
+    assert_steps(seen, {"receive": 3, "land": 3})
 
 
 def test_time_left_goes_by_bytes_not_by_zips(settings: Settings, tmp_path: Path) -> None:

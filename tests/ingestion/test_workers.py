@@ -12,6 +12,7 @@ from threading import Thread
 
 import pytest
 
+from ingestion.gauges import Gauges, Reading
 from ingestion.workers import side_by_side
 
 PATIENCE = 30.0
@@ -98,3 +99,32 @@ def test_an_error_of_a_call_is_raised_as_it_is() -> None:
     raised = ended(lambda: [*side_by_side(call, [(abs, "x"), (abs, -1)], 2, [])].clear())
 
     assert [type(error) for error in raised] == [TypeError]
+
+
+def test_while_calls_run_it_is_told_which(gate: Path) -> None:
+    told: list[set[int]] = []
+
+    def tick(running: set[int]) -> None:
+        told.append(running)
+        if len(told) == 2:
+            gate.open("wb").close()
+
+    assert sorted(place for place, _ in side_by_side(wait_for, [(gate,)], 1, [], tick)) == [0]
+    assert told == [{0}, {0}]
+
+
+def test_gauges_add_up_what_those_that_run_have_told(tmp_path: Path) -> None:
+    with Gauges(tmp_path, 3) as gauges:
+        assert gauges.together([0, 1, 2]) == Reading()
+        for place in range(3):
+            gauges.of(place)(Reading(1, 1, 1, 1, 1))
+        gauges.of(1)(Reading(n_zips=2, n_bytes=30, n_files=4, n_rows=50, n_rejected=6))
+        assert gauges.together([0, 1]) == Reading(3, 31, 5, 51, 7)
+        assert gauges.together([]) == Reading()
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_gauge_works_from_another_process(tmp_path: Path) -> None:
+    with Gauges(tmp_path, 2) as gauges:
+        list(side_by_side(gauges.of(1), [(Reading(7, 8, 9, 10, 11),)], 1, []))
+        assert gauges.together([1]) == Reading(7, 8, 9, 10, 11)
