@@ -8,7 +8,6 @@ over the examined columns (`models/intermediate/quality/`). Each place runs its 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from enum import StrEnum
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -16,28 +15,11 @@ from typing import Any
 import yaml
 from pydantic import BaseModel, ConfigDict, Field
 
-from ingestion.checks import load_rules
+from ingestion.checks import Axis, Severity, load_rules
 from ruam.settings import PROJECT
 
 _LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 EXAMINED = PROJECT / "models" / "intermediate" / "quality"
-
-
-class Axis(StrEnum):
-    """The ministry's four axes of data quality (ความถูกต้อง, ความสอดคล้อง, ความครบถ้วน, ความทันเวลา)."""
-
-    CORRECT = "correct"
-    CONSISTENT = "consistent"
-    COMPLETE = "complete"
-    TIMELY = "timely"
-
-
-class Severity(StrEnum):
-    """High: identity, link or date; medium: how a row is grouped; low: a detail."""
-
-    HIGH = "high"
-    MEDIUM = "medium"
-    LOW = "low"
 
 
 class _Strict(BaseModel):

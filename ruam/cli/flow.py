@@ -9,6 +9,7 @@ import typer
 
 from ruam.cli.active import log, settings
 from ruam.cli.bar import Advance, bar
+from ruam.cli.check import ensure_checked
 from ruam.cli.console import OUTCOMES, said, say
 from ruam.cli.identity import links_are_old, take_people_in
 from ruam.cli.linkage import link_people
@@ -122,14 +123,23 @@ def _build(active: Settings, *, full_refresh: bool = False) -> None:
 
 
 def publish() -> None:
-    """Write the disclosure-controlled serving file of the last good build, and switch the pages to it."""
+    """Check the last good build, write its disclosure-controlled serving file, and switch the pages to it.
+
+    While a gate is shut (`ruam status` says which), exit code 6, and the last version stays.
+    """
     _publish(settings())
 
 
 def _publish(active: Settings) -> None:
+    from datetime import timedelta
+
+    from ruam.build import is_sound
     from ruam.publish import publish as publish_marts
 
-    done = publish_marts(active.data_home)
+    active.data_home.require()
+    if is_sound(active.data_home):
+        ensure_checked(active.data_home)
+    done = publish_marts(active.data_home, timedelta(hours=active.fresh_hours))
     say(f"Published {done.n_tables} tables, {done.n_rows:,} rows: {said(done.path)}")
     log.info("published", extra={"run_id": done.run_id, "rows": done.n_rows})
 
