@@ -15,6 +15,7 @@ from dashboards.components.words import LANGUAGES, Language, Words
 from dashboards.queries import figures, reads
 from dashboards.queries.serving import current_serving
 from ruam.access import NATION
+from ruam.gates import Stop, gates, lift, record
 from ruam.settings import Settings
 from tests.dashboards.people import signed_in
 from tests.dashboards.serving_factory import write_serving
@@ -351,3 +352,17 @@ def test_without_a_study_the_page_says_so(tmp_path: Path, monkeypatch: pytest.Mo
     app = open_page("rollout", lang="en")
     assert "There is no study of before and after yet" in texts(app)
     assert len(app.get("vega_lite_chart")) == N_CHARTS["rollout"] - 1
+
+
+@pytest.mark.parametrize("language", ["th", "en"])
+def test_while_a_gate_is_shut_a_page_says_why_and_of_when_its_figures_are(language: str, home: Path) -> None:
+    assert not open_page("utilization", lang=language).warning
+    record(Settings().data_home, "a build", [Stop(gate="row_balance", detail="fct_delivery_files: rows_balance (3)")])
+    try:
+        (warning,) = open_page("utilization", lang=language).warning
+    finally:
+        lift(Settings().data_home)
+    gate = gates()["row_balance"]
+    assert (gate.th if language == "th" else gate.en) in warning.value
+    assert ("10 เม.ย. 2568" if language == "th" else "10 Apr BE 2568") in warning.value
+    assert "fct_delivery_files" not in warning.value
