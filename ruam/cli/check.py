@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from enum import StrEnum
+from time import perf_counter
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -57,10 +58,13 @@ def check(
 def run_checkpoint(home: DataHome, what: Checkpoint, *, everything: bool = False) -> Verdict | None:
     from quality.checkpoints import check_landing, check_warehouse
 
+    began = perf_counter()
     verdict = check_landing(home, everything=everything) if what is Checkpoint.LANDING else check_warehouse(home)
     if verdict:
         failed = len(verdict.stopping)
-        log.info("checked", extra={"checkpoint": str(what), "checks": len(verdict.outcomes), "failed": failed})
+        seconds = round(perf_counter() - began, 3)
+        told = {"checkpoint": str(what), "checks": len(verdict.outcomes), "failed": failed, "seconds": seconds}
+        log.info("checked", extra=told)
     return verdict
 
 

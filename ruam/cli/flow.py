@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from functools import partial
+from time import perf_counter
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -84,7 +85,8 @@ def _tell(active: Settings, report: Report) -> None:
     show_report(active.data_home, report)
     counts = {outcome: report.count(outcome) for outcome in OUTCOMES}
     left = {outcome: len(report.left(outcome)) for outcome in LEFT}
-    log.info("ingested", extra={"batches": report.batches, "seconds": round(report.seconds, 3), **counts, **left})
+    told = {"batches": report.batches, "seconds": round(report.seconds, 3), **counts, **left}
+    log.info("ingested", extra={"rows": sum(one.n_rows for one in report.outcomes), **told})
 
 
 def build(
@@ -106,6 +108,7 @@ def _build(active: Settings, *, full_refresh: bool = False) -> None:
     ensure_schema_batch(active.data_home.landing)
     ensure_schemas(active.data_home)
     ensure_links(active.data_home.links)
+    began = perf_counter()
     with bar() as follow:
         built = build_warehouse(
             active,
@@ -119,7 +122,8 @@ def _build(active: Settings, *, full_refresh: bool = False) -> None:
     else:
         kind = "everything" if built.is_full_refresh else f"{built.n_batches:,} new batches"
         say(f"Build {built.build_id}: {kind} read, all tests passed. {said(active.data_home.warehouse)}")
-    log.info("built", extra={"build_id": built.build_id, "skipped": built.skipped})
+    seconds = round(perf_counter() - began, 3)
+    log.info("built", extra={"build_id": built.build_id, "skipped": built.skipped, "seconds": seconds})
 
 
 def publish() -> None:
@@ -139,9 +143,11 @@ def _publish(active: Settings) -> None:
     active.data_home.require()
     if is_sound(active.data_home):
         ensure_checked(active.data_home)
+    began = perf_counter()
     done = publish_marts(active.data_home, timedelta(hours=active.fresh_hours))
     say(f"Published {done.n_tables} tables, {done.n_rows:,} rows: {said(done.path)}")
-    log.info("published", extra={"run_id": done.run_id, "rows": done.n_rows})
+    seconds = round(perf_counter() - began, 3)
+    log.info("published", extra={"run_id": done.run_id, "rows": done.n_rows, "seconds": seconds})
 
 
 def run(places: Places = None, region: NodeRegion = None) -> None:
