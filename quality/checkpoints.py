@@ -17,10 +17,10 @@ from pathlib import Path
 import duckdb
 
 from ingestion.reference import versions
-from quality.checks import LANDING, WAREHOUSE, Check, Outcome, Request, Suite, Verdict, keep, last_verdict
 from quality.expectations import ANSWER
 from quality.suites import landing_suites, landing_views, told_files, warehouse_suites
 from ruam.build import is_sound, last_build_id
+from ruam.checks import LANDING, WAREHOUSE, Check, Outcome, Request, Suite, Verdict, keep, last_verdict
 from ruam.dbt import manifest
 from ruam.errors import CheckError, SetupError
 from ruam.files import locked, replacing_folder

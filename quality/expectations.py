@@ -21,7 +21,7 @@ from typing import Any
 import duckdb
 from pydantic import TypeAdapter
 
-from quality.checks import Check, Kind, Outcome, Request, Status, Suite
+from ruam.checks import Check, Kind, Outcome, Request, Status, Suite
 
 ANSWER = TypeAdapter(list[Outcome])
 CANARY = Suite(

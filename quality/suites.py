@@ -12,7 +12,7 @@ import duckdb
 from ingestion.checks import Rule, landing_schema, load_rules
 from ingestion.contract import Contract
 from ingestion.landing import RECORDS, contract_tables
-from quality.checks import Check, Kind, Suite
+from ruam.checks import Check, Kind, Suite
 from ruam.landing import BATCH
 
 LANDED = "landed_files"

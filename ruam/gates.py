@@ -16,7 +16,7 @@ from typing import Any
 import yaml
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from quality.checks import LANDING, WAREHOUSE, Status, Verdict, last_verdict
+from ruam.checks import LANDING, WAREHOUSE, Status, Verdict, last_verdict
 from ruam.errors import BuildError
 from ruam.files import replacing, sync_folder
 from ruam.home import DataHome

@@ -16,7 +16,7 @@ from dashboards.components.filters import choice
 from dashboards.components.values import date_text
 from dashboards.components.words import Words
 from dashboards.queries.reads import THAILAND
-from quality.checks import CHECKPOINTS, Status, last_verdict
+from ruam.checks import CHECKPOINTS, Status, last_verdict
 from ruam.gates import gates, stopped
 from ruam.home import DataHome
 from ruam.settings import Settings

@@ -15,7 +15,7 @@ from ruam.cli.options import AsJson
 from ruam.errors import CheckError
 
 if TYPE_CHECKING:
-    from quality.checks import Verdict
+    from ruam.checks import Verdict
     from ruam.home import DataHome
 
 SHOWN = 20
@@ -70,8 +70,8 @@ def run_checkpoint(home: DataHome, what: Checkpoint, *, everything: bool = False
 
 def ensure_checked(home: DataHome) -> None:
     """Run what publishing asks for and no check has seen: new batches, and a build."""
-    from quality.checks import WAREHOUSE, last_verdict
     from ruam.build import last_build_id
+    from ruam.checks import WAREHOUSE, last_verdict
 
     for what in Checkpoint:
         last = last_verdict(home, WAREHOUSE)
@@ -87,7 +87,7 @@ def ensure_checked(home: DataHome) -> None:
 
 def _show(home: DataHome, verdict: Verdict) -> None:
     from quality.checkpoints import docs_of
-    from quality.checks import Status
+    from ruam.checks import Status
 
     suites = table(f"Checks of the {verdict.checkpoint}", "table", "rows", "checks", "passed", "failed", "errors")
     for name in dict.fromkeys(one.table for one in verdict.outcomes):

@@ -14,8 +14,8 @@ import pytest
 
 from quality import checkpoints
 from quality.checkpoints import check_landing, check_warehouse, docs_of
-from quality.checks import LANDING, Kind, Verdict, last_verdict
 from quality.suites import landing_suites, warehouse_suites
+from ruam.checks import LANDING, Kind, Verdict, last_verdict
 from ruam.errors import CheckError, SetupError
 from ruam.home import DataHome
 from ruam.landing import committed_batches

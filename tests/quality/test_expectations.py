@@ -10,8 +10,8 @@ import duckdb
 import pytest
 
 from quality import expectations
-from quality.checks import Check, Kind, Outcome, Request, Status, Suite
 from quality.expectations import judge, offline, run
+from ruam.checks import Check, Kind, Outcome, Request, Status, Suite
 
 FILLED = Check(rule="filled", gate="keys", kind=Kind.FILLED, columns=("code",))
 UNIQUE = Check(rule="unique", gate="keys", kind=Kind.UNIQUE, columns=("code", "day"))

@@ -11,8 +11,8 @@ import duckdb
 import polars as pl
 import pytest
 
-from quality.checks import LANDING, WAREHOUSE, Status
 from ruam import publish as publishing
+from ruam.checks import LANDING, WAREHOUSE, Status
 from ruam.cli.status import _state
 from ruam.errors import BuildError, PublishError
 from ruam.gates import BUILD, gates, lift, of_build, record, stopped

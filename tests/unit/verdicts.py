@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from datetime import UTC, datetime
 
-from quality.checks import LANDING, WAREHOUSE, Check, Kind, Outcome, Status, Verdict, keep
 from ruam.build import built_batches, last_build_id
+from ruam.checks import LANDING, WAREHOUSE, Check, Kind, Outcome, Status, Verdict, keep
 from ruam.home import DataHome
 
 
