@@ -522,7 +522,7 @@ def weakened_measures(serving: Serving) -> pl.DataFrame:
 
 _WEAKNESSES = """
     select
-        weakness_id, area_code, unit, name_th, name_en,
+        {columns}, unit, name_th, name_en,
         n_affected as numerator, n_affected_status as numerator_status,
         n_asked as denominator, n_asked_status as denominator_status
     from agg_measure_weaknesses
@@ -531,19 +531,19 @@ _WEAKNESSES = """
 
 
 def weaknesses(serving: Serving, measure_id: str, area: Area) -> pl.DataFrame:
-    """weakness_id, area_code, unit, name_th, name_en and the two counts of each weakness of a measure in an area."""
+    """weakness_id, unit, name_th, name_en and the two counts of each weakness of a measure in an area."""
     return fetch(
         serving,
-        f"{_WEAKNESSES} and area_level = $area_level and area_code = $area_code order by weakness_id",
+        f"{_WEAKNESSES.format(columns='weakness_id')} and area_level = $area_level and area_code = $area_code order by weakness_id",
         {"measure_id": measure_id, **area.model_dump()},
     )
 
 
 def weakness_by_region(serving: Serving, measure_id: str, weakness_id: str) -> pl.DataFrame:
-    """The same of one weakness, a row for each known region."""
+    """The same of one weakness, with area_code, a row for each known region."""
     return fetch(
         serving,
-        f"{_WEAKNESSES} and weakness_id = $weakness_id and area_level = 'region' and area_code <> '00' "
+        f"{_WEAKNESSES.format(columns='weakness_id, area_code')} and weakness_id = $weakness_id and area_level = 'region' and area_code <> '00' "
         "order by area_code",
         {"measure_id": measure_id, "weakness_id": weakness_id},
     )
