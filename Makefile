@@ -87,6 +87,7 @@ bench-all: bench ## The slow ones too: small zips, memory, thirty days, pseudony
 	@$(BIN)/python -m benchmarks.formulations
 	@$(BIN)/python -m benchmarks.build
 	@$(BIN)/python -m benchmarks.incremental
+	@$(BIN)/python -m benchmarks.checkpoint
 
 bench-spark: bench-tools ## Ingestion against Spark too (480 MB to install; needs Java 17 or later).
 	@command -v java >/dev/null || { [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null \

@@ -20,7 +20,7 @@ import polars as pl
 import yaml
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
-from ingestion.checks import Rule
+from ingestion.checks import ReferenceRule
 from ingestion.delivery import BUDDHIST_ERA_FROM
 from ingestion.text import UTF8_BOM, to_utf8
 from ruam.errors import UsageError
@@ -178,9 +178,9 @@ def load_reference_contracts(folder: Path = CONTRACTS) -> dict[str, ReferenceCon
 
 
 @cache
-def load_reference_rules() -> dict[str, Rule]:
+def load_reference_rules() -> dict[str, ReferenceRule]:
     """The rules of reference tables by code."""
-    rules = [Rule.model_validate(item) for item in yaml.safe_load(RULES.read_text(encoding="utf-8"))]
+    rules = [ReferenceRule.model_validate(item) for item in yaml.safe_load(RULES.read_text(encoding="utf-8"))]
     return {rule.code: rule for rule in rules}
 
 

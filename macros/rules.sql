@@ -10,9 +10,9 @@
     ]) -%}
 {% endmacro %}
 
-{#- While the project is parsed there is no graph yet: one rule that nothing breaks stands in its place. -#}
+{#- While the project is parsed, and in unit tests, there is no graph: one rule that nothing breaks stands in its place. -#}
 {% macro rules_over(model_name) %}
-    {%- if not execute -%}
+    {%- if not execute or graph.nodes is not defined -%}
         {%- do return([{'code': 'none', 'axis': 'correct', 'severity': 'low', 'breaks': 'false'}]) -%}
     {%- endif -%}
     {%- for node in graph.nodes.values() if node.name == model_name and node.resource_type == 'model' -%}

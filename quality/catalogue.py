@@ -1,43 +1,27 @@
-"""Every rule that sent data can break, from both places where rules stand.
+"""Every rule that sent data can break, from the places where rules stand.
 
 What reading a delivery can find stands in `ingestion/rules/f43.yml`. What rows that fit their file can say against
 their person, their visit, other files and facilities stands in the meta of `int_<rows>__examined`, as one expression
-over the examined columns (`models/intermediate/quality/`). Each place runs its own; pages, reports and docs read this.
+over the examined columns (`models/intermediate/quality/`), and what a facility's months say against its own history in
+that of `int_facilities__drift`. Each place runs its own; pages, reports and docs read this.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from enum import StrEnum
 from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import yaml
 from pydantic import BaseModel, ConfigDict, Field
 
-from ingestion.checks import load_rules
+from ingestion.checks import Axis, Severity, load_rules
 from ruam.settings import PROJECT
 
 _LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 EXAMINED = PROJECT / "models" / "intermediate" / "quality"
-
-
-class Axis(StrEnum):
-    """The ministry's four axes of data quality (ความถูกต้อง, ความสอดคล้อง, ความครบถ้วน, ความทันเวลา)."""
-
-    CORRECT = "correct"
-    CONSISTENT = "consistent"
-    COMPLETE = "complete"
-    TIMELY = "timely"
-
-
-class Severity(StrEnum):
-    """High: identity, link or date; medium: how a row is grouped; low: a detail."""
-
-    HIGH = "high"
-    MEDIUM = "medium"
-    LOW = "low"
+DRIFT = EXAMINED / "int_facilities__drift.yml"
 
 
 class _Strict(BaseModel):
@@ -73,6 +57,27 @@ class Examined(_Strict):
     rules: list[RowRule]
 
 
+class DriftRule(_Strict):
+    """A rule over one facility's months: `series` of `int_facilities__series` against their own history."""
+
+    code: str = Field(pattern=r"^[a-z][a-z0-9_]*$")
+    axis: Axis
+    severity: Severity
+    series: str
+    applies: str
+    th: str
+    en: str
+    fix_th: str
+    fix_en: str
+
+
+@cache
+def drift_rules() -> list[DriftRule]:
+    """Rules of drift, by the order in which they stand. Raises `pydantic.ValidationError` for one that is not whole."""
+    (model,) = yaml.load(DRIFT.read_text(encoding="utf-8"), _LOADER)["models"]  # noqa: S506 - the safe loader, in C
+    return [DriftRule.model_validate(rule) for rule in model["config"]["meta"]["rules"]]
+
+
 @cache
 def examined() -> list[Examined]:
     """All kinds of examined rows, by name. Raises `pydantic.ValidationError` for a rule that is not whole."""
@@ -86,7 +91,34 @@ def _read(path: Path) -> Examined:
     return Examined(name=model["name"], columns=columns, sound_row=meta["sound_row"], rules=meta["rules"])
 
 
+class Entry(_Strict):
+    """A rule as people read it, wherever it stands. `population` says to what it is put: words, or the examined rows
+    and the condition that holds for them."""
+
+    code: str = Field(pattern=r"^[a-z][a-z0-9_]*$")
+    axis: Axis
+    level: Literal["delivery", "row", "warning", "note", "both", "drift"]
+    severity: Severity
+    population: str
+    th: str
+    en: str
+    fix_th: str
+    fix_en: str
+
+
+def entries() -> Iterator[Entry]:
+    """Every rule there is: of reading, over standing rows (kept and flagged), and of drift."""
+    for rule in load_rules().values():
+        yield Entry(population=rule.applies, **rule.model_dump(exclude={"applies", "landed"}))
+    for rows in examined():
+        for one in rows.rules:
+            kept = one.model_dump(exclude={"applies", "breaks", "broken", "sound"})
+            yield Entry(level="warning", population=f"{rows.name}: {one.applies}", **kept)
+    for drift in drift_rules():
+        kept = drift.model_dump(exclude={"series", "applies"})
+        yield Entry(level="drift", population=drift.applies, **kept)
+
+
 def codes() -> Iterator[str]:
     """Every rule's code; each is the code of one rule alone."""
-    yield from load_rules()
-    yield from (rule.code for rows in examined() for rule in rows.rules)
+    yield from (entry.code for entry in entries())

@@ -13,8 +13,9 @@ from pathlib import Path
 import duckdb
 import polars as pl
 
+from ruam import gates
 from ruam.dbt import Progress, run_dbt
-from ruam.errors import BusyError
+from ruam.errors import BuildError, BusyError
 from ruam.files import locked, storage_errors
 from ruam.home import DataHome
 from ruam.landing import BATCH, holds, is_schema, reading
@@ -94,15 +95,19 @@ def build(settings: Settings, *, full_refresh: bool = False, progress: Progress 
         build_id = f"{started:%Y%m%dT%H%M%S}-{inputs.digest[:8]}"
         _record(home, build_id, started, "running", inputs)
         arguments = ["build", "--exclude-resource-type", "unit_test"]
-        run_dbt(
-            [*arguments, "--full-refresh"] if inputs.is_full_refresh else arguments,
-            home,
-            threads=settings.workers,
-            memory_limit=settings.memory_limit,
-            batches=None if inputs.is_full_refresh else inputs.new,
-            folders=inputs.folders,
-            progress=progress,
-        )
+        try:
+            run_dbt(
+                [*arguments, "--full-refresh"] if inputs.is_full_refresh else arguments,
+                home,
+                threads=settings.workers,
+                memory_limit=settings.memory_limit,
+                batches=None if inputs.is_full_refresh else inputs.new,
+                folders=inputs.folders,
+                progress=progress,
+            )
+        except BuildError as error:
+            gates.record(home, build_id, gates.of_build(error))
+            raise
         _record(home, build_id, started, "succeeded", inputs)
         return Built(build_id, inputs.is_full_refresh, len(inputs.new))
 
@@ -171,6 +176,16 @@ def built_batches(home: DataHome) -> set[str]:
         if not _has_ledger(connection):
             return set()
         return {row[0] for row in connection.execute("select batch from ruam.built_batches").fetchall()}
+
+
+def waiting_since(home: DataHome) -> datetime | None:
+    """When the oldest delivery came (UTC) that no good build has read; None when none waits."""
+    built = built_batches(home)
+    with reading(home.landing) as folders:
+        late = [folder for folder in folders if not any(map(is_schema, holds(folder))) and not holds(folder) <= built]
+        is_built = pl.col(BATCH).is_in(pl.Series(list(built), dtype=pl.String).implode())
+        found = _receipts(late).filter(~is_built).select(pl.col("received_at").min()).collect().item()
+    return found if isinstance(found, datetime) else None
 
 
 def _open(home: DataHome, *, read_only: bool) -> duckdb.DuckDBPyConnection:
@@ -257,8 +272,9 @@ def _times_changed(folders: list[Path], built: set[str]) -> bool:
 
 
 def _receipts(folders: list[Path]) -> pl.LazyFrame:
-    """Columns `delivery_id, sent_at, batch` of the receipts in some folders."""
-    schema = {"delivery_id": pl.String(), "sent_at": pl.Datetime("us"), BATCH: pl.String()}
+    """Columns `delivery_id, sent_at, received_at, batch` of the receipts in some folders."""
+    moment = pl.Datetime("us")
+    schema = {"delivery_id": pl.String(), "sent_at": moment, "received_at": moment, BATCH: pl.String()}
     paths = [path for folder in folders if (path := folder / "receipts.parquet").exists()]
     found = pl.scan_parquet(paths, hive_partitioning=False) if paths else pl.LazyFrame(schema=schema)
     return found.select(*schema)

@@ -63,9 +63,10 @@ def run_dbt(
             # The adapter holds the file open for the life of the process; the next step needs it.
             DuckDBConnectionManager.close_all_connections()  # type: ignore[no-untyped-call]
     if not result.success:
-        failed = failures(home)
-        detail = "\n".join(failed) if failed else str(result.exception or "see the log")
-        raise BuildError(f"The build failed (log: {home.dbt / 'logs' / 'dbt.log'}):\n{detail}")
+        failed = [] if result.exception else _failed(home)
+        lines = [f"  {node['unique_id']}: {message}" for node, message in failed]
+        detail = "\n".join(lines) or str(result.exception or "see the log")
+        raise BuildError(f"The build failed (log: {home.dbt / 'logs' / 'dbt.log'}):\n{detail}", failed)
 
 
 def _show(view: Path, folders: Collection[Path], batches: Collection[str] | None) -> None:
@@ -114,11 +115,16 @@ def manifest(home: DataHome) -> dict[str, Any]:
     return _artifact(home, "manifest.json")
 
 
-def failures(home: DataHome) -> list[str]:
-    """One line for each node of the last run that failed."""
-    results = _artifact(home, "run_results.json").get("results", [])
+def _failed(home: DataHome) -> list[tuple[dict[str, Any], str]]:
+    """Node of the manifest and message of each node of the last run that failed."""
+    nodes = manifest(home).get("nodes", {})
     return [
-        f"  {result['unique_id']}: {' '.join(str(result['message']).split())}"
-        for result in results
+        (nodes.get(result["unique_id"], _unknown(result["unique_id"])), " ".join(str(result["message"]).split()))
+        for result in _artifact(home, "run_results.json").get("results", [])
         if result["status"] in ("error", "fail", "runtime error")
     ]
+
+
+def _unknown(unique_id: str) -> dict[str, Any]:
+    kind, _, name = unique_id.partition(".")
+    return {"unique_id": unique_id, "resource_type": kind, "name": name, "config": {}}

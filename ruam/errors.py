@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from traceback import walk_tb
-from typing import ClassVar
+from typing import Any, ClassVar
 
 _ROOT = Path(__file__).parent.parent
-_OWN = {"dashboards", "identity", "ingestion", "ruam"}
+_OWN = {"dashboards", "identity", "ingestion", "quality", "ruam"}
 
 
 class RuamError(Exception):
@@ -35,9 +36,13 @@ class SetupError(RuamError):
 
 
 class BuildError(RuamError):
-    """The warehouse build or one of its tests failed."""
+    """The warehouse build or one of its tests failed; `failed` holds dbt's node and message of each that did."""
 
     exit_code = 5
+
+    def __init__(self, message: str, failed: Sequence[tuple[dict[str, Any], str]] = ()) -> None:
+        super().__init__(message)
+        self.failed = failed
 
 
 class PublishError(RuamError):
@@ -62,6 +67,12 @@ class LinkageError(RuamError):
     """A linkage model is below its targets, or would make people who cannot be; the last links stay."""
 
     exit_code = 9
+
+
+class CheckError(RuamError):
+    """A check of the landing or the warehouse failed, or could not be evaluated."""
+
+    exit_code = 10
 
 
 class StorageError(RuamError):

@@ -51,6 +51,11 @@ class DataHome:
         return self.root / "warehouse.duckdb"
 
     @property
+    def checks(self) -> Path:
+        """The last verdict of each checkpoint, and the pages on it: made when one first runs."""
+        return self.root / "checks"
+
+    @property
     def serving(self) -> Path:
         return self.root / "serving"
 

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass, field
-from datetime import UTC, date, datetime
+from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 import duckdb
 
-from ruam import __version__
-from ruam.build import is_sound, last_build_id
+from ruam import __version__, gates
+from ruam.build import built_batches, is_sound, last_build_id, waiting_since
 from ruam.dbt import manifest
 from ruam.disclosure import BASE, RULE, THRESHOLD, controlled_sql, withheld_sql
 from ruam.errors import PublishError
@@ -47,34 +47,60 @@ class Publication:
     n_rows: int
 
 
-def publish(home: DataHome) -> Publication:
-    """Write the serving file and switch to it.
+FRESH = timedelta(hours=48)
+"""So long what was landed may wait to be built, unless the settings say otherwise."""
 
-    Raises `PublishError` when the last build did not succeed, nothing is marked for publishing, or the new file fails
-    its check; the file in service then stays.
+
+def publish(home: DataHome, fresh: timedelta = FRESH) -> Publication:
+    """Write the serving file and switch to it, if every gate is open (`ruam/gates.yml`).
+
+    Raises `PublishError` when the last build did not succeed, a checkpoint failed or did not see it, what was landed
+    waits for longer than `fresh`, nothing is marked for publishing, or the new file breaks the disclosure rule; the
+    file in service then stays, with the reason beside it.
     """
     home.require()
     with (
         locked(home.serving / ".lock", "Publishing"),
         locked(home.root / ".build.lock", f"The warehouse {home.warehouse}"),
     ):
+        now = datetime.now(UTC).replace(tzinfo=None)
         if not is_sound(home):
+            if gates.stopped(home) is None and home.warehouse.exists():
+                gates.record(home, last_build_id(home), [gates.Stop(gate=gates.BUILD, detail="it did not end")])
             raise PublishError("The last build did not succeed, so nothing is published. Run `ruam build` first.")
+        build_id = last_build_id(home)
+        _require_open(home, build_id, now, fresh)
         marts = published_marts(manifest(home))
         if not marts:
             raise PublishError("No model is marked `publish: true` in the build's manifest. Run `ruam build` first.")
-        now = datetime.now(UTC).replace(tzinfo=None)
-        run_id = f"{stamp(now)}-{last_build_id(home)[-8:]}"
+        run_id = f"{stamp(now)}-{build_id[-8:]}"
         final = home.serving / f"ruam_{run_id}.duckdb"
-        with replacing(final) as temporary:
-            n_rows = _write(temporary, home.warehouse, marts, run_id, now)
+        try:
+            with replacing(final) as temporary:
+                n_rows = _write(temporary, home.warehouse, marts, run_id, now)
+        except PublishError as error:
+            gates.record(home, build_id, [gates.Stop(gate=gates.DISCLOSURE, detail=str(error))])
+            raise
         with replacing(home.serving / POINTER) as pointer:
             pointer.write_text(
                 json.dumps({"file": final.name, "run_id": run_id, "published_at": f"{now.isoformat()}Z"}),
                 encoding="utf-8",
             )
+        gates.lift(home)
         _retire(home.serving, final)
     return Publication(run_id, final, len(marts), n_rows)
+
+
+def _require_open(home: DataHome, build_id: str, now: datetime, fresh: timedelta) -> None:
+    """Raise `PublishError`, and write down why, unless every gate is open."""
+    stops = [
+        *gates.of_checks(home, build_id, frozenset(built_batches(home))),
+        *gates.of_freshness(waiting_since(home), now, fresh),
+    ]
+    if stops:
+        gates.record(home, build_id, stops)
+        told = "\n".join(f"  {one.gate}: {gates.gates()[one.gate].en} {one.detail}" for one in stops)
+        raise PublishError(f"The gates before publishing are shut; the last version stays.\n{told}")
 
 
 def current(home: DataHome) -> dict[str, Any] | None:

@@ -101,6 +101,8 @@ class Settings(BaseSettings):
     s3_endpoint: str | None = None
     """Of an S3 server that is not Amazon's."""
     network: NetworkLimits = NetworkLimits()
+    fresh_hours: float = Field(default=48, gt=0)
+    """So long what was landed may wait to be built; then nothing is published until it is."""
     watch_seconds: float = Field(default=10, gt=0)
     """Between two looks of `ruam ingest --watch`; a zip is taken when two of them saw it alike."""
     export_licence: Licence = Licence()

@@ -288,7 +288,14 @@ def test_what_is_published_is_controlled(country: Country) -> None:
             select table_name, column_name from information_schema.columns
             where table_schema = 'main' and ends_with(column_name, '_status')
         """).fetchall()
-        marts = {"agg_cid_classes", "agg_utilization", "agg_patient_flow", "agg_measure_results", "agg_unknown_codes"}
+        marts = {
+            "agg_cid_classes",
+            "agg_utilization",
+            "agg_patient_flow",
+            "agg_measure_results",
+            "agg_unknown_codes",
+            "agg_measure_weaknesses",
+        }
         assert {table for table, _ in tables} == marts
         for table, status in tables:
             count = status.removesuffix("_status")

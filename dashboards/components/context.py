@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import logging
 from dataclasses import dataclass
+from datetime import UTC
 
 import streamlit as st
 
 from dashboards.access.guard import admit, reads_from
+from dashboards.components.values import date_text
 from dashboards.components.words import LANGUAGES, Language, Words
 from dashboards.queries import reads
 from dashboards.queries.serving import Serving, ServingFileError, current_serving
+from ruam.gates import gates, stopped
 from ruam.settings import Settings
 
 LOGGER = logging.getLogger(__name__)
@@ -33,6 +36,25 @@ def chosen_language() -> Language:
     return next((language for language in LANGUAGES if language == chosen), LANGUAGES[0])
 
 
+def say_if_stopped(words: Words, publication: reads.Publication) -> None:
+    """A line above the figures while newer data wait behind a gate: why, since when, and of when these are."""
+    told = stopped(Settings().data_home)
+    if told is None:
+        return
+    names = [gate.th if words.language == "th" else gate.en for gate in gates().values()]
+    reasons = [name for name, code in zip(names, gates(), strict=True) if code in {one.gate for one in told.stops}]
+    since = told.at.replace(tzinfo=UTC).astimezone(reads.THAILAND).date()
+    st.warning(
+        words(
+            "gate.stopped",
+            since=date_text(words, since),
+            published=date_text(words, publication.published_on),
+            reasons=" · ".join(reasons),
+        ),
+        icon=":material/block:",
+    )
+
+
 def open_context(page: str) -> Context:
     """The context of a page, for who may open it; the page ends here with a plain word when nothing can be shown."""
     words = Words(chosen_language())
@@ -42,6 +64,7 @@ def open_context(page: str) -> Context:
         publication = reads.publication(serving) if serving else None
         if serving and publication:
             reads_from(serving)
+            say_if_stopped(words, publication)
             return Context(words, serving, publication)
         st.header(words("state.empty_title"))
         st.info(words("state.empty_text"), icon=":material/hourglass_empty:")

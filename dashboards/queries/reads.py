@@ -504,3 +504,42 @@ def figure_by_phase_and_month(serving: Serving, figure: Figure) -> pl.DataFrame:
         order by phases.phase, months.period_start
         """,
     )
+
+
+def weakened_measures(serving: Serving) -> pl.DataFrame:
+    """measure_id, name_th, name_en of each measure of which a weakness is known, newest version, in order of id."""
+    return fetch(
+        serving,
+        """
+        select measure_id, name_th, name_en
+        from dim_measures
+        where measure_id in (select measure_id from agg_measure_weaknesses)
+        qualify row_number() over (partition by measure_id order by version desc) = 1
+        order by measure_id
+        """,
+    )
+
+
+def _weaknesses(columns: str, where: str) -> str:
+    return f"""
+        select
+            {columns}, unit, name_th, name_en,
+            n_affected as numerator, n_affected_status as numerator_status,
+            n_asked as denominator, n_asked_status as denominator_status
+        from agg_measure_weaknesses
+        where measure_id = $measure_id and {where}
+        order by {columns}
+    """
+
+
+def weaknesses(serving: Serving, measure_id: str, area: Area) -> pl.DataFrame:
+    """weakness_id, unit, name_th, name_en and the two counts of each weakness of a measure in an area."""
+    sql = _weaknesses("weakness_id", "area_level = $area_level and area_code = $area_code")
+    return fetch(serving, sql, {"measure_id": measure_id, **area.model_dump()})
+
+
+def weakness_by_region(serving: Serving, measure_id: str, weakness_id: str) -> pl.DataFrame:
+    """The same of one weakness, with area_code, a row for each known region."""
+    where = "weakness_id = $weakness_id and area_level = 'region' and area_code <> '00'"
+    sql = _weaknesses("weakness_id, area_code", where)
+    return fetch(serving, sql, {"measure_id": measure_id, "weakness_id": weakness_id})

@@ -38,6 +38,7 @@ RUNBOOK_OF_EXIT = {
     7: "not_fetched.md",
     8: FAILED,
     9: "linkage_refused.md",
+    10: "gates.md",
     74: "disk_full.md",
     75: "busy.md",
 }

@@ -135,7 +135,7 @@ def _print_csv(told: list[dict[str, Any]], part: str | None) -> None:
     if part is None:
         print_csv(DELIVERY, told)
         return
-    columns = FILE if part == "files" else (*RULE, "th", "en", "fix")
+    columns = FILE if part == "files" else (*RULE, "th", "en", "fix_th", "fix")
     rows = ({**inner, **{name: one[name] for name in KEY}} for one in told for inner in one[part])
     print_csv((*KEY, *columns), rows)
 

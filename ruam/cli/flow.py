@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from functools import partial
+from time import perf_counter
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from ruam.cli.active import log, settings
 from ruam.cli.bar import Advance, bar
+from ruam.cli.check import ensure_checked
 from ruam.cli.console import OUTCOMES, said, say
 from ruam.cli.identity import links_are_old, take_people_in
 from ruam.cli.linkage import link_people
@@ -83,7 +85,8 @@ def _tell(active: Settings, report: Report) -> None:
     show_report(active.data_home, report)
     counts = {outcome: report.count(outcome) for outcome in OUTCOMES}
     left = {outcome: len(report.left(outcome)) for outcome in LEFT}
-    log.info("ingested", extra={"batches": report.batches, "seconds": round(report.seconds, 3), **counts, **left})
+    told = {"batches": report.batches, "seconds": round(report.seconds, 3), **counts, **left}
+    log.info("ingested", extra={"rows": sum(one.n_rows for one in report.outcomes), **told})
 
 
 def build(
@@ -105,6 +108,7 @@ def _build(active: Settings, *, full_refresh: bool = False) -> None:
     ensure_schema_batch(active.data_home.landing)
     ensure_schemas(active.data_home)
     ensure_links(active.data_home.links)
+    began = perf_counter()
     with bar() as follow:
         built = build_warehouse(
             active,
@@ -118,20 +122,32 @@ def _build(active: Settings, *, full_refresh: bool = False) -> None:
     else:
         kind = "everything" if built.is_full_refresh else f"{built.n_batches:,} new batches"
         say(f"Build {built.build_id}: {kind} read, all tests passed. {said(active.data_home.warehouse)}")
-    log.info("built", extra={"build_id": built.build_id, "skipped": built.skipped})
+    seconds = round(perf_counter() - began, 3)
+    log.info("built", extra={"build_id": built.build_id, "skipped": built.skipped, "seconds": seconds})
 
 
 def publish() -> None:
-    """Write the disclosure-controlled serving file of the last good build, and switch the pages to it."""
+    """Check the last good build, write its disclosure-controlled serving file, and switch the pages to it.
+
+    While a gate is shut (`ruam status` says which), exit code 6, and the last version stays.
+    """
     _publish(settings())
 
 
 def _publish(active: Settings) -> None:
+    from datetime import timedelta
+
+    from ruam.build import is_sound
     from ruam.publish import publish as publish_marts
 
-    done = publish_marts(active.data_home)
+    active.data_home.require()
+    if is_sound(active.data_home):
+        ensure_checked(active.data_home)
+    began = perf_counter()
+    done = publish_marts(active.data_home, timedelta(hours=active.fresh_hours))
     say(f"Published {done.n_tables} tables, {done.n_rows:,} rows: {said(done.path)}")
-    log.info("published", extra={"run_id": done.run_id, "rows": done.n_rows})
+    seconds = round(perf_counter() - began, 3)
+    log.info("published", extra={"run_id": done.run_id, "rows": done.n_rows, "seconds": seconds})
 
 
 def run(places: Places = None, region: NodeRegion = None) -> None:

@@ -67,7 +67,23 @@ def _state(home: DataHome, region: str | None) -> dict[str, Any]:
         ],
         "build": _build_state(home, came, region),
         "published": current(home),
+        "stopped": _stopped(home),
     }
+
+
+def _stopped(home: DataHome) -> dict[str, Any] | None:
+    """Why the newest build is not published."""
+    from ruam.gates import gates, stopped
+
+    told = stopped(home)
+    if told is None:
+        return None
+    reasons = [
+        {"gate": one.gate, "th": gates()[one.gate].th, "en": gates()[one.gate].en, "detail": one.detail}
+        | {"runbook": gates()[one.gate].runbook}
+        for one in told.stops
+    ]
+    return {"at": told.at, "build_id": told.build_id, "reasons": reasons}
 
 
 def _of_region(code: str, name: str, came: pl.DataFrame, senders: tuple[int, int] | None) -> dict[str, Any]:
@@ -146,6 +162,15 @@ def _show(state: dict[str, Any]) -> None:
     _show_build(state["build"])
     published = state["published"]
     say(f"Published: {published['run_id']} at {published['published_at']}" if published else "Published: nothing yet.")
+    if state["stopped"]:
+        _show_stopped(state["stopped"])
+
+
+def _show_stopped(told: dict[str, Any]) -> None:
+    say(f"[red]Not published since {in_thai_time(told['at'])} (Thai time)[/], and the last version stays:")
+    for one in told["reasons"]:
+        say(f"  [bold]{one['gate']}[/]: {said(one['en'])} {said(one['detail'])}")
+        say(f"  {said(one['th'])} [dim]({one['runbook']})[/]")
 
 
 def _show_build(build: dict[str, Any]) -> None:

@@ -11,7 +11,7 @@ from ruam.cli.console import said
 
 
 def rule_words(code: str) -> dict[str, str | None]:
-    """`rule, th, en, fix`; the words are null for a code that the catalogue does not have."""
+    """`rule, th, en, fix_th, fix`; the words are null for a code that the catalogue does not have."""
     from ingestion.checks import load_rules
 
     rule = load_rules().get(code)
@@ -19,7 +19,8 @@ def rule_words(code: str) -> dict[str, str | None]:
         "rule": code,
         "th": rule.th if rule else None,
         "en": rule.en if rule else None,
-        "fix": rule.fix if rule else None,
+        "fix_th": rule.fix_th if rule else None,
+        "fix": rule.fix_en if rule else None,
     }
 
 

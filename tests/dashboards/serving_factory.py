@@ -272,6 +272,26 @@ def measure_rows(random: np.random.Generator) -> Iterator[dict[str, object]]:
                     }  # fmt: skip
 
 
+def weakness_rows() -> Iterator[dict[str, object]]:
+    """Of two measures; the silent region sent too little for a share."""
+    kinds = (
+        ("no_principal_diagnosis", "visits", "ไม่มีการวินิจฉัยหลัก", "No principal diagnosis", 0.031),
+        ("person_not_followed", "visits", "ติดตามบุคคลข้ามหน่วยบริการไม่ได้", "Person who cannot be followed", 0.08),
+        ("silent_facilities", "reports", "หน่วยบริการไม่ส่งข้อมูลในเดือนนั้น", "No visit came in the month", 0.03),
+    )
+    for measure in ("RED-01", "UNR-01"):
+        for place in all_places():
+            if place.level not in ("nation", "region"):
+                continue
+            for weakness, unit, name_th, name_en, share in kinds:
+                asked = 20 if is_silent(place) else round(4_000_000 * place.weight)
+                yield {
+                    "measure_id": measure, "weakness_id": weakness, "area_level": place.level,
+                    "area_code": place.code, "unit": unit, "name_th": name_th, "name_en": name_en,
+                    **_controlled_columns(place.level, {"n_affected": round(asked * share), "n_asked": asked}),
+                }  # fmt: skip
+
+
 def completeness_rows() -> Iterator[dict[str, object]]:
     for period in all_periods():
         for place in all_places():
@@ -401,6 +421,7 @@ def write_serving(home: Path, run_id: str = RUN_ID) -> Path:
         "agg_patient_flow": list(flow_rows(random)),
         "agg_measure_results": list(measure_rows(random)),
         "agg_completeness": list(completeness_rows()),
+        "agg_measure_weaknesses": list(weakness_rows()),
         "agg_rollout": list(rollout_rows()),
         "agg_rollout_indicators": list(indicator_rows()),
         "agg_rollout_effects": list(effect_rows()),

@@ -14,6 +14,7 @@ PAGES = {
     "utilization": ("การใช้บริการ", "Utilization of care", 4),
     "measures": ("ความซ้ำซ้อน ความจำเป็น และความสมเหตุสมผล", "Redundancy, necessity and appropriateness", 2),
     "rollout": ("ความก้าวหน้า 30 บาทรักษาทุกที่", "Rollout of treatment anywhere", 4),
+    "weaknesses": ("ข้อจำกัดของข้อมูล", "Limits of the data", 2),
 }
 WAIT_MILLISECONDS = 60_000
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import duckdb
@@ -15,27 +16,30 @@ from dashboards.components.words import LANGUAGES, Language, Words
 from dashboards.queries import figures, reads
 from dashboards.queries.serving import current_serving
 from ruam.access import NATION
+from ruam.gates import Stop, gates, lift, record
 from ruam.settings import Settings
 from tests.dashboards.people import signed_in
 from tests.dashboards.serving_factory import write_serving
 
 APP = Path(dashboards.__file__).with_name("app.py")
-PAGES = ("overview", "utilization", "measures", "rollout")
+PAGES = ("overview", "utilization", "measures", "rollout", "weaknesses")
 TITLES = {
     "th": {
         "overview": "ภาพรวมการรับบริการ",
         "utilization": "การใช้บริการ",
         "measures": "ความซ้ำซ้อน ความจำเป็น และความสมเหตุสมผล",
         "rollout": "ความก้าวหน้า 30 บาทรักษาทุกที่",
+        "weaknesses": "ข้อจำกัดของข้อมูล",
     },
     "en": {
         "overview": "Overview of care",
         "utilization": "Utilization of care",
         "measures": "Redundancy, necessity and appropriateness",
         "rollout": "Rollout of treatment anywhere",
+        "weaknesses": "Limits of the data",
     },
 }
-N_CHARTS = {"overview": 8, "utilization": 4, "measures": 2, "rollout": 4}
+N_CHARTS = {"overview": 8, "utilization": 4, "measures": 2, "rollout": 4, "weaknesses": 2}
 
 
 @pytest.fixture
@@ -351,3 +355,54 @@ def test_without_a_study_the_page_says_so(tmp_path: Path, monkeypatch: pytest.Mo
     app = open_page("rollout", lang="en")
     assert "There is no study of before and after yet" in texts(app)
     assert len(app.get("vega_lite_chart")) == N_CHARTS["rollout"] - 1
+
+
+@pytest.mark.parametrize("language", ["th", "en"])
+def test_while_a_gate_is_shut_a_page_says_why_and_of_when_its_figures_are(language: str, home: Path) -> None:
+    assert not open_page("utilization", lang=language).warning
+    record(Settings().data_home, "a build", [Stop(gate="row_balance", detail="fct_delivery_files: rows_balance (3)")])
+    try:
+        (warning,) = open_page("utilization", lang=language).warning
+    finally:
+        lift(Settings().data_home)
+    gate = gates()["row_balance"]
+    assert (gate.th if language == "th" else gate.en) in warning.value
+    assert ("10 เม.ย. 2568" if language == "th" else "10 Apr BE 2568") in warning.value
+    assert "fct_delivery_files" not in warning.value
+
+
+@pytest.mark.usefixtures("home")
+def test_what_weakens_a_measure_is_listed_the_greatest_first_and_a_small_base_gives_no_share() -> None:
+    nation = open_page("weaknesses", lang="en", measure="UNR-01")
+    table = nation.dataframe[0].value
+    assert table["Weakness"].to_list() == [
+        "Person who cannot be followed", "No principal diagnosis", "No visit came in the month",
+    ]  # fmt: skip
+    assert table["Value"].to_list() == ["8.0%", "3.1%", "3.0%"]
+    silent = open_page("weaknesses", lang="en", area="R13").dataframe[0].value
+    assert not any("%" in value for value in silent["Value"].to_list())
+
+
+@pytest.mark.parametrize("language", ["th", "en"])
+def test_stewards_see_the_gates_the_checks_and_the_steps(language: str, home: Path) -> None:
+    data_home = Settings().data_home
+    record(data_home, "a build", [Stop(gate="keys", detail="warehouse, fct_visits: key (3)")])
+    data_home.logs.mkdir(exist_ok=True)
+    line = {"at": "2025-04-09T20:30:00+00:00", "message": "published", "run_id": "r1", "rows": 1234, "seconds": 2.5}
+    (data_home.logs / "ruam.jsonl").write_text(json.dumps(line), encoding="utf-8")
+    try:
+        app = AppTest.from_file(str(APP), default_timeout=60)
+        app.user = signed_in(data_home.root, ["steward"])
+        app.query_params["lang"] = language
+        app.switch_page("app_pages/runs.py")
+        app.run()
+    finally:
+        lift(data_home)
+        (data_home.logs / "ruam.jsonl").unlink()
+    assert not app.exception
+    gates_table, checks, steps = (frame.value for frame in app.dataframe)
+    states = dict(zip(gates(), gates_table[gates_table.columns[1]], strict=True))
+    assert [gate for gate, state in states.items() if state == ("ปิด" if language == "th" else "Shut")] == ["keys"]
+    assert set(checks[checks.columns[2]]) == {"–"}, "no check ever ran here: that is not 0"
+    assert steps.iloc[0].to_list()[2:4] == ["2.5", "1,234"]
+    assert "2568 03:30" in steps.iloc[0, 0]

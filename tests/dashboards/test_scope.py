@@ -58,6 +58,7 @@ VALUES: dict[str, st.SearchStrategy[Any]] = {
     "measure_id": st.sampled_from(["RED-01", "UT-00"]),
     "region": st.none() | st.sampled_from(REGIONS),
     "province": st.sampled_from(sorted(province_names())),
+    "weakness_id": st.sampled_from(["no_principal_diagnosis", "silent_facilities"]),
     "phase": st.none() | st.integers(1, 4),
 }
 COUNTS = {"numerator", "denominator", "n_persons", "n_visits", "n_reports_received", "n_registered_persons"}

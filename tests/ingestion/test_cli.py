@@ -36,7 +36,7 @@ from tests.ingestion.reading import batches, landed, records
 
 Command = Callable[..., int]
 COMMANDS = [
-    *("init", "synth", "reference load", "ingest", "build", "publish", "run", "serve"),
+    *("init", "synth", "reference load", "ingest", "build", "check", "publish", "run", "serve"),
     *("status", "deliveries", "quarantine list", "quarantine show", "quarantine release"),
     *("compact", "landing check", "landing repair", "feeds check", "inbox purge"),
     *("identity take-in", "identity status", "identity forget", "identity audit"),

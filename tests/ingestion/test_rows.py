@@ -292,7 +292,7 @@ def test_every_rule_has_its_words() -> None:
         assert rule.code == code
         assert rule.th
         assert rule.en.endswith(".")
-        assert rule.fix.endswith(".")
+        assert rule.fix_en.endswith(".")
 
 
 KINDS = ("good", "good", "flagged", "no_key", "be_year", "short", "long", "nul", "blank", "alien")

@@ -13,7 +13,8 @@ import duckdb
 import jinja2
 import pytest
 
-from quality.catalogue import Examined, RowRule, codes, examined
+from ingestion.checks import Axis, Severity
+from quality.catalogue import Entry, Examined, RowRule, codes, entries, examined
 from ruam.settings import PROJECT
 
 CASES = [(rows, rule) for rows in examined() for rule in rows.rules]
@@ -62,7 +63,17 @@ def test_there_are_at_least_120_rules_and_no_code_names_two() -> None:
     assert len(set(found)) == len(found)
 
 
-@pytest.mark.parametrize(("rows", "rule"), CASES, ids=IDS)
-def test_each_rule_says_in_thai_and_english_what_is_wrong_and_what_to_do(rows: Examined, rule: RowRule) -> None:
-    assert all(THAI.search(text) for text in (rule.th, rule.fix_th))
-    assert not any(THAI.search(text) for text in (rule.en, rule.fix_en))
+@pytest.mark.parametrize("entry", entries(), ids=lambda entry: entry.code)
+def test_each_rule_says_in_thai_and_english_what_is_wrong_and_what_to_do(entry: Entry) -> None:
+    """Code, axis, level and severity are of closed lists, or there would be no entry."""
+    assert all(THAI.search(text) for text in (entry.th, entry.fix_th))
+    assert not any(THAI.search(text) for text in (entry.en, entry.fix_en))
+    assert all(text.endswith(".") for text in (entry.en, entry.fix_en))
+    assert entry.population.strip()
+
+
+def test_rules_stand_on_each_axis_and_at_each_level() -> None:
+    found = list(entries())
+    assert {entry.axis for entry in found} == set(Axis)
+    assert {entry.severity for entry in found} == set(Severity)
+    assert {entry.level for entry in found} >= {"delivery", "row", "warning", "drift"}

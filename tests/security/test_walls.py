@@ -16,7 +16,7 @@ from ingestion.ndjson import Engine
 
 ROOT = Path(__file__).parents[2]
 PACKAGES = ("dashboards", "identity", "ingestion", "ruam")
-OURS = ("identity", "ingestion", "dashboards")
+OURS = ("identity", "ingestion", "dashboards", "quality")
 IN_MEMORY = "ingestion/ndjson.py"
 OF_WHAT_IS_PUBLISHED = ("ruam/export.py", "ruam/stable.py")
 """They read the serving file alone."""
@@ -133,6 +133,16 @@ def test_the_shared_package_imports_the_others_in_functions_of_its_command_line_
 def test_one_module_runs_dbt() -> None:
     users = {path for package in PACKAGES for path, tree in modules(package).items() if "dbt" in imported(tree)}
     assert users == {"ruam/dbt.py"}
+
+
+def test_one_module_runs_great_expectations() -> None:
+    users = {
+        path
+        for package in (*PACKAGES, "quality")
+        for path, tree in modules(package).items()
+        if {"great_expectations", "duckdb_engine", "sqlalchemy"} & imported(tree)
+    }
+    assert users == {"quality/expectations.py"}
 
 
 def test_no_wall_is_gone_round() -> None:

@@ -15,9 +15,11 @@ from ruam.build import is_sound, last_build_id
 from ruam.disclosure import controlled
 from ruam.errors import BusyError, PublishError, SetupError
 from ruam.files import locked
+from ruam.gates import STOPPED
 from ruam.home import DataHome
 from ruam.publish import KEPT_FILES, POINTER, Publication, current, publish, published_marts
 from ruam.stable import StableColumn, StableSchema, StableView
+from tests.unit.verdicts import pass_checks
 
 COUNTS = [0, 1, 9, 10, 12, 13, 4998, None]
 LEDGER = """
@@ -26,6 +28,7 @@ create table ruam.builds (
     build_id varchar primary key, started_at timestamp, finished_at timestamp, status varchar,
     is_full_refresh boolean, n_batches integer, input_digest varchar, project_digest varchar, number integer
 );
+create table ruam.built_batches (batch varchar primary key);
 """
 
 
@@ -98,6 +101,8 @@ def build(home: DataHome, build_id: str, status: str, day: int) -> None:
             "insert into ruam.builds (build_id, started_at, status, number) values (?, ?, ?, ?)",
             [build_id, datetime.fromisoformat(f"2024-10-0{day}"), status, day],
         )
+    if status == "succeeded":
+        pass_checks(home)
 
 
 def reader(path: Path) -> duckdb.DuckDBPyConnection:
@@ -189,8 +194,9 @@ def test_the_pointer_names_the_newest_file_and_older_readers_go_on(home: DataHom
 
 
 def published_files(home: DataHome) -> list[str]:
-    """All files in service; anything else that was left there would show too."""
-    return sorted(path.name for path in home.serving.iterdir() if path.name not in (POINTER, ".lock"))
+    """All files in service; anything else that was left there would show too, but for why nothing was published."""
+    beside = (POINTER, STOPPED, ".lock")
+    return sorted(path.name for path in home.serving.iterdir() if path.name not in beside)
 
 
 def test_old_files_are_retired_and_the_newest_never(home: DataHome) -> None:

@@ -1,3 +1,4 @@
+{{ config(meta={'gate': 'row_balance'}) }}
 -- Rows sent are landed or rejected, none lost, in every delivery that was taken in.
 select
     delivery_id,

@@ -1,3 +1,4 @@
+{{ config(meta={'gate': 'row_balance'}) }}
 -- Per file and delivery: rows sent are rejected, replaced or standing; and over all, every row that stands in staging
 -- belongs to one file of one delivery. Both sides are counted apart: receipts by ingestion, standing rows in staging.
 select

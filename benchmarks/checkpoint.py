@@ -1,0 +1,68 @@
+"""Checking a day's landing, against landing it.
+
+    python -m benchmarks.checkpoint [--facilities 300] [--months 12] [--scale 1] [--runs 3]
+
+CPU seconds of `ruam check landing` over everything that was just landed, the import of Great Expectations and the pages
+it writes included, against those of the `ruam ingest` that landed it. A national day is of millions of rows: with few,
+the import alone decides.
+"""
+
+from __future__ import annotations
+
+import shutil
+import tempfile
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+
+from benchmarks.country import country_arguments, make_country, new_home
+from benchmarks.measuring import Target, measured_in_turn, show_costs, show_targets
+from ingestion.job import ingest
+from quality.checkpoints import check_landing
+from ruam.home import DataHome
+from ruam.landing import committed_batches
+from ruam.settings import Settings
+
+SHARE = 0.20
+"""Of landing's CPU that checking may take."""
+
+
+def landed(home: Path, deliveries: Path) -> int:
+    return sum(outcome.n_rows for outcome in ingest(Settings(home=home, workers=2), [deliveries]).outcomes)
+
+
+def checked(home: Path) -> int:
+    verdict = check_landing(DataHome(home), everything=True)
+    assert verdict is not None
+    assert verdict.is_passed, verdict.stopping
+    counted = {one.table: one.n_rows or 0 for one in verdict.outcomes}
+    return sum(n for table, n in counted.items() if not table.startswith(("receipt", "rejects", "landed")))
+
+
+def main() -> None:
+    parser = country_arguments(__doc__)
+    parser.set_defaults(facilities=300, scale=1)
+    arguments = parser.parse_args()
+    with tempfile.TemporaryDirectory() as folder:
+        root = Path(folder)
+        make_country(root / "country", arguments)
+        empty, full = root / "empty", root / "full"
+        new_home(empty, root / "country" / "registry.csv")
+        shutil.copytree(empty, full, symlinks=True)
+        landed(full, root / "country" / "deliveries")
+        assert committed_batches(full / "landing")
+
+        def landing(run: int) -> Callable[[], int]:
+            home = root / f"landed-{run}"
+            shutil.copytree(empty, home, symlinks=True)
+            return partial(landed, home, root / "country" / "deliveries")
+
+        day, check = "landing", "checking"
+        costs = measured_in_turn({day: landing, check: lambda _: partial(checked, full)}, arguments.runs)
+    show_costs("A landing and its check", costs, arguments.runs)
+    share = costs[check].cpu / costs[day].cpu
+    show_targets([Target("checking / landing, CPU", share, SHARE)])
+
+
+if __name__ == "__main__":
+    main()

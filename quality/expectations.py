@@ -1,0 +1,276 @@
+"""The only module that touches Great Expectations: runs suites over a DuckDB file, and trusts no answer unseen.
+
+    python -m quality.expectations REQUEST ANSWER DOCS
+
+runs in a process of its own (`quality.checkpoints` starts it): the import takes seconds, and one that ends the process
+must not end ours. Great Expectations does not support DuckDB; what it takes to push its work down, and what can go
+wrong unseen, is in docs/decisions/0023-checkpoints-and-gates.md. Each answer is therefore held against the number of
+rows that DuckDB itself counts, and each run also judges a planted table whose every check must fail.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import sys
+import tempfile
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import duckdb
+from pydantic import TypeAdapter
+
+from ruam.checks import Check, Kind, Outcome, Request, Status, Suite
+
+ANSWER = TypeAdapter(list[Outcome])
+CANARY = Suite(
+    table="canary",
+    checks=(
+        Check(rule="canary", gate="unchecked", kind=Kind.FILLED, columns=("empty",)),
+        Check(rule="canary", gate="unchecked", kind=Kind.UNIQUE, columns=("twice",)),
+        Check(rule="canary", gate="unchecked", kind=Kind.NEVER, condition="twice = 1"),
+        Check(rule="canary", gate="unchecked", kind=Kind.COLUMNS, columns=("twice",)),
+    ),
+)
+"""Suite of a table in which everything is wrong."""
+CANARY_SQL = "create table canary as select 1 as twice, cast(null as varchar) as empty from range(2)"
+CANARY_BROKEN = (2, 1, 2, 1)
+
+CHECK = "check"
+"""Where an expectation's meta holds the number of its check: results come back in any order."""
+
+_TELLING = re.compile(r"(?:Binder|Catalog|Parser) Error: [^\n\\]*|The column \S+ in \w+ does not exist")
+"""Words of errors that speak of names alone; others may hold a row's values, and are not told."""
+
+
+def run(request: Request, docs: Path) -> list[Outcome]:
+    """Outcomes of all checks, by suite, in order; `docs` gets pages that open without a network.
+
+    When the planted table does not fail as it must, no check has been tested: all outcomes are errors.
+    """
+    with tempfile.TemporaryDirectory(prefix="ruam-canary-") as folder:
+        planted = Path(folder) / "canary.duckdb"
+        with duckdb.connect(str(planted)) as connection:
+            connection.execute(CANARY_SQL)
+        context = _context(docs)
+        canary = _evaluated(context, Request(name="canary", database=planted, suites=(CANARY,)))
+    outcomes = _evaluated(context, request)
+    _build_docs(context, docs)
+    if tuple(one.n_broken for one in canary) != CANARY_BROKEN or {one.status for one in canary} != {Status.FAILED}:
+        return [
+            one.model_copy(update={"status": Status.ERROR, "message": "a planted fault was not found"})
+            for one in outcomes
+        ]
+    return outcomes
+
+
+def judge(suite: Suite, n_rows: int | None, results: Mapping[int, Mapping[str, Any]]) -> list[Outcome]:
+    """What answers mean. `results` by number of the check: `success`, `result`, `exception_info` as Great Expectations
+    gives them; `n_rows` is what DuckDB counts, None where there is no such table."""
+    return [_outcome(suite, check, n_rows, results.get(number)) for number, check in enumerate(suite.checks)]
+
+
+def _outcome(suite: Suite, check: Check, n_rows: int | None, answer: Mapping[str, Any] | None) -> Outcome:
+    def outcome(status: Status, message: str = "", n_broken: int | None = None) -> Outcome:
+        return Outcome(table=suite.table, check=check, status=status, n_rows=n_rows, n_broken=n_broken, message=message)
+
+    if n_rows is None:
+        return outcome(Status.ERROR, "there is no such table")
+    if answer is None:
+        return outcome(Status.ERROR, "it was not evaluated")
+    if (trouble := _exception(answer.get("exception_info"))) is not None:
+        return outcome(Status.ERROR, f"it could not be evaluated: {trouble}")
+    if n_rows == 0 and not suite.may_be_empty:
+        return outcome(Status.ERROR, "the table has no rows")
+    if n_rows == 0 and check.kind is not Kind.COLUMNS:
+        return outcome(Status.NO_ROWS)
+    success, result = answer.get("success"), answer.get("result") or {}
+    if check.kind is Kind.FILLED and result.get("element_count") != n_rows:
+        return outcome(Status.ERROR, f"it was evaluated on {result.get('element_count')} rows of {n_rows}")
+    n_broken = _n_broken(check.kind, success, result)
+    if not isinstance(n_broken, int) or success is not (n_broken == 0):
+        return outcome(Status.ERROR, "its answer contradicts itself")
+    return outcome(Status.FAILED, _differences(result), n_broken) if n_broken else outcome(Status.PASSED, "", 0)
+
+
+def _n_broken(kind: Kind, success: Any, result: Mapping[str, Any]) -> Any:
+    match kind:
+        case Kind.FILLED:
+            return result.get("unexpected_count")
+        case Kind.COLUMNS:
+            # The list of what was found must be there: without it nothing was compared.
+            return int(not success) if result.get("observed_value") else None
+        case _:
+            return result.get("observed_value")
+
+
+def _differences(result: Mapping[str, Any]) -> str:
+    """Names of columns that are too many or missing."""
+    mismatched = (result.get("details") or {}).get("mismatched") or {}
+    return ", ".join(f"{what}: {' '.join(sorted(names))}" for what, names in sorted(mismatched.items()))
+
+
+def _exception(info: Any) -> str | None:
+    """Words of an exception, wherever the result hides it; None when there was none."""
+    if not isinstance(info, Mapping):
+        return "no word of whether it raised"
+    found = [info] if "raised_exception" in info else list(info.values())
+    raised = [one for one in found if not isinstance(one, Mapping) or one.get("raised_exception") is not False]
+    if not raised:
+        return None
+    told = _TELLING.search(str(raised))
+    return told.group() if told else "an exception of the engine"
+
+
+def _context(docs: Path) -> Any:
+    """A context that writes nothing but its pages and tells nobody."""
+    os.environ["GX_ANALYTICS_ENABLED"] = "false"
+    import great_expectations as gx
+    from great_expectations.execution_engine import sqlalchemy_execution_engine as engine
+
+    # Unless the dialect stands here, the connection is closed before its result is fetched, and most checks fail with
+    # "list index out of range". It is a private name: the version is pinned, and the planted table would tell.
+    if not any(one.value == "duckdb" for one in engine._PERSISTED_CONNECTION_DIALECTS):
+        duckdb_dialect = type("Dialect", (str,), {"value": "duckdb"})("duckdb")
+        engine._PERSISTED_CONNECTION_DIALECTS = (*engine._PERSISTED_CONNECTION_DIALECTS, duckdb_dialect)
+    context = gx.get_context(mode="ephemeral")
+    context.variables.progress_bars = {"globally": False}
+    for site in context.get_site_names():
+        context.delete_data_docs_site(site)
+    context.add_data_docs_site(
+        "ruam",
+        {
+            "class_name": "SiteBuilder",
+            "store_backend": {"class_name": "TupleFilesystemStoreBackend", "base_directory": str(docs)},
+            "site_index_builder": {"class_name": "DefaultSiteIndexBuilder"},
+        },
+    )
+    return context
+
+
+def _evaluated(context: Any, request: Request) -> list[Outcome]:
+    import great_expectations as gx
+
+    counts = _counted(request)
+    source = context.data_sources.add_sql(
+        request.name,
+        connection_string=f"duckdb:///{request.database}",
+        create_temp_table=False,
+        kwargs={"connect_args": {"read_only": True}},
+    )
+    definitions = {}
+    for suite in request.suites:
+        if counts[suite.table] is None:
+            continue
+        asset = source.add_table_asset(suite.table, table_name=suite.table)
+        name = f"{request.name}.{suite.table}"
+        expected = context.suites.add(gx.ExpectationSuite(name, expectations=_expectations(suite)))
+        data = asset.add_batch_definition_whole_table("all")
+        definition = gx.ValidationDefinition(name=name, data=data, suite=expected)
+        definitions[suite.table] = context.validation_definitions.add(definition)
+    answers: dict[str, dict[int, Mapping[str, Any]]] = {}
+    if definitions:
+        checkpoint = gx.Checkpoint(
+            name=request.name,
+            validation_definitions=list(definitions.values()),
+            # No value of any row, only numbers.
+            result_format={"result_format": "BASIC", "partial_unexpected_count": 0},
+        )
+        for result in context.checkpoints.add(checkpoint).run().run_results.values():
+            table = result.suite_name.removeprefix(f"{request.name}.")
+            answers[table] = {one.expectation_config.meta[CHECK]: one.to_json_dict() for one in result.results}
+    source.get_execution_engine().close()
+    source.get_engine().dispose()
+    return [
+        outcome
+        for suite in request.suites
+        for outcome in judge(suite, counts[suite.table], answers.get(suite.table, {}))
+    ]
+
+
+def _counted(request: Request) -> dict[str, int | None]:
+    """Rows of each table as DuckDB counts them; None where there is none."""
+    found: dict[str, int | None] = {}
+    with duckdb.connect(str(request.database), read_only=True) as connection:
+        for suite in request.suites:
+            try:
+                row = connection.execute(f'select count(*) from "{suite.table}"').fetchone()
+                found[suite.table] = row[0] if row else None
+            except duckdb.Error:  # Also a view whose file is gone.
+                found[suite.table] = None
+    return found
+
+
+def _expectations(suite: Suite) -> list[Any]:
+    import great_expectations.expectations as gxe
+
+    made: list[Any] = [gxe.ExpectTableRowCountToBeBetween(min_value=int(not suite.may_be_empty), meta={CHECK: -1})]
+    for number, check in enumerate(suite.checks):
+        meta = {CHECK: number, "rule": check.rule, "gate": check.gate}
+        match check.kind:
+            case Kind.FILLED:
+                (column,) = check.columns
+                made.append(gxe.ExpectColumnValuesToNotBeNull(column=column, meta=meta))
+            case Kind.COLUMNS:
+                made.append(
+                    gxe.ExpectTableColumnsToMatchSet(column_set=list(check.columns), exact_match=True, meta=meta)
+                )
+            case Kind.UNIQUE:
+                key = ", ".join(f'"{name}"' if name.isidentifier() else name for name in check.columns)
+                query = f"select 1 as repeated from {{batch}} group by {key} having count(*) > 1"
+                made.append(_no_rows(gxe, query, f"{check.rule}: unique {', '.join(check.columns)}", meta))
+            case Kind.NEVER:
+                condition = check.condition.replace("{", "{{").replace("}", "}}")
+                query = f"select 1 as broken from {{batch}} where {condition}"
+                made.append(_no_rows(gxe, query, f"{check.rule}: never {check.condition}", meta))
+    return made
+
+
+def _no_rows(gxe: Any, query: str, description: str, meta: Mapping[str, Any]) -> Any:
+    """The query selects a constant: no row's values come into results or pages."""
+    return gxe.UnexpectedRowsExpectation(unexpected_rows_query=query, description=description, meta=meta)
+
+
+STYLE = """
+body { font: 15px/1.5 "Noto Sans Thai", "Sarabun", system-ui, sans-serif; margin: 2rem auto; max-width: 75rem;
+  padding: 0 1rem; color: #1b1f24; background: #fff }
+table { border-collapse: collapse; width: 100%; margin: .5rem 0 1rem; font-size: .9rem }
+th, td { border-bottom: 1px solid #d5dae0; padding: .35rem .6rem; text-align: left; vertical-align: top;
+  overflow-wrap: anywhere }
+.badge { border: 1px solid #d5dae0; border-radius: .3rem; padding: 0 .3rem; font-size: .85rem }
+.modal, .fade, .btn, .navbar, .ge-breadcrumbs, .fas, footer, button, input, form { display: none }
+.collapse { display: block } .col-2.navbar-collapse { display: none } pre { white-space: pre-wrap }
+@media (max-width: 40rem) { body { margin: 1rem 0 } .table-responsive, table { display: block; overflow-x: auto } }
+"""
+_POLICY = (
+    "<meta http-equiv=\"Content-Security-Policy\" content=\"default-src 'none'; style-src 'unsafe-inline'\">"
+    '<meta name="viewport" content="width=device-width, initial-scale=1">'
+)
+_ACTIVE = re.compile(r"<script\b.*?</script\s*>|<style\b.*?</style\s*>|<link\b[^>]*>|<img\b[^>]*>", re.DOTALL | re.I)
+_OUTSIDE = re.compile(r"""(\b(?:href|src|action)\s*=\s*)(["'])\s*(?:https?:)?//[^"']*\2""", re.I)
+
+
+def offline(page: str) -> str:
+    """The page without scripts, pictures, and whatever lies on another host; a style of its own stands in its head."""
+    page = _OUTSIDE.sub(r"\1\2#\2", _ACTIVE.sub("", page))
+    return page.replace("<head>", f"<head>{_POLICY}<style>{STYLE}</style>", 1)
+
+
+def _build_docs(context: Any, docs: Path) -> None:
+    context.build_data_docs()
+    for page in docs.rglob("*.html"):
+        page.write_text(offline(page.read_text(encoding="utf-8")), encoding="utf-8")
+    for path in sorted((docs / "static").rglob("*"), reverse=True):  # Of pages that load nothing any more.
+        path.rmdir() if path.is_dir() else path.unlink()
+    (docs / "static").rmdir()
+
+
+def main(arguments: Sequence[str]) -> None:
+    request, answer, docs = map(Path, arguments)
+    outcomes = run(Request.model_validate_json(request.read_bytes()), docs)
+    answer.write_bytes(ANSWER.dump_json(outcomes))
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])
