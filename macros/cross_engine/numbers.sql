@@ -14,3 +14,8 @@
 {% macro ratio(dividend, divisor) -%}
     (cast({{ dividend }} as double) / nullif(cast({{ divisor }} as double), 0))
 {%- endmacro %}
+
+{#- The value below which a share of a group lies, between two values as the distance tells; null when there is none. -#}
+{% macro quantile_of(value, share) -%}
+    quantile_cont({{ value }}, {{ share }})
+{%- endmacro %}
