@@ -19,3 +19,8 @@
 {% macro quantile_of(value, share) -%}
     quantile_cont({{ value }}, {{ share }})
 {%- endmacro %}
+
+{#- A whole number, not negative, to the nearest multiple of `base`. -#}
+{% macro to_nearest(number, base) -%}
+    (({{ number }} + {{ base // 2 }}) // {{ base }} * {{ base }})
+{%- endmacro %}

@@ -14,7 +14,8 @@ clock as (
 
 span as (
     select
-        {{ fiscal_year_start('least(min(report_month), ' ~ add_months('max(report_month)', -11) ~ ')') }} as first_month,
+        {{ fiscal_year_start('least(min(report_month), ' ~ add_months('max(report_month)', -11) ~ ')') }}
+            as first_month,
         greatest(
             max(report_month), {{ add_months(month_start('max(clock.as_of_date)'), -1) }}
         ) as last_month
