@@ -14,6 +14,9 @@ PAGES = {
     "utilization": ("การใช้บริการ", "Utilization of care", 4),
     "measures": ("ความซ้ำซ้อน ความจำเป็น และความสมเหตุสมผล", "Redundancy, necessity and appropriateness", 2),
     "rollout": ("ความก้าวหน้า 30 บาทรักษาทุกที่", "Rollout of treatment anywhere", 4),
+    "submissions": ("การส่งข้อมูล", "Submissions", 2),
+    "scorecards": ("คะแนนคุณภาพข้อมูล", "Data quality scorecards", 4),
+    "rules": ("กฎตรวจสอบข้อมูล", "Rules of data quality", 1),
 }
 WAIT_MILLISECONDS = 60_000
 
