@@ -26,7 +26,8 @@ from dashboards.components.values import date_text, month_text
 from dashboards.queries import figures, reads
 from dashboards.queries.reads import Area
 
-CARDS_IN_A_ROW = 4
+CARD_WIDTH = 160
+"""Pixels: two fit a phone."""
 MOST_FACILITIES = 60
 """Rows of a heat map that can still be read; all of them are in the table."""
 AWAITED = ("silent", "partial", "late", "not_due")
@@ -38,10 +39,10 @@ def overview(context: Context, rows: pl.DataFrame, month: date) -> None:
     expected = sum(counts[state] for state in OWED)
     cards = [(words("submissions.expected"), f"{expected:,}")]
     cards += [(state_text(words, state), f"{counts[state]:,}") for state in (*OWED, "closed")]
-    for start in range(0, len(cards), CARDS_IN_A_ROW):
-        columns = st.columns(CARDS_IN_A_ROW)
-        for column, (label, value) in zip(columns, cards[start : start + CARDS_IN_A_ROW], strict=False):
-            column.metric(label, value, border=True, height="stretch")
+    # Cards that wrap: two beside each other on a phone.
+    with st.container(horizontal=True, gap="small"):
+        for label, value in cards:
+            st.metric(label, value, border=True, width=CARD_WIDTH)
 
 
 def by_month(context: Context, rows: pl.DataFrame, months: list[date], name: str, completeness: str) -> None:

@@ -296,7 +296,9 @@ def stacked_states(
     colours = [MARKS[state][1] for state in states]
     x = alt.X("label:O", sort=None, axis=_axis(title=x_title, labelAngle=0, labelOverlap="parity", grid=False))
     base = alt.Chart(rows).encode(
-        x=x, y=alt.Y("n:Q", stack=True, axis=_axis(title=y_title, tickCount=5)), order=alt.Order("order:Q")
+        x=x,
+        y=alt.Y("n:Q", stack=True, axis=_axis(title=y_title, tickCount=5, tickMinStep=1, format="d")),
+        order=alt.Order("order:Q"),
     )
     legend = alt.Legend(orient="top", title=None, labelFontSize=LABEL_SIZE, labelColor=INK, labelLimit=220, columns=4)
     bar = base.mark_bar(stroke="#FFFFFF", strokeWidth=1).encode(

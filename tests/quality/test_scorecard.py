@@ -15,7 +15,6 @@ from ruam.errors import PublishError, UsageError
 from ruam.home import DataHome
 from tests.dashboards.serving_factory import write_serving
 
-
 TABLES = (
     "agg_scorecards", "agg_rule_results", "agg_facility_reports", "agg_submissions", "dim_areas", "dim_measures",
     "publication",
