@@ -241,7 +241,7 @@ def _day(day: date | None) -> str | None:
 
 
 def _rounded(number: float | None) -> float | None:
-    return None if number is None else round(number, 1)
+    return None if number is None else round(number, 2)
 
 
 def _count(row: dict[str, object], column: str) -> Cell:

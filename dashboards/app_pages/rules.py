@@ -42,15 +42,18 @@ def chosen_rules(context: Context) -> list[RuleText]:
 def catalogue(context: Context, rules: list[RuleText], found: pl.DataFrame, completeness: str) -> None:
     words = context.words
     by_code = {row["rule_code"]: row for row in with_findings(words, found).iter_rows(named=True)}
+    # What costs most here first; then the rest as in the catalogue.
+    place = {code: order for order, code in enumerate(found.filter(pl.col("cost_rank").is_not_null())["rule_code"])}
+    rules = sorted(rules, key=lambda rule: place.get(rule.code, len(place)))
     rows = [row_of(words, rule, by_code.get(rule.code)) for rule in rules]
     columns = {
-        "code": words("column.code"),
         "rule": words("column.rule"),
-        "axis": words("column.axis"),
-        "severity": words("column.severity"),
         "broken": words("column.broken"),
         "share": words("column.share"),
+        "axis": words("column.axis"),
+        "severity": words("column.severity"),
         "fix": words("column.fix"),
+        "code": words("column.code"),
         "level": words("column.rule_level"),
         "rows": words("column.rule_rows"),
         "population": words("column.population"),

@@ -46,12 +46,13 @@ def choose_place(context: Context) -> tuple[Area, str]:
 
 
 def score_text(words: Words, score: float | None) -> str:
-    return words("value.missing") if score is None else f"{score:.1f}"
+    # Most scores lie near 100, and what sets months apart there is in the second decimal.
+    return words("value.missing") if score is None else f"{score:.2f}"
 
 
 def limits_text(row: dict[str, object]) -> str:
     low, high = row["lower_limit"], row["upper_limit"]
-    return f"{low:.1f}–{high:.1f}" if isinstance(low, float) and isinstance(high, float) else "–"
+    return f"{low:.2f}–{high:.2f}" if isinstance(low, float) and isinstance(high, float) else "–"
 
 
 def peers_text(words: Words, row: dict[str, object]) -> str:
@@ -61,9 +62,9 @@ def peers_text(words: Words, row: dict[str, object]) -> str:
     return words(
         "scorecards.peers",
         band=words(f"peer_band.{band}"),
-        median=f"{median:.1f}",
-        low=f"{row['first_quartile']:.1f}",
-        high=f"{row['third_quartile']:.1f}",
+        median=f"{median:.2f}",
+        low=f"{row['first_quartile']:.2f}",
+        high=f"{row['third_quartile']:.2f}",
         n=row["n_peers"],
     )
 
@@ -78,7 +79,7 @@ def with_score_texts(words: Words, rows: pl.DataFrame) -> pl.DataFrame:
         texts("score_shown", [score_text(words, row["score"]) for row in named]),
         texts("signal_shown", [words(f"signal.{row['signal']}") for row in named]),
         texts("limits", [limits_text(row) for row in named]),
-        texts("median", ["–" if row["median_score"] is None else f"{row['median_score']:.1f}" for row in named]),
+        texts("median", ["–" if row["median_score"] is None else f"{row['median_score']:.2f}" for row in named]),
         texts("broken", [count_value(words, row["n_broken"], row["n_broken_status"]).text for row in named]),
         texts("checked", [count_value(words, row["n_checked"], row["n_checked_status"]).text for row in named]),
         texts(
@@ -105,7 +106,9 @@ def axis_card(context: Context, rows: pl.DataFrame, axis: str, name: str, comple
             st.metric(
                 title,
                 score_text(words, newest["score"]),
-                delta=None if change is None else f"{change:+z.1f}",
+                delta=None if change is None else f"{change:+z.2f}",
+                delta_color="off",
+                delta_arrow="off",
                 delta_description=None if change is None else words("scorecards.since_before"),
             )
             st.markdown(f"{newest['month']} · {newest['signal_shown']}  \n{peers_text(words, newest)}")

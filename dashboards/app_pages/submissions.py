@@ -8,6 +8,7 @@ import polars as pl
 import streamlit as st
 
 from dashboards.components import charts
+from dashboards.components.charts import MARKS
 from dashboards.components.context import Context, open_context
 from dashboards.components.exhibit import completeness_text, exhibit, notes, page_title
 from dashboards.components.filters import area_label, choose_area
@@ -26,8 +27,8 @@ from dashboards.components.values import date_text, month_text
 from dashboards.queries import figures, reads
 from dashboards.queries.reads import Area
 
-CARD_WIDTH = 160
-"""Pixels: two fit a phone."""
+CARD_WIDTH = 145
+"""Pixels: all fit a wide page in one row, and two a phone."""
 MOST_FACILITIES = 60
 """Rows of a heat map that can still be read; all of them are in the table."""
 AWAITED = ("silent", "partial", "late", "not_due")
@@ -109,7 +110,8 @@ def below_matrix(context: Context, rows: pl.DataFrame, months: list[date], compl
         texts("place", [area_label(words, row) for row in shares.iter_rows(named=True)]),
         texts("label", [month_text(words, month, short=True) for month in shares["report_month"]]),
         texts("month", [month_text(words, month) for month in shares["report_month"]]),
-        texts("cell", [f"{value:.0f}" for value in shares["value"]]),
+        # Where nobody sent there is silence, which is no figure of 0.
+        texts("cell", [f"{value:.0f}" if value else MARKS["silent"][0] for value in shares["value"]]),
         texts(
             "shown",
             [

@@ -279,14 +279,14 @@ NEUTRAL = "#C3CBD4"
 MARKS = {
     "received": ("●", SERIES[0]),
     "late": ("◐", SERIES[3]),
-    "partial": ("◪", SERIES[3]),
+    "partial": ("◪", "#FBC3A2"),
     "zero": ("○", SERIES[1]),
     "silent": ("✕", SERIES[2]),
     "not_due": ("…", NEUTRAL),
     "closed": ("–", NEUTRAL),
     "not_registered": ("–", NEUTRAL),
 }
-"""Of each state of a report its symbol and its colour: either alone tells it, or the words beside it do."""
+"""Of each state of a report its symbol and its colour; what is partial is late's orange, lighter."""
 
 
 def stacked_states(
@@ -354,8 +354,14 @@ def control_chart(rows: pl.DataFrame, x_title: str, y_title: str) -> Picture:
     """
     months = rows["label"].to_list()
     x = alt.X("label:O", sort=months, axis=_axis(title=x_title, labelAngle=0, labelOverlap="parity", grid=False))
-    axis = _axis(title=y_title, tickCount=4)
-    scale = alt.Scale(zero=False, nice=True, padding=8)
+    drawn = [
+        value for name in ("score", "lower_limit", "upper_limit", "median_score") for value in rows[name].drop_nulls()
+    ]
+    low, high = min(drawn, default=0.0), max(drawn, default=100.0)
+    # A line that never moves has no height of its own.
+    room = max((high - low) * 0.08, 0.05)
+    axis = _axis(title=y_title, tickCount=4, format=".2~f")
+    scale = alt.Scale(domain=[low - room, high + room], nice=False)
     base = alt.Chart(rows).encode(x=x)
     band = (
         base.transform_filter("isValid(datum.lower_limit)")
