@@ -40,6 +40,9 @@ ENTRIES = (
     Entry("rollout", ":material/event_available:", frozenset({Role.EXECUTIVE, Role.ANALYST, Role.STEWARD})),
     Entry("weaknesses", ":material/report:", frozenset({Role.ANALYST, Role.STEWARD})),
     Entry("runs", ":material/history:", frozenset({Role.STEWARD})),
+    Entry("submissions", ":material/inbox:", frozenset({Role.EXECUTIVE, Role.ANALYST, Role.STEWARD})),
+    Entry("scorecards", ":material/grading:", frozenset({Role.EXECUTIVE, Role.ANALYST, Role.STEWARD})),
+    Entry("rules", ":material/rule:", frozenset({Role.ANALYST, Role.STEWARD})),
     Entry("audit", ":material/policy:", frozenset({Role.PROTECTION_OFFICER}), is_of_nation=True),
 )
 PAGES = {entry.name: entry for entry in ENTRIES}

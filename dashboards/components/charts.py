@@ -272,3 +272,113 @@ def event_study(rows: pl.DataFrame, x_title: str, y_title: str) -> Picture:
         known.encode(x=x, y=y, color=colour, tooltip=tips),
         reference.encode(x=x, y=y, stroke=alt.value(MUTED), tooltip=tips),
     ).properties(height=340)
+
+
+NEUTRAL = "#C3CBD4"
+"""For what is neither good nor bad: it stands beside the four colours and takes no meaning from them."""
+MARKS = {
+    "received": ("●", SERIES[0]),
+    "late": ("◐", SERIES[3]),
+    "partial": ("◪", "#FBC3A2"),
+    "zero": ("○", SERIES[1]),
+    "silent": ("✕", SERIES[2]),
+    "not_due": ("…", NEUTRAL),
+    "closed": ("–", NEUTRAL),
+    "not_registered": ("–", NEUTRAL),
+}
+"""Of each state of a report its symbol and its colour; what is partial is late's orange, lighter."""
+
+
+def stacked_states(
+    rows: pl.DataFrame, states: Sequence[str], names: Sequence[str], x_title: str, y_title: str
+) -> Picture:
+    """`label`, `state`, `series` (its name), `n`, `order`, `shown`: bars of months, with the number in each part."""
+    colours = [MARKS[state][1] for state in states]
+    x = alt.X("label:O", sort=None, axis=_axis(title=x_title, labelAngle=0, labelOverlap="parity", grid=False))
+    base = alt.Chart(rows).encode(
+        x=x,
+        y=alt.Y("n:Q", stack=True, axis=_axis(title=y_title, tickCount=5, tickMinStep=1, format="d")),
+        order=alt.Order("order:Q"),
+    )
+    legend = alt.Legend(orient="top", title=None, labelFontSize=LABEL_SIZE, labelColor=INK, labelLimit=220, columns=4)
+    bar = base.mark_bar(stroke="#FFFFFF", strokeWidth=1).encode(
+        color=alt.Color(
+            "series:N", sort=list(names), scale=alt.Scale(domain=list(names), range=colours), legend=legend
+        ),
+        tooltip=[alt.Tooltip(f"{field}:N", title=" ") for field in ("label", "series", "shown")],
+    )
+    return alt.layer(bar).properties(height=320)
+
+
+def month_matrix(rows: pl.DataFrame, places: Sequence[str], is_share: bool) -> Picture:
+    """`label` (month), `place`, `cell` (symbol or per cent), `state`, `value`, `shown`: one square a place and month.
+
+    Shares are shaded from light to dark; states have the colours of `MARKS`. The cell's text says the same.
+    """
+    months = list(dict.fromkeys(rows["label"].to_list()))
+    base = alt.Chart(rows).encode(
+        x=alt.X("label:O", sort=months, axis=_axis(title=None, orient="top", labelAngle=0, labelOverlap="parity")),
+        y=alt.Y("place:N", sort=list(places), axis=_axis(title=None, labelLimit=190, labelColor=INK)),
+        tooltip=[alt.Tooltip(f"{field}:N", title=" ") for field in ("place", "label", "shown")],
+    )
+    colour = (
+        alt.condition(
+            "isValid(datum.value)",
+            alt.Color("value:Q", legend=None, scale=alt.Scale(domain=[0, 100], range=list(SEQUENCE))),
+            alt.value(EMPTY),
+        )
+        if is_share
+        else alt.Color(
+            "state:N",
+            legend=None,
+            scale=alt.Scale(domain=list(MARKS), range=[colour for _, colour in MARKS.values()]),
+        )
+    )
+    light = (
+        "datum.value > 55"
+        if is_share
+        else "datum.state != 'late' && datum.state != 'partial' && "
+        + " && ".join(f"datum.state != '{state}'" for state, (_, colour) in MARKS.items() if colour == NEUTRAL)
+    )
+    cell = base.mark_rect(stroke="#FFFFFF", strokeWidth=1).encode(color=colour)
+    text = base.mark_text(fontSize=11 if is_share else 13).encode(
+        text="cell:N", color=alt.condition(light, alt.value("#FFFFFF"), alt.value(INK))
+    )
+    return alt.layer(cell, text).properties(height=26 * max(len(places), 2) + 30)
+
+
+def control_chart(rows: pl.DataFrame, x_title: str, y_title: str) -> Picture:
+    """`label`, `score`, `lower_limit`, `upper_limit`, `median_score`, `signal`, `shown`: a score within its limits.
+
+    A band for the limits, a dashed line for the median of peers; a month out of its limits is a larger diamond.
+    """
+    months = rows["label"].to_list()
+    x = alt.X("label:O", sort=months, axis=_axis(title=x_title, labelAngle=0, labelOverlap="parity", grid=False))
+    drawn = [
+        value for name in ("score", "lower_limit", "upper_limit", "median_score") for value in rows[name].drop_nulls()
+    ]
+    low, high = min(drawn, default=0.0), max(drawn, default=100.0)
+    # A line that never moves has no height of its own.
+    room = max((high - low) * 0.08, 0.05)
+    axis = _axis(title=y_title, tickCount=4, format=".2~f")
+    scale = alt.Scale(domain=[low - room, high + room], nice=False)
+    base = alt.Chart(rows).encode(x=x)
+    band = (
+        base.transform_filter("isValid(datum.lower_limit)")
+        .mark_area(opacity=0.35, color=SEQUENCE[1])
+        .encode(y=alt.Y("lower_limit:Q", axis=axis, scale=scale), y2="upper_limit:Q")
+    )
+    peers = base.mark_line(color=MUTED, strokeDash=[4, 3], strokeWidth=1.5).encode(
+        y=alt.Y("median_score:Q", axis=axis, scale=scale)
+    )
+    y = alt.Y("score:Q", axis=axis, scale=scale)
+    line = base.mark_line(color=SERIES[0], strokeWidth=2).encode(y=y)
+    is_out = "datum.signal === 'below' || datum.signal === 'above'"
+    points = base.mark_point(filled=True, opacity=1).encode(
+        y=y,
+        size=alt.condition(is_out, alt.value(150), alt.value(45)),
+        shape=alt.condition(is_out, alt.value("diamond"), alt.value("circle")),
+        color=alt.condition(is_out, alt.value(SERIES[3]), alt.value(SERIES[0])),
+        tooltip=[alt.Tooltip(f"{field}:N", title=" ") for field in ("label", "shown")],
+    )
+    return alt.layer(band, peers, line, points).properties(height=190)

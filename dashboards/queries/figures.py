@@ -105,6 +105,8 @@ COMPLETENESS = Figure(
     controlled=False,
 )
 
+RULE_SHARE = Figure("rule_share", "DQ-04", Unit.PERCENT, 1, "agg_rule_results", "n_broken", "n_checked")
+
 OVERVIEW = (VISITS_PER_HEAD, CROSS_PROVINCE, SAME_DAY_REPEAT, REPEAT_7_DAYS, COMPLETENESS)
 UTILIZATION = (
     *(VISITS, VISITS_PER_HEAD, TREATMENT_PER_HEAD, EMERGENCY_RATE, TELEHEALTH, PRIMARY_SHARE),
@@ -126,11 +128,17 @@ LIVE_PROVINCES = "RO-16"
 EFFECTS = "RO-18"
 PATIENT_FLOW = "UT-07"
 NET_FLOW = "UT-08"
+ON_TIME = "DQ-02"
+QUALITY_SCORE = "DQ-03"
+RULE_COST = "DQ-04"
 """Ids in the registry of what is no rate."""
 _NO_RATES = {
     LIVE_PROVINCES: [("agg_rollout", "actual_date")],
     PATIENT_FLOW: [("agg_patient_flow", "n_visits")],
     NET_FLOW: [("agg_patient_flow", "n_visits")],
+    ON_TIME: [("agg_submissions", "state"), ("agg_submissions", "n_reports")],
+    QUALITY_SCORE: [("agg_scorecards", "score")],
+    RULE_COST: [("agg_rule_results", "n_broken"), ("agg_rule_results", "n_checked"), ("agg_rule_results", "cost")],
 }
 
 

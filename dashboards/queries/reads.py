@@ -520,6 +520,23 @@ def weakened_measures(serving: Serving) -> pl.DataFrame:
     )
 
 
+def report_months(serving: Serving) -> pl.DataFrame:
+    """report_month, n_open (reports that are not due yet) and as_of_date, newest first, of the nation."""
+    return fetch(
+        serving,
+        """
+        select
+            report_month,
+            cast(sum(case when state = 'not_due' then n_reports else 0 end) as bigint) as n_open,
+            max(as_of_date) as as_of_date
+        from agg_submissions
+        where area_level = 'nation'
+        group by report_month
+        order by report_month desc
+        """,
+    )
+
+
 def _weaknesses(columns: str, where: str) -> str:
     return f"""
         select
@@ -543,3 +560,132 @@ def weakness_by_region(serving: Serving, measure_id: str, weakness_id: str) -> p
     where = "weakness_id = $weakness_id and area_level = 'region' and area_code <> '00'"
     sql = _weaknesses("weakness_id, area_code", where)
     return fetch(serving, sql, {"measure_id": measure_id, "weakness_id": weakness_id})
+
+
+def submissions(serving: Serving, area: Area, facility_type: str | None = None) -> pl.DataFrame:
+    """report_month, state and n_reports of an area, of one group of facility types or all."""
+    return fetch(
+        serving,
+        """
+        select report_month, state, cast(sum(n_reports) as bigint) as n_reports
+        from agg_submissions
+        where area_level = $area_level and area_code = $area_code
+            and ($facility_type is null or facility_type_group = $facility_type)
+        group by report_month, state
+        order by report_month, state
+        """,
+        {**area.model_dump(), "facility_type": facility_type},
+    )
+
+
+def submissions_below(serving: Serving, area: Area, facility_type: str | None = None) -> pl.DataFrame:
+    """The same for each area one level below the nation or a region: area_level, area_code, name_th, name_en too."""
+    return fetch(
+        serving,
+        """
+        select
+            areas.area_level, areas.area_code, areas.name_th, areas.name_en,
+            counts.report_month, counts.state, cast(sum(counts.n_reports) as bigint) as n_reports
+        from dim_areas as areas
+        inner join agg_submissions as counts
+            on counts.area_level = areas.area_level and counts.area_code = areas.area_code
+        where areas.parent_code = $area_code
+            and areas.area_level = case $area_level when 'nation' then 'region' when 'region' then 'province' end
+            and ($facility_type is null or counts.facility_type_group = $facility_type)
+        group by all
+        order by areas.area_code, counts.report_month, counts.state
+        """,
+        {**area.model_dump(), "facility_type": facility_type},
+    )
+
+
+def facility_reports(serving: Serving, area: Area, months: list[str], facility_type: str | None = None) -> pl.DataFrame:
+    """All columns of agg_facility_reports of an area's facilities in the months named (YYYY-MM-01)."""
+    return fetch(
+        serving,
+        """
+        select *
+        from agg_facility_reports
+        where list_contains($months, strftime(report_month, '%Y-%m-%d'))
+            and ($facility_type is null or facility_type_group = $facility_type)
+            and case $area_level
+                when 'region' then region_code = $area_code
+                when 'province' then province_code = $area_code
+                when 'district' then district_code = $area_code
+                when 'facility' then hospcode = $area_code
+                else true
+            end
+        order by hospcode, report_month
+        """,
+        {**area.model_dump(), "months": months, "facility_type": facility_type},
+    )
+
+
+def facilities(serving: Serving, area: Area) -> pl.DataFrame:
+    """area_level, area_code, name_th, name_en of the facilities of a province or district; of the nation all."""
+    return fetch(
+        serving,
+        """
+        select area_level, area_code, name_th, name_en
+        from dim_areas
+        where area_level = 'facility'
+            and ($area_level = 'nation' or starts_with(parent_code, $area_code))
+        order by area_code
+        """,
+        area.model_dump(),
+    )
+
+
+def scorecard(serving: Serving, area: Area) -> pl.DataFrame:
+    """All columns of agg_scorecards of one area, by axis and month."""
+    return fetch(
+        serving,
+        """
+        select *
+        from agg_scorecards
+        where area_level = $area_level and area_code = $area_code
+        order by axis, report_month
+        """,
+        area.model_dump(),
+    )
+
+
+def rule_results(serving: Serving, area: Area) -> pl.DataFrame:
+    """All columns of agg_rule_results of one area, costliest rule first, those that nothing breaks last."""
+    return fetch(
+        serving,
+        """
+        select *
+        from agg_rule_results
+        where area_level = $area_level and area_code = $area_code
+        order by cost_rank nulls last, rule_code
+        """,
+        area.model_dump(),
+    )
+
+
+def rule_below(serving: Serving, rule_code: str, area: Area) -> pl.DataFrame:
+    """One rule in each area one level below: area_level, area_code, name_th, name_en and the counts with statuses.
+
+    numerator and denominator are the rows of twelve months that break it and those that it was asked of.
+    """
+    return fetch(
+        serving,
+        """
+        select
+            areas.area_level, areas.area_code, areas.name_th, areas.name_en,
+            results.n_broken as numerator, results.n_broken_status as numerator_status,
+            results.n_checked as denominator, results.n_checked_status as denominator_status
+        from dim_areas as areas
+        inner join agg_rule_results as results
+            on results.area_level = areas.area_level and results.area_code = areas.area_code
+        where results.rule_code = $rule_code
+            and areas.parent_code = $area_code
+            and areas.area_level = case $area_level
+                when 'nation' then 'region' when 'region' then 'province'
+                when 'province' then 'district' when 'district' then 'facility'
+            end
+        order by areas.area_code
+        """,
+        {**area.model_dump(), "rule_code": rule_code},
+    )

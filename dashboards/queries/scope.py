@@ -97,10 +97,22 @@ def scoped(
     return statement, {_ALLOWED[1:]: list(areas_of(scope))}
 
 
+_OF_PROVINCE = """
+    area_level = 'district' and {district} or area_level = 'facility' and area_code in (
+        select area_code from main.dim_areas where area_level = 'facility' and {parent}
+    )
+"""
+"""A district is of its province by its own code, a facility by that of the district above it."""
+
+
 def _condition(columns: Collection[str]) -> str | None:
     """Whether a row is in scope, by whichever columns tell its area."""
     if {"area_level", "area_code"} <= set(columns):
-        return _is_allowed("area_level || ':' || area_code")
+        of_province = _OF_PROVINCE.format(
+            district=_is_allowed(f"'{Level.PROVINCE}:' || substr(area_code, 1, 2)"),
+            parent=_is_allowed(f"'{Level.PROVINCE}:' || substr(parent_code, 1, 2)"),
+        )
+        return " or ".join([_is_allowed("area_level || ':' || area_code"), of_province])
     if {"home_level", "home_code", "treatment_code"} <= set(columns):
         # A flow is of both its ends.
         return " or ".join(_is_allowed(f"home_level || ':' || {end}") for end in ("home_code", "treatment_code"))

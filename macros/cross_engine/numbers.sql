@@ -14,3 +14,13 @@
 {% macro ratio(dividend, divisor) -%}
     (cast({{ dividend }} as double) / nullif(cast({{ divisor }} as double), 0))
 {%- endmacro %}
+
+{#- The value below which a share of a group lies, between two values as the distance tells; null when there is none. -#}
+{% macro quantile_of(value, share) -%}
+    quantile_cont({{ value }}, {{ share }})
+{%- endmacro %}
+
+{#- A whole number, not negative, to the nearest multiple of `base`. -#}
+{% macro to_nearest(number, base) -%}
+    (({{ number }} + {{ base // 2 }}) // {{ base }} * {{ base }})
+{%- endmacro %}

@@ -40,3 +40,8 @@
 {% macro number_of_key(key) -%}
     cast(md5_number_lower({{ key }}) >> 1 as bigint)
 {%- endmacro %}
+
+{#- The texts of a group in their order, between commas; null when there is none. -#}
+{% macro texts_in_order(text) -%}
+    string_agg({{ text }}, ',' order by {{ text }})
+{%- endmacro %}

@@ -30,6 +30,7 @@ from ruam.cli import (
     linkage,
     prepare,
     quarantine,
+    scorecard,
     status,
     study,
 )
@@ -68,6 +69,7 @@ app.command()(docs.export)
 app.command()(status.status)
 app.command()(deliveries.deliveries)
 app.add_typer(quarantine.quarantine, name="quarantine")
+app.command()(scorecard.scorecard)
 app.command()(landing.compact)
 app.add_typer(landing.landing, name="landing")
 app.add_typer(inbox.inbox, name="inbox")

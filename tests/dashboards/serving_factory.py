@@ -7,7 +7,7 @@ The numbers are drawn from a fixed seed and mean nothing.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 from itertools import pairwise
@@ -107,6 +107,9 @@ MEASURES = {
     **{f"RO-{n:02d}": (f"ตัวชี้วัดความก้าวหน้าที่ {n}", f"Rollout indicator {n}") for n in range(1, 16)},
     **{f"UT-{n:02d}": (f"ตัวชี้วัดการใช้บริการที่ {n}", f"Utilization figure {n}") for n in (3, *range(9, 15))},
     "DQ-01": ("ความครบถ้วนของการส่งข้อมูล", "Completeness of reporting"),
+    "DQ-02": ("ความทันเวลาของการส่งข้อมูล", "Timeliness of reporting"),
+    "DQ-03": ("คะแนนคุณภาพข้อมูล", "Data quality score"),
+    "DQ-04": ("ข้อผิดพลาดตามกฎ", "Findings by rule"),
 }
 
 
@@ -304,6 +307,115 @@ def completeness_rows() -> Iterator[dict[str, object]]:
             }  # fmt: skip
 
 
+FACILITIES = {
+    "10713": ("โรงพยาบาลนครพิงค์สมมติ", "50", "01"),
+    "11119": ("โรงพยาบาลจอมทองสมมติ", "50", "02"),
+    "10674": ("โรงพยาบาลเชียงรายสมมติ", "57", "01"),
+    "11457": ("โรงพยาบาลกรุงเทพสมมติ", "10", "01"),
+}
+"""Name, province and district in the province."""
+STATES_OF_MARCH = {"10713": "received", "11119": "silent", "10674": "partial", "11457": "zero"}
+AS_OF = date(2025, 4, 20)
+
+
+def region_of(province: str) -> str:
+    return str(PROVINCES.filter(pl.col("province_code") == province)["region_code"][0])
+
+
+def quality_places() -> list[Place]:
+    """Areas of every level, with districts and facilities of the invented facilities."""
+    districts = {province + district for _, province, district in FACILITIES.values()}
+    return [
+        *(place for place in all_places() if place.level in ("nation", "region", "province")),
+        *(Place("district", code, 0.001) for code in sorted(districts)),
+        *(Place("facility", code, 0.001) for code in FACILITIES),
+    ]
+
+
+def facility_report_rows() -> Iterator[dict[str, object]]:
+    """Four facilities: in March one each received, silent, partial and zero; before, all received."""
+    for hospcode, (name, province, district) in FACILITIES.items():
+        for offset in range(N_MONTHS):
+            month = month_start(FIRST_MONTH, offset)
+            state = STATES_OF_MARCH[hospcode] if offset == N_MONTHS - 1 else "received"
+            due_on = month_start(month, 1) + timedelta(days=14)
+            came = state != "silent"
+            yield {
+                "hospcode": hospcode, "name_th": name, "facility_type_group": "05", "province_code": province,
+                "region_code": region_of(province), "district_code": province + district, "report_month": month,
+                "as_of_date": AS_OF, "state": state, "is_expected": True, "is_received": came, "is_on_time": came,
+                "is_due": True, "due_on": due_on, "sent_on": due_on - timedelta(days=5) if came else None,
+                "days_after_due": -5 if came else None, "n_reports_before": min(offset, 6),
+                "usual_days": 9.0 if offset >= 3 else None, "n_files_expected": 9,
+                "n_files_received": {"silent": 0, "partial": 8}.get(state, 9),
+                "missing_files": {"silent": "PERSON,SERVICE", "partial": "DRUG_OPD"}.get(state), "short_files": None,
+            }  # fmt: skip
+
+
+def submission_rows() -> Iterator[dict[str, object]]:
+    """In March, of ten facilities of the nation one each is late, partial, silent and not due."""
+    for place in quality_places():
+        for offset in range(N_MONTHS):
+            is_newest = offset == N_MONTHS - 1
+            states = (
+                {"received": 6, "late": 1, "partial": 1, "silent": 1, "not_due": 1} if is_newest else {"received": 10}
+            )
+            for state, n in states.items() if place.level != "facility" else ():
+                yield {
+                    "area_level": place.level, "area_code": place.code,
+                    "report_month": month_start(FIRST_MONTH, offset),
+                    "as_of_date": AS_OF, "facility_type_group": "05", "state": state, "n_reports": n,
+                }  # fmt: skip
+
+
+def scorecard_rows() -> Iterator[dict[str, object]]:
+    """Correctness falls below its limits in March; of the silent region nothing is scored."""
+    for place in quality_places():
+        for axis in ("correct", "consistent", "complete", "timely"):
+            for offset in range(N_MONTHS):
+                falls = axis == "correct" and offset == N_MONTHS - 1
+                score = None if is_silent(place) else 80.0 if falls else 97.0 + offset % 2
+                is_of_reports = axis in ("complete", "timely")
+                yield {
+                    "area_level": place.level, "area_code": place.code,
+                    "report_month": month_start(FIRST_MONTH, offset),
+                    "axis": axis, **_controlled_columns("facility", {"n_checked": 4000, "n_broken": 7}),
+                    "n_reports_due": 10 if is_of_reports else None, "n_reports_met": 9 if is_of_reports else None,
+                    "score": score, "change": None if score is None or offset == 0 else -18.0 if falls else 1.0,
+                    "n_months_before": offset, "centre": 97.5 if offset >= 6 else None,
+                    "lower_limit": 94.8 if offset >= 6 else None, "upper_limit": 100.0 if offset >= 6 else None,
+                    "signal": "none" if score is None or offset < 6 else "below" if falls else "within",
+                    "peer_group": place.level, "n_peers": 13, "first_quartile": 95.0, "median_score": 97.0,
+                    "third_quartile": 98.0, "peer_band": "none" if score is None else "lower_half",
+                }  # fmt: skip
+
+
+def rule_result_rows() -> Iterator[dict[str, object]]:
+    """Three rules: one broken often, one by fewer than ten rows, one by none."""
+    for place in quality_places():
+        for rank, (code, axis, severity, broken) in enumerate(
+            (
+                ("visit_without_diagnosis", "complete", "high", 240),
+                ("pregnancy_of_male", "consistent", "high", 7),
+                ("nation_missing", "complete", "high", 0),
+            ),
+            start=1,
+        ):
+            yield {
+                "rule_code": code, "axis": axis, "severity": severity, "area_level": place.level,
+                "area_code": place.code, "newest_month": month_start(FIRST_MONTH, N_MONTHS - 1),
+                **_controlled_columns(
+                    "facility",
+                    {
+                        "n_checked": 4000, "n_broken": broken, "n_checked_newest": 350,
+                        "n_broken_newest": broken // 10, "n_checked_before": None, "n_broken_before": None,
+                    },
+                ),
+                "n_facilities": 10, "n_facilities_broken": 4, "cost": 3 * broken,
+                "cost_rank": rank if broken else None,
+            }  # fmt: skip
+
+
 def rollout_rows() -> Iterator[dict[str, object]]:
     for row in ROLLOUT.iter_rows(named=True):
         planned = row["planned_date"]
@@ -360,6 +472,10 @@ def area_rows() -> Iterator[dict[str, object]]:
     for province in PROVINCES.iter_rows(named=True):
         code, parent = province["province_code"], province["region_code"]
         yield _area("province", code, parent, province["name_th"], province["name_en"], (None, None))
+    for code in sorted({province + district for _, province, district in FACILITIES.values()}):
+        yield _area("district", code, code[:2], f"สมมติ {code}", f"District {code}", (None, None))
+    for hospcode, (name, province, district) in FACILITIES.items():
+        yield _area("facility", hospcode, province + district, name, name, (None, None))
 
 
 def _area(
@@ -413,31 +529,35 @@ def publication_row(run_id: str) -> dict[str, object]:
     }  # fmt: skip
 
 
-def write_serving(home: Path, run_id: str = RUN_ID) -> Path:
-    """Write `serving/ruam_<run>.duckdb` and point `serving/current.json` at it; returns the file."""
+def write_serving(home: Path, run_id: str = RUN_ID, only: Collection[str] | None = None) -> Path:
+    """Write `serving/ruam_<run>.duckdb` with all tables, or `only` those named; point `serving/current.json` at it."""
     random = np.random.default_rng(SEED)
-    tables: dict[str, list[dict[str, object]]] = {
-        "agg_utilization": list(utilization_rows(random)),
-        "agg_patient_flow": list(flow_rows(random)),
-        "agg_measure_results": list(measure_rows(random)),
-        "agg_completeness": list(completeness_rows()),
-        "agg_measure_weaknesses": list(weakness_rows()),
-        "agg_rollout": list(rollout_rows()),
-        "agg_rollout_indicators": list(indicator_rows()),
-        "agg_rollout_effects": list(effect_rows()),
+    tables: dict[str, Iterable[dict[str, object]]] = {
+        "agg_utilization": utilization_rows(random),
+        "agg_patient_flow": flow_rows(random),
+        "agg_measure_results": measure_rows(random),
+        "agg_completeness": completeness_rows(),
+        "agg_measure_weaknesses": weakness_rows(),
+        "agg_rollout": rollout_rows(),
+        "agg_rollout_indicators": indicator_rows(),
+        "agg_rollout_effects": effect_rows(),
         "dim_indicators": [row | {"sort_order": int(row["sort_order"])} for row in SERIES],
-        "agg_deliveries": list(delivery_rows()),
-        "dim_areas": list(area_rows()),
-        "dim_measures": list(definition_rows()),
-        "dim_members": list(member_rows()),
+        "agg_deliveries": delivery_rows(),
+        "agg_facility_reports": facility_report_rows(),
+        "agg_submissions": submission_rows(),
+        "agg_scorecards": scorecard_rows(),
+        "agg_rule_results": rule_result_rows(),
+        "dim_areas": area_rows(),
+        "dim_measures": definition_rows(),
+        "dim_members": member_rows(),
         "publication": [publication_row(run_id)],
     }
     folder = home / "serving"
     folder.mkdir(parents=True, exist_ok=True)
     path = folder / f"ruam_{run_id}.duckdb"
     with duckdb.connect(path) as connection:
-        for name, rows in tables.items():
-            frame = pl.DataFrame(rows, infer_schema_length=None)
+        for name in tables if only is None else only:
+            frame = pl.DataFrame(list(tables[name]), infer_schema_length=None)
             connection.register("frame", frame.to_arrow())
             connection.execute(f"create table {name} as select * from frame")
             connection.unregister("frame")

@@ -15,6 +15,7 @@ from dashboards.components.values import figure_value
 from dashboards.components.words import LANGUAGES, Language, Words
 from dashboards.queries import figures, reads
 from dashboards.queries.serving import current_serving
+from quality.catalogue import codes
 from ruam.access import NATION
 from ruam.gates import Stop, gates, lift, record
 from ruam.settings import Settings
@@ -22,7 +23,6 @@ from tests.dashboards.people import signed_in
 from tests.dashboards.serving_factory import write_serving
 
 APP = Path(dashboards.__file__).with_name("app.py")
-PAGES = ("overview", "utilization", "measures", "rollout", "weaknesses")
 TITLES = {
     "th": {
         "overview": "ภาพรวมการรับบริการ",
@@ -30,6 +30,9 @@ TITLES = {
         "measures": "ความซ้ำซ้อน ความจำเป็น และความสมเหตุสมผล",
         "rollout": "ความก้าวหน้า 30 บาทรักษาทุกที่",
         "weaknesses": "ข้อจำกัดของข้อมูล",
+        "submissions": "การส่งข้อมูล",
+        "scorecards": "คะแนนคุณภาพข้อมูล",
+        "rules": "กฎตรวจสอบข้อมูล",
     },
     "en": {
         "overview": "Overview of care",
@@ -37,9 +40,22 @@ TITLES = {
         "measures": "Redundancy, necessity and appropriateness",
         "rollout": "Rollout of treatment anywhere",
         "weaknesses": "Limits of the data",
+        "submissions": "Submissions",
+        "scorecards": "Data quality scorecards",
+        "rules": "Rules of data quality",
     },
 }
-N_CHARTS = {"overview": 8, "utilization": 4, "measures": 2, "rollout": 4, "weaknesses": 2}
+PAGES = tuple(TITLES["en"])
+N_CHARTS = {
+    "overview": 8,
+    "utilization": 4,
+    "measures": 2,
+    "rollout": 4,
+    "weaknesses": 2,
+    "submissions": 2,
+    "scorecards": 4,
+    "rules": 1,
+}
 
 
 @pytest.fixture
@@ -406,3 +422,64 @@ def test_stewards_see_the_gates_the_checks_and_the_steps(language: str, home: Pa
     assert set(checks[checks.columns[2]]) == {"–"}, "no check ever ran here: that is not 0"
     assert steps.iloc[0].to_list()[2:4] == ["2.5", "1,234"]
     assert "2568 03:30" in steps.iloc[0, 0]
+
+
+@pytest.mark.usefixtures("home")
+def test_each_state_of_a_report_is_counted_apart_and_silence_is_no_zero() -> None:
+    app = open_page("submissions", lang="en", month="2025-03")
+    shown = metrics(app)
+    assert shown["Expected"] == "10"
+    assert (shown["◐ Late"], shown["◪ Partial"], shown["✕ Silent"], shown["… Not due yet"]) == ("1", "1", "1", "1")
+    assert (shown["○ Declared none"], shown["– Closed"]) == ("0", "0")
+
+
+@pytest.mark.usefixtures("home")
+def test_who_has_not_sent_is_listed_with_what_is_missing_and_since_when() -> None:
+    app = open_page("submissions", lang="en", area="R01", month="2025-03")
+    table = next(frame.value for frame in app.dataframe if "Days after due" in frame.value.columns)
+    states = dict(zip(table["Facility"].str[:5], table["State"], strict=True))
+    assert states == {"11119": "✕ Silent", "10674": "◪ Partial"}
+    assert list(table["Days after due"]) == ["+5", "-5"], "silent until the day of the newest delivery"
+    assert list(table["Files missing"]) == ["PERSON, SERVICE", "DRUG_OPD"]
+
+
+@pytest.mark.usefixtures("home")
+def test_a_province_shows_its_facilities_by_month() -> None:
+    app = open_page("submissions", lang="en", area="P50")
+    assert "State by facility and month" in [header.value for header in app.subheader]
+    table = next(frame.value for frame in app.dataframe if "State" in frame.value.columns and "Month" in frame.value)
+    assert set(table["Facility"].str[:5]) == {"10713", "11119"}
+    assert len(table) == 24
+
+
+@pytest.mark.usefixtures("home")
+def test_a_scorecard_says_where_an_area_stands_against_its_past_and_its_peers() -> None:
+    app = open_page("scorecards", lang="en", area="P50", facility="10713")
+    assert app.header[0].value.startswith("10713")
+    assert metrics(app)["Correct"] == "80.00"
+    said = texts(app)
+    assert "below its limits" in said
+    assert "Lower half of 13 peers · median 97.00 (quartiles 95.00–98.00)" in said
+    costs = next(frame.value for frame in app.dataframe if "Cost" in frame.value.columns)
+    assert list(costs["Code"]) == ["visit_without_diagnosis", "pregnancy_of_male"], "what nothing breaks costs nothing"
+    assert list(costs["Rows broken"]) == ["240", "<10"]
+
+
+@pytest.mark.usefixtures("home")
+def test_an_area_without_data_has_no_score() -> None:
+    app = open_page("scorecards", lang="en", area="R13")
+    assert set(metrics(app).values()) == {"No data"}
+
+
+@pytest.mark.usefixtures("home")
+def test_every_rule_stands_in_the_catalogue_and_what_was_not_asked_is_no_zero() -> None:
+    app = open_page("rules", lang="en")
+    table = next(frame.value for frame in app.dataframe if "Code" in frame.value.columns)
+    assert sorted(table["Code"]) == sorted(codes())
+    assert list(table["Code"])[:2] == ["visit_without_diagnosis", "pregnancy_of_male"], "the costliest first"
+    found = dict(zip(table["Code"], table["Rows broken"], strict=True))
+    assert (found["visit_without_diagnosis"], found["pregnancy_of_male"]) == ("240", "<10")
+    assert (found["nation_missing"], found["visit_sent_late"]) == ("0", "Applies to no row")
+    app = open_page("rules", lang="en", axis="timely")
+    table = next(frame.value for frame in app.dataframe if "Code" in frame.value.columns)
+    assert set(table["Axis"]) == {"Timely"}

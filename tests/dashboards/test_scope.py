@@ -23,6 +23,7 @@ from dashboards.queries.serving import Serving, connection, current_serving, fet
 from ruam.access import NATION, Level, Scope
 from ruam.geography import province_names, region_of_province
 from ruam.settings import REGIONS
+from tests.dashboards.serving_factory import FACILITIES
 
 PROVINCES = sorted(province_names())
 FIGURES = [value for value in vars(figures).values() if isinstance(value, Figure)]
@@ -46,6 +47,7 @@ areas = st.one_of(
     st.sampled_from(REGIONS).map(lambda code: Area(area_level="region", area_code=code)),
     st.sampled_from(PROVINCES).map(lambda code: Area(area_level="province", area_code=code)),
     st.just(Area(area_level="region", area_code="00")),
+    st.sampled_from(sorted(FACILITIES)).map(lambda code: Area(area_level="facility", area_code=code)),
 )
 MONTH = Period(period_type="month", period_start=date(2024, 7, 1), period_end=date(2024, 7, 31))
 YEAR = Period(period_type="last_12_months", period_start=date(2024, 4, 1), period_end=date(2025, 3, 31))
@@ -60,8 +62,14 @@ VALUES: dict[str, st.SearchStrategy[Any]] = {
     "province": st.sampled_from(sorted(province_names())),
     "weakness_id": st.sampled_from(["no_principal_diagnosis", "silent_facilities"]),
     "phase": st.none() | st.integers(1, 4),
+    "months": st.just(["2025-02-01", "2025-03-01"]),
+    "facility_type": st.none() | st.just("05"),
+    "rule_code": st.just("visit_without_diagnosis"),
 }
-COUNTS = {"numerator", "denominator", "n_persons", "n_visits", "n_reports_received", "n_registered_persons"}
+COUNTS = {
+    "numerator", "denominator", "n_persons", "n_visits", "n_reports_received", "n_registered_persons", "n_reports",
+    "score", "n_broken", "n_checked",
+}  # fmt: skip
 
 
 def may_see(scope: Scope, level: str, code: str) -> bool:
@@ -70,7 +78,11 @@ def may_see(scope: Scope, level: str, code: str) -> bool:
         return True
     if level == scope.level:
         return code in scope.codes
-    return level == "province" and scope.level is Level.REGION and region_of_province(code) in scope.codes
+    if level == "province":
+        return scope.level is Level.REGION and region_of_province(code) in scope.codes
+    if level in ("district", "facility"):
+        return may_see(scope, "province", FACILITIES[code][1] if level == "facility" else code[:2])
+    return False
 
 
 def outside(rows: pl.DataFrame, scope: Scope) -> Iterator[dict[str, Any]]:
@@ -81,6 +93,8 @@ def outside(rows: pl.DataFrame, scope: Scope) -> Iterator[dict[str, Any]]:
         elif "treatment_code" in row:
             level = row.get("home_level", "region")
             seen = any(may_see(scope, level, row[end]) for end in ("home_code", "treatment_code"))
+        elif "hospcode" in row:
+            seen = may_see(scope, "facility", row["hospcode"])
         elif "province_code" in row:
             seen = may_see(scope, "province", row["province_code"])
         elif "area_code" in row:

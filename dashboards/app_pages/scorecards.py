@@ -1,0 +1,199 @@
+"""Scorecards: how good an area's data are on four axes, against its own past and its peers, and what to mend first."""
+
+from __future__ import annotations
+
+import polars as pl
+import streamlit as st
+
+from dashboards.components import charts
+from dashboards.components.context import Context, open_context
+from dashboards.components.exhibit import completeness_text, exhibit, notes, page_title
+from dashboards.components.filters import choice, choose_area, choose_district
+from dashboards.components.rule_texts import with_findings
+from dashboards.components.tables import texts
+from dashboards.components.values import count_value, month_text
+from dashboards.components.words import Words
+from dashboards.queries import figures, reads
+from dashboards.queries.reads import Area
+from ruam.access import Level
+
+AXES = ("correct", "consistent", "complete", "timely")
+N_RULES = 10
+
+
+def choose_facility(context: Context, area: Area, name: str) -> tuple[Area, str]:
+    """A facility of the province or district, or the whole of it. In the URL: `facility=10713`."""
+    words = context.words
+    rows = reads.facilities(context.serving, area)
+    shown = {"": words("area.whole")} | {
+        str(row["area_code"]): f"{row['area_code']} {words.name(row)}" for row in rows.iter_rows(named=True)
+    }
+    code = choice(words("filter.facility"), "facility", shown, words.language)
+    return (Area(area_level="facility", area_code=code), shown[code]) if code else (area, name)
+
+
+def choose_place(context: Context) -> tuple[Area, str]:
+    boxes = st.columns(3)
+    with boxes[0]:
+        area, name = choose_area(context, provinces=True)
+    if area.area_level == "province":
+        with boxes[1]:
+            area, name = choose_district(context, area, name)
+    if area.area_level in ("province", "district") or context.serving.scope.level is Level.FACILITY:
+        with boxes[2]:
+            area, name = choose_facility(context, area, name)
+    return area, name
+
+
+def score_text(words: Words, score: float | None) -> str:
+    # Most scores lie near 100, and what sets months apart there is in the second decimal.
+    return words("value.missing") if score is None else f"{score:.2f}"
+
+
+def limits_text(row: dict[str, object]) -> str:
+    low, high = row["lower_limit"], row["upper_limit"]
+    return f"{low:.2f}–{high:.2f}" if isinstance(low, float) and isinstance(high, float) else "–"
+
+
+def peers_text(words: Words, row: dict[str, object]) -> str:
+    median, band = row["median_score"], str(row["peer_band"])
+    if not isinstance(median, float):
+        return words("scorecards.no_peers")
+    return words(
+        "scorecards.peers",
+        band=words(f"peer_band.{band}"),
+        median=f"{median:.2f}",
+        low=f"{row['first_quartile']:.2f}",
+        high=f"{row['third_quartile']:.2f}",
+        n=row["n_peers"],
+    )
+
+
+def with_score_texts(words: Words, rows: pl.DataFrame) -> pl.DataFrame:
+    named = list(rows.iter_rows(named=True))
+    return rows.with_columns(
+        texts("label", [month_text(words, row["report_month"], short=True) for row in named]),
+        texts("month", [month_text(words, row["report_month"]) for row in named]),
+        texts("axis_shown", [words(f"quality_axis.{row['axis']}") for row in named]),
+        texts("shown", [f"{score_text(words, row['score'])} · {words('signal.' + row['signal'])}" for row in named]),
+        texts("score_shown", [score_text(words, row["score"]) for row in named]),
+        texts("signal_shown", [words(f"signal.{row['signal']}") for row in named]),
+        texts("limits", [limits_text(row) for row in named]),
+        texts("median", ["–" if row["median_score"] is None else f"{row['median_score']:.2f}" for row in named]),
+        texts("broken", [count_value(words, row["n_broken"], row["n_broken_status"]).text for row in named]),
+        texts("checked", [count_value(words, row["n_checked"], row["n_checked_status"]).text for row in named]),
+        texts(
+            "reports",
+            [
+                "–" if row["n_reports_due"] is None else f"{row['n_reports_met']:,} / {row['n_reports_due']:,}"
+                for row in named
+            ],
+        ),
+    )
+
+
+def axis_card(context: Context, rows: pl.DataFrame, axis: str, name: str, completeness: str) -> None:
+    words = context.words
+    months = rows.filter(pl.col("axis") == axis)
+    known = months.filter(pl.col("score").is_not_null())
+    title = words(f"quality_axis.{axis}")
+    with st.container(border=True, height="stretch"):
+        if known.is_empty():
+            st.metric(title, words("value.missing"))
+        else:
+            newest = known.row(-1, named=True)
+            change = newest["change"]
+            st.metric(
+                title,
+                score_text(words, newest["score"]),
+                delta=None if change is None else f"{change:+z.2f}",
+                delta_color="off",
+                delta_arrow="off",
+                delta_description=None if change is None else words("scorecards.since_before"),
+            )
+            st.markdown(f"{newest['month']} · {newest['signal_shown']}  \n{peers_text(words, newest)}")
+        exhibit(
+            context,
+            f"axis_{axis}",
+            title=words("scorecards.trend", axis=title),
+            chart=charts.control_chart(
+                months.select("label", "score", "lower_limit", "upper_limit", "median_score", "signal", "shown"),
+                words("axis.month"),
+                words("axis.score"),
+            ),
+            description=words(
+                "scorecards.trend_alt",
+                axis=title,
+                area=name,
+                last="–" if known.is_empty() else f"{known['month'][-1]} {known['shown'][-1]}",
+            ),
+            measure_id=figures.QUALITY_SCORE,
+            completeness=completeness,
+            table=months,
+            columns={
+                "month": words("column.month"),
+                "score_shown": words("column.score"),
+                "signal_shown": words("column.signal"),
+                "limits": words("column.limits"),
+                "median": words("column.peer_median"),
+                "broken": words("column.broken"),
+                "checked": words("column.checked"),
+                "reports": words("column.reports_met"),
+            },
+        )
+
+
+def costliest(context: Context, area: Area, completeness: str) -> None:
+    words = context.words
+    rows = reads.rule_results(context.serving, area).filter(pl.col("cost_rank") <= N_RULES)
+    st.subheader(words("scorecards.costliest", n=N_RULES), anchor=False)
+    st.markdown(words("scorecards.costliest_caption"))
+    if rows.is_empty():
+        st.info(words("scorecards.nothing_broken"))
+        return
+    table = with_findings(words, rows).with_columns(
+        texts("cost_shown", [f"{cost:,}" for cost in rows["cost"]]),
+        texts("rank", [str(rank) for rank in rows["cost_rank"]]),
+    )
+    columns = {
+        "rank": words("column.rank"),
+        "rule": words("column.rule"),
+        "broken": words("column.broken"),
+        "share": words("column.share"),
+        "change": words("column.change"),
+        "axis_shown": words("column.axis"),
+        "severity_shown": words("column.severity"),
+        "cost_shown": words("column.rule_cost"),
+        "fix": words("column.fix"),
+        "rule_code": words("column.code"),
+    }
+    st.dataframe(
+        table.select(list(columns)).rename(columns),
+        hide_index=True,
+        alt=words("scorecards.costliest", n=N_RULES),
+        key="costliest",
+    )
+    notes(context, "costliest", figures.RULE_COST, completeness, table, columns)
+
+
+def page() -> None:
+    context = open_context("scorecards")
+    words = context.words
+    page_title(words, "scorecards")
+    area, name = choose_place(context)
+    rows = with_score_texts(words, reads.scorecard(context.serving, area))
+    completeness = completeness_text(context, area, reads.periods(context.serving)[0])
+    st.header(name, anchor=False)
+    if rows.is_empty():
+        st.info(words("scorecards.none"))
+        return
+    st.caption(words("scorecards.method"))
+    for start in range(0, len(AXES), 2):
+        for column, axis in zip(st.columns(2), AXES[start : start + 2], strict=True):
+            with column:
+                axis_card(context, rows, axis, name, completeness)
+    st.divider()
+    costliest(context, area, completeness)
+
+
+page()

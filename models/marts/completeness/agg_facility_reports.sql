@@ -1,0 +1,25 @@
+select
+    reports.hospcode,
+    facilities.name_th,
+    facilities.facility_type_group,
+    facilities.province_code,
+    facilities.region_code,
+    facilities.province_code || coalesce(facilities.district_code, '00') as district_code,
+    reports.report_month,
+    reports.as_of_date,
+    reports.state,
+    reports.is_expected,
+    reports.is_received,
+    reports.is_on_time,
+    reports.is_due,
+    reports.due_on,
+    reports.sent_on,
+    reports.days_after_due,
+    reports.n_reports_before,
+    reports.usual_days,
+    reports.n_files_expected,
+    reports.n_files_received,
+    reports.missing_files,
+    reports.short_files
+from {{ ref('fct_reports') }} as reports
+inner join {{ ref('dim_facilities') }} as facilities on reports.hospcode = facilities.hospcode

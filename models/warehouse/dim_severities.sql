@@ -1,0 +1,4 @@
+select
+    severity,
+    weight
+from {{ ref('severity_weights') }}

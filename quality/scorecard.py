@@ -1,0 +1,281 @@
+"""A scorecard as a file: what the page shows of one area, for whoever has to mend it, from what is published alone.
+
+An Excel workbook has a sheet for the four axes now, by month, the costliest rules, the reports, and how to read it; CSV
+has the scores by month. Cells are texts or numbers and never formulas, whatever a name holds.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from datetime import date
+from pathlib import Path
+
+import duckdb
+import polars as pl
+import xlsxwriter
+
+from ingestion.checks import load_rules
+from quality.catalogue import examined
+from ruam.errors import PublishError, UsageError
+from ruam.files import replacing
+from ruam.home import DataHome
+from ruam.publish import current
+
+N_RULES = 10
+BUDDHIST_ERA_OFFSET = 543
+MISSING = "ไม่มีข้อมูล"
+_AREA = re.compile(r"(TH)|R(\d{2})|P(\d{2})|D(\d{4})|(\d{5})")
+_LEVELS = ("nation", "region", "province", "district", "facility")
+_FORMULA = re.compile(r"^[=+\-@\t\r]")
+
+AXES = {"correct": "ความถูกต้อง", "consistent": "ความสอดคล้อง", "complete": "ความครบถ้วน", "timely": "ความทันเวลา"}
+SIGNALS = {
+    "within": "อยู่ในช่วงควบคุม",
+    "below": "ต่ำกว่าช่วงควบคุม",
+    "above": "สูงกว่าช่วงควบคุม",
+    "none": "ยังไม่มีช่วงควบคุม",
+}
+BANDS = {
+    "top_quarter": "กลุ่มสูงสุด 25%",
+    "upper_half": "ครึ่งบน",
+    "lower_half": "ครึ่งล่าง",
+    "bottom_quarter": "กลุ่มต่ำสุด 25%",
+    "none": "ไม่เปรียบเทียบ",
+}
+STATES = {
+    "received": "ส่งครบทันเวลา",
+    "late": "ส่งช้า",
+    "partial": "ส่งไม่ครบ",
+    "zero": "แจ้งว่าไม่มีข้อมูล",
+    "silent": "ยังไม่ส่ง",
+    "not_due": "ยังไม่ครบกำหนด",
+    "closed": "ปิดดำเนินการ",
+    "not_registered": "ยังไม่ขึ้นทะเบียน",
+}
+SEVERITIES = {"high": "สูง", "medium": "กลาง", "low": "ต่ำ"}
+
+Cell = str | float | int | None
+
+
+@dataclass(frozen=True)
+class Sheet:
+    title: str
+    heads: Sequence[str]
+    rows: Sequence[Sequence[Cell]]
+
+
+def parse_area(text: str) -> tuple[str, str]:
+    """Level and code of `TH`, `R04`, `P50`, `D5001` or a facility of five digits. Raises `UsageError` for another."""
+    found = _AREA.fullmatch(text)
+    if found is None:
+        raise UsageError(
+            f"{text!r} is no area: give TH, R01 to R13, P and 2 digits, D and 4, or a HOSPCODE of 5 digits."
+        )
+    return next((level, code) for level, code in zip(_LEVELS, found.groups(), strict=True) if code)
+
+
+def write_scorecard(home: DataHome, area: str, path: Path) -> int:
+    """Write the area's scorecard as .xlsx or .csv, whole or not at all; gives the number of months scored.
+
+    Raises `UsageError` for an area without a scorecard or another ending, `PublishError` when nothing is published.
+    """
+    if path.suffix not in (".xlsx", ".csv"):
+        raise UsageError(f"{path.name}: give a name that ends in .xlsx or .csv.")
+    level, code = parse_area(area)
+    pointer = current(home)
+    if pointer is None or not (home.serving / pointer["file"]).is_file():
+        raise PublishError("Nothing is published yet. Run `ruam build`, then `ruam publish`.")
+    with duckdb.connect(str(home.serving / pointer["file"]), read_only=True) as connection:
+        name = connection.execute(
+            "select name_th from dim_areas where area_level = $level and area_code = $code",
+            {"level": level, "code": code},
+        ).fetchone()
+        sheets = (
+            list(_sheets(connection, level, code, name[0] if name else code))
+            if _is_scored(connection, level, code)
+            else []
+        )
+    if not sheets:
+        raise UsageError(f"There is no scorecard of {area}: no report of it was due and none of its rows checked.")
+    months = next(sheet for sheet in sheets if sheet.title == "รายเดือน")
+    with replacing(path) as temporary:
+        if path.suffix == ".csv":
+            temporary.write_bytes(_csv(months))
+        else:
+            _write_workbook(temporary, sheets)
+    return len({row[0] for row in months.rows})
+
+
+def _is_scored(connection: duckdb.DuckDBPyConnection, level: str, code: str) -> bool:
+    try:
+        found = connection.execute(
+            "select count(*) from agg_scorecards where area_level = ? and area_code = ?", [level, code]
+        ).fetchone()
+    except duckdb.CatalogException as error:
+        raise PublishError("What is published has no scorecards yet. Run `ruam build`, then `ruam publish`.") from error
+    return bool(found and found[0])
+
+
+def _sheets(connection: duckdb.DuckDBPyConnection, level: str, code: str, name: str) -> Iterator[Sheet]:
+    area = {"level": level, "code": code}
+    of_area = "where area_level = $level and area_code = $code"
+    scores = connection.execute(f"select * from agg_scorecards {of_area} order by report_month, axis", area).pl()
+    in_order = {axis: place for place, axis in enumerate(AXES)}
+    scores = scores.with_columns(pl.col("axis").replace_strict(in_order).alias("place")).sort("report_month", "place")
+    newest = scores.filter(pl.col("score").is_not_null()).group_by("axis", maintain_order=True).last().sort("place")
+    yield Sheet(
+        "สรุป",
+        ("แกน", "เดือน", "คะแนน", "เปลี่ยนจากเดือนก่อน", "สัญญาณ", "ช่วงควบคุมต่ำ", "ช่วงควบคุมสูง", "เทียบกลุ่มเดียวกัน",
+         "มัธยฐานของกลุ่ม", "ควอร์ไทล์ที่ 1", "ควอร์ไทล์ที่ 3", "จำนวนในกลุ่ม"),
+        [
+            (AXES[row["axis"]], _month(row["report_month"]), _rounded(row["score"]), _rounded(row["change"]),
+             SIGNALS[row["signal"]], _rounded(row["lower_limit"]), _rounded(row["upper_limit"]),
+             BANDS[row["peer_band"]],
+             _rounded(row["median_score"]), _rounded(row["first_quartile"]), _rounded(row["third_quartile"]),
+             row["n_peers"])
+            for row in newest.iter_rows(named=True)
+        ],
+    )  # fmt: skip
+    yield Sheet(
+        "รายเดือน",
+        ("เดือน", "แกน", "คะแนน", "เปลี่ยนจากเดือนก่อน", "สัญญาณ", "ช่วงควบคุมต่ำ", "ช่วงควบคุมสูง", "มัธยฐานของกลุ่ม",
+         "แถวที่ตรวจ", "แถวที่ผิด", "รายงานที่ต้องส่ง", "รายงานที่ได้"),
+        [
+            (_month(row["report_month"]), AXES[row["axis"]], _rounded(row["score"]), _rounded(row["change"]),
+             SIGNALS[row["signal"]], _rounded(row["lower_limit"]), _rounded(row["upper_limit"]),
+             _rounded(row["median_score"]), _count(row, "n_checked"), _count(row, "n_broken"), row["n_reports_due"],
+             row["n_reports_met"])
+            for row in scores.iter_rows(named=True)
+        ],
+    )  # fmt: skip
+    rules = connection.execute(
+        f"select * from agg_rule_results {of_area} and cost_rank <= {N_RULES} order by cost_rank", area
+    ).pl()
+    texts = rule_words()
+    yield Sheet(
+        "กฎที่ควรแก้ก่อน",
+        ("ลำดับ", "รหัสกฎ", "กฎ", "วิธีแก้", "แกน", "ความรุนแรง", "แถวที่ผิด (12 เดือน)", "แถวที่ตรวจ (12 เดือน)",
+         "แถวที่ผิด (เดือนล่าสุด)", "แถวที่ผิด (เดือนก่อน)"),
+        [
+            (row["cost_rank"], row["rule_code"], *texts.get(row["rule_code"], (row["rule_code"], "")),
+             AXES[row["axis"]], SEVERITIES[row["severity"]], _count(row, "n_broken"), _count(row, "n_checked"),
+             _count(row, "n_broken_newest"), _count(row, "n_broken_before"))
+            for row in rules.iter_rows(named=True)
+        ],
+    )  # fmt: skip
+    yield _reports(connection, level, code)
+    yield _explanation(connection, name)
+
+
+def _reports(connection: duckdb.DuckDBPyConnection, level: str, code: str) -> Sheet:
+    """Of a facility each month's report, of another area how many reports are in each state."""
+    if level == "facility":
+        rows = connection.execute(
+            "select * from agg_facility_reports where hospcode = ? order by report_month", [code]
+        ).pl()
+        return Sheet(
+            "การส่งข้อมูล",
+            ("เดือน", "สถานะ", "วันครบกำหนด", "วันที่ส่ง", "แฟ้มที่ขาด", "แฟ้มที่น้อยผิดปกติ"),
+            [
+                (_month(row["report_month"]), STATES[row["state"]], _day(row["due_on"]), _day(row["sent_on"]),
+                 row["missing_files"], row["short_files"])
+                for row in rows.iter_rows(named=True)
+            ],
+        )  # fmt: skip
+    found = connection.execute(
+        "select report_month, state, sum(n_reports)::integer from agg_submissions "
+        "where area_level = ? and area_code = ? group by all order by report_month",
+        [level, code],
+    ).fetchall()
+    counts = {(month, state): n for month, state, n in found}
+    return Sheet(
+        "การส่งข้อมูล",
+        ("เดือน", *STATES.values()),
+        [
+            (_month(month), *(counts.get((month, state), 0) for state in STATES))
+            for month in dict.fromkeys(month for month, _, _ in found)
+        ],
+    )
+
+
+def _explanation(connection: duckdb.DuckDBPyConnection, name: str) -> Sheet:
+    run_id, data_to, rule = connection.execute(
+        "select run_id, cast(data_to as date), disclosure_rule from publication"
+    ).fetchall()[0]
+    defined = connection.execute(
+        "select measure_id, name_th, numerator_th, denominator_th, caveat_th, source from dim_measures "
+        "where measure_id in ('DQ-02', 'DQ-03', 'DQ-04') order by measure_id"
+    ).fetchall()
+    return Sheet(
+        "คำอธิบาย",
+        ("เรื่อง", "ความหมาย"),
+        [
+            ("พื้นที่", name),
+            ("ข้อมูลถึง", _day(data_to)),
+            ("รุ่นที่เผยแพร่", run_id),
+            ("การควบคุมการเปิดเผย", rule),
+            ("ช่องว่าง", "ไม่มีข้อมูล ซึ่งไม่ใช่ศูนย์"),
+            *((f"{code} {title}", f"{above} ÷ {below} · {caveat} · {source}")
+              for code, title, above, below, caveat, source in defined),
+        ],
+    )  # fmt: skip
+
+
+def rule_words() -> dict[str, tuple[str, str]]:
+    """Of every rule, by code, its text and how to mend it, in Thai where the rule has that."""
+    words = {rule.code: (rule.th, rule.fix_th) for rows in examined() for rule in rows.rules}
+    return words | {
+        code: (rule.th, str(getattr(rule, "fix_th", None) or getattr(rule, "fix", "")))
+        for code, rule in load_rules().items()
+    }
+
+
+def _month(day: date) -> str:
+    return f"{day.month:02d}/{day.year + BUDDHIST_ERA_OFFSET}"
+
+
+def _day(day: date | None) -> str | None:
+    return None if day is None else f"{day.day}/{day.month}/{day.year + BUDDHIST_ERA_OFFSET}"
+
+
+def _rounded(number: float | None) -> float | None:
+    return None if number is None else round(number, 2)
+
+
+def _count(row: dict[str, object], column: str) -> Cell:
+    number, status = row[column], row[f"{column}_status"]
+    return "<10" if status == "below_10" else number if isinstance(number, int) else MISSING
+
+
+def _csv(sheet: Sheet) -> bytes:
+    """UTF-8 with a byte-order mark, for spreadsheets; a text that they would run as a formula gets an apostrophe."""
+
+    def safe(cell: Cell) -> str | None:
+        return f"'{cell}" if isinstance(cell, str) and _FORMULA.match(cell) else None if cell is None else str(cell)
+
+    rows = [[safe(cell) for cell in row] for row in sheet.rows]
+    frame = pl.DataFrame(rows, schema=dict.fromkeys(sheet.heads, pl.String), orient="row")
+    return b"\xef\xbb\xbf" + frame.write_csv().encode()
+
+
+def _write_workbook(path: Path, sheets: Sequence[Sheet]) -> None:
+    options = {"strings_to_formulas": False, "strings_to_urls": False, "strings_to_numbers": False}
+    with xlsxwriter.Workbook(str(path), options) as book:
+        bold = book.add_format({"bold": True, "bottom": 1, "text_wrap": True, "valign": "top"})
+        plain = book.add_format({"text_wrap": True, "valign": "top"})
+        for sheet in sheets:
+            page = book.add_worksheet(sheet.title)
+            page.freeze_panes(1, 0)
+            page.autofilter(0, 0, max(len(sheet.rows), 1), len(sheet.heads) - 1)
+            for place, head in enumerate(sheet.heads):
+                longest = max((len(str(row[place])) for row in sheet.rows if row[place] is not None), default=0)
+                page.set_column(place, place, min(max(longest, len(head), 8) + 2, 60), plain)
+                page.write_string(0, place, head, bold)
+            for line, row in enumerate(sheet.rows, start=1):
+                for place, cell in enumerate(row):
+                    if isinstance(cell, str):
+                        page.write_string(line, place, cell, plain)
+                    elif cell is not None:
+                        page.write_number(line, place, cell, plain)
