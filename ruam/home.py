@@ -53,6 +53,11 @@ class DataHome:
         return self.root / "followup" / "followup.db"
 
     @property
+    def reports(self) -> Path:
+        """The reports to senders, by facility and delivery (`ruam.reports`)."""
+        return self.root / "reports"
+
+    @property
     def reference(self) -> Path:
         return self.root / "reference"
 

@@ -1,5 +1,7 @@
-"""Publish: a new read-only file of disclosure-controlled marts per run, one for stewards beside it, then an atomic switch
-of the pointer to both."""
+"""Publish: a new read-only file of disclosure-controlled marts per run, then an atomic switch of the pointer.
+
+Beside it lies the file of the data stewards (`ruam.stewards`), which the same pointer names.
+"""
 
 from __future__ import annotations
 

@@ -20,7 +20,10 @@ FILE = "stewards_{run_id}.duckdb"
 OPEN_STATES = ("opened", "still_open", "came_back")
 SEVERITIES = ("high", "medium", "low")
 
-_CONFIG = {"enable_external_access": "false", "lock_configuration": "true"}
+_CONFIG: dict[str, str | bool | int | float | list[str]] = {
+    "enable_external_access": "false",
+    "lock_configuration": "true",
+}
 
 
 def current_file(home: DataHome) -> Path | None:

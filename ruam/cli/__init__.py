@@ -21,6 +21,7 @@ from ruam.cli import (
     deliveries,
     docs,
     feeds,
+    findings,
     flow,
     identity,
     inbox,
@@ -29,6 +30,7 @@ from ruam.cli import (
     linkage,
     prepare,
     quarantine,
+    report,
     status,
     study,
 )
@@ -66,6 +68,9 @@ app.command()(docs.export)
 app.command()(status.status)
 app.command()(deliveries.deliveries)
 app.add_typer(quarantine.quarantine, name="quarantine")
+app.command()(report.report)
+app.command()(report.reports)
+app.add_typer(findings.findings, name="findings")
 app.command()(landing.compact)
 app.add_typer(landing.landing, name="landing")
 app.add_typer(inbox.inbox, name="inbox")
