@@ -38,6 +38,8 @@ ENTRIES = (
     Entry("utilization", ":material/stacked_line_chart:", frozenset({Role.EXECUTIVE, Role.ANALYST})),
     Entry("measures", ":material/fact_check:", frozenset({Role.ANALYST})),
     Entry("rollout", ":material/event_available:", frozenset({Role.EXECUTIVE, Role.ANALYST, Role.STEWARD})),
+    Entry("findings", ":material/checklist:", frozenset({Role.STEWARD})),
+    Entry("deliveries", ":material/inbox:", frozenset({Role.STEWARD})),
     Entry("audit", ":material/policy:", frozenset({Role.PROTECTION_OFFICER}), is_of_nation=True),
 )
 PAGES = {entry.name: entry for entry in ENTRIES}
