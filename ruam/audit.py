@@ -39,6 +39,8 @@ class Event(StrEnum):
     REFUSED = "refused"
     EXPORT = "export"
     VERIFIED = "verified"
+    FOLLOWUP = "followup"
+    """Somebody did something about a finding; what was written stands in the database of follow-up."""
 
 
 @dataclass(frozen=True)

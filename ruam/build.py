@@ -13,7 +13,7 @@ from pathlib import Path
 import duckdb
 import polars as pl
 
-from ruam import gates
+from ruam import findings, gates
 from ruam.dbt import Progress, run_dbt
 from ruam.errors import BuildError, BusyError
 from ruam.files import locked, storage_errors
@@ -108,8 +108,17 @@ def build(settings: Settings, *, full_refresh: bool = False, progress: Progress 
         except BuildError as error:
             gates.record(home, build_id, gates.of_build(error))
             raise
+        _note_findings(home, build_id)
         _record(home, build_id, started, "succeeded", inputs)
         return Built(build_id, inputs.is_full_refresh, len(inputs.new))
+
+
+def _note_findings(home: DataHome, build_id: str) -> None:
+    """Keep what this build saw of findings. Before the build counts as good: one that sees it again notes nothing."""
+    with _open(home, read_only=True) as connection:
+        events = connection.execute(f"select {', '.join(findings.EVENTS)} from fct_finding_events").pl()
+    if n := findings.note(home, build_id, events):
+        _log.info("Findings changed.", extra={"events": n})
 
 
 def last_build_id(home: DataHome) -> str:

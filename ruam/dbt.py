@@ -12,6 +12,7 @@ from typing import Any
 
 import polars as pl
 
+from ruam import findings
 from ruam.errors import BuildError
 from ruam.home import DataHome
 from ruam.landing import holds, reading
@@ -56,7 +57,7 @@ def run_dbt(
         *("--target-path", str(home.dbt / "target"), "--log-path", str(home.dbt / "logs")),
     ]
     with _environment(home, threads, memory_limit), reading(home.landing) as committed:
-        _show(home.landing_view, committed if folders is None else folders, batches)
+        _show(home, committed if folders is None else folders, batches)
         try:
             result = dbtRunner(callbacks=[follow]).invoke(command)
         finally:
@@ -69,14 +70,17 @@ def run_dbt(
         raise BuildError(f"The build failed (log: {home.dbt / 'logs' / 'dbt.log'}):\n{detail}", failed)
 
 
-def _show(view: Path, folders: Collection[Path], batches: Collection[str] | None) -> None:
-    """Make `view` hold one link to each folder, so that a plain glob finds what counts and nothing else, and beside
-    them a table of the batches that are to be read. As a variable, dbt would parse the whole project anew for them."""
+def _show(home: DataHome, folders: Collection[Path], batches: Collection[str] | None) -> None:
+    """Make `landing_view` hold one link to each folder, so that a plain glob finds what counts and nothing else, and
+    beside them a table of the batches that are to be read, and what earlier builds saw of findings. As a variable, dbt
+    would parse the whole project anew for them."""
+    view = home.landing_view
     shutil.rmtree(view, ignore_errors=True)
     wanted = frozenset[str]().union(*map(holds, folders)) if batches is None else batches
     build = view / "this-build"
     build.mkdir(parents=True)
     pl.DataFrame({"batch": sorted(wanted)}, schema={"batch": pl.String}).write_parquet(build / "new_batches.parquet")
+    findings.show(home, build / "finding_events.parquet")
     for folder in folders:
         (view / folder.name).symlink_to(folder)
 

@@ -43,6 +43,21 @@ class DataHome:
         return self.root / "links" / "links.parquet"
 
     @property
+    def findings(self) -> Path:
+        """What builds saw of findings (`ruam.findings`): no build can make it anew."""
+        return self.root / "findings"
+
+    @property
+    def followup(self) -> Path:
+        """What stewards did about findings, where no other database is named (`ruam.followup`)."""
+        return self.root / "followup" / "followup.db"
+
+    @property
+    def reports(self) -> Path:
+        """The reports to senders, by facility and delivery (`ruam.reports`)."""
+        return self.root / "reports"
+
+    @property
     def reference(self) -> Path:
         return self.root / "reference"
 

@@ -1,4 +1,7 @@
-"""Publish: a new read-only file of disclosure-controlled marts per run, then an atomic switch of the pointer."""
+"""Publish: a new read-only file of disclosure-controlled marts per run, then an atomic switch of the pointer.
+
+Beside it lies the file of the data stewards (`ruam.stewards`), which the same pointer names.
+"""
 
 from __future__ import annotations
 
@@ -19,6 +22,7 @@ from ruam.files import locked, replacing, stamp, sync_folder
 from ruam.home import DataHome
 from ruam.lattice import Lattice, withhold
 from ruam.stable import create_views, stable_schema
+from ruam.stewards import FILE as STEWARDS
 
 POINTER = "current.json"
 KEPT_FILES = 5
@@ -81,13 +85,16 @@ def publish(home: DataHome, fresh: timedelta = FRESH) -> Publication:
         except PublishError as error:
             gates.record(home, build_id, [gates.Stop(gate=gates.DISCLOSURE, detail=str(error))])
             raise
+        told = {"file": final.name, "run_id": run_id, "published_at": f"{now.isoformat()}Z"}
+        stewards = home.serving / STEWARDS.format(run_id=run_id)
+        if rows := _rows_for_stewards(manifest(home)):
+            with replacing(stewards) as temporary:
+                _write_for_stewards(temporary, home.warehouse, rows)
+            told["stewards"] = stewards.name
         with replacing(home.serving / POINTER) as pointer:
-            pointer.write_text(
-                json.dumps({"file": final.name, "run_id": run_id, "published_at": f"{now.isoformat()}Z"}),
-                encoding="utf-8",
-            )
+            pointer.write_text(json.dumps(told), encoding="utf-8")
         gates.lift(home)
-        _retire(home.serving, final)
+        _retire(home.serving, final, stewards)
     return Publication(run_id, final, len(marts), n_rows)
 
 
@@ -104,7 +111,7 @@ def _require_open(home: DataHome, build_id: str, now: datetime, fresh: timedelta
 
 
 def current(home: DataHome) -> dict[str, Any] | None:
-    """The pointer (`file`, `run_id`, `published_at`), or None when nothing was published yet."""
+    """The pointer (`file`, `stewards`, `run_id`, `published_at`), or None when nothing was published yet."""
     path = home.serving / POINTER
     if not path.exists():
         return None
@@ -177,6 +184,29 @@ def _write(path: Path, warehouse: Path, marts: list[Mart], run_id: str, now: dat
     return n_rows
 
 
+def _rows_for_stewards(artifact: dict[str, Any]) -> list[Mart]:
+    """Models that the manifest marks with `meta: {stewards: true}`."""
+    return [
+        Mart(node["name"], node["schema"], list(node["columns"]), frozenset())
+        for node in artifact["nodes"].values()
+        if node["resource_type"] == "model" and _meta(node).get("stewards")
+    ]
+
+
+def _write_for_stewards(path: Path, warehouse: Path, rows: list[Mart]) -> None:
+    """Row by row and under no disclosure control, in a file that only its owner may read."""
+    with duckdb.connect(str(path)) as connection:
+        path.chmod(0o600)
+        connection.execute(f"attach '{str(warehouse).replace(chr(39), chr(39) * 2)}' as warehouse (read_only)")
+        for one in rows:
+            columns = ", ".join(f'"{name}"' for name in one.columns)
+            connection.execute(
+                f'create table "{one.name}" as select {columns} from warehouse."{one.schema}"."{one.name}"'
+            )
+        connection.execute("detach warehouse")
+        connection.execute("checkpoint")
+
+
 def _column(mart: Mart, name: str) -> str:
     """SQL of a published column; a count of a lattice has a column of its name and `_is_withheld` beside it."""
     if name in mart.counts:
@@ -204,9 +234,9 @@ def _checked(connection: duckdb.DuckDBPyConnection, mart: Mart) -> int:
     return int(row[0])
 
 
-def _retire(serving: Path, newest: Path) -> None:
-    files = sorted(serving.glob("ruam_*.duckdb"))
-    for path in files[:-KEPT_FILES]:
-        if path != newest:
-            path.unlink()
+def _retire(serving: Path, *newest: Path) -> None:
+    for pattern in ("ruam_*.duckdb", STEWARDS.format(run_id="*")):
+        for path in sorted(serving.glob(pattern))[:-KEPT_FILES]:
+            if path not in newest:
+                path.unlink()
     sync_folder(serving)

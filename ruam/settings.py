@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator
+from pydantic import BaseModel, ConfigDict, Field, SecretStr, field_validator
 from pydantic_settings import (
     BaseSettings,
     PydanticBaseSettingsSource,
@@ -57,6 +57,31 @@ class NetworkLimits(BaseModel):
     """Before the second try; each further one waits twice as long as the one before."""
 
 
+class AlertSettings(BaseModel):
+    """Where alerts go (docs/how-to/alerts.md); without a server or an address nothing is sent that way."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    smtp_host: str | None = None
+    smtp_port: int = Field(default=587, ge=1, le=65535)
+    smtp_tls: bool = True
+    """STARTTLS before anything is said; only a server on this machine may do without."""
+    smtp_user: str | None = None
+    smtp_password: SecretStr | None = None
+    """By RUAM_ALERTS__SMTP_PASSWORD, never in a file that is kept with others."""
+    sender: str = "ruam@localhost"
+    recipients: tuple[str, ...] = ()
+    webhook: SecretStr | None = None
+    """An address may hold a token of its own."""
+    pages: str = "http://127.0.0.1:8501"
+    """Where people reach the pages: links begin with it."""
+    again_hours: float = Field(default=24, gt=0)
+    """What goes on is told again no sooner than this."""
+    most_lines: int = Field(default=50, ge=1)
+    """Of one message; the others are counted."""
+    timeout_seconds: float = Field(default=30, gt=0)
+
+
 class Licence(BaseModel):
     """Under what terms exported data may be used, as a data package says it."""
 
@@ -107,6 +132,10 @@ class Settings(BaseSettings):
     """Between two looks of `ruam ingest --watch`; a zip is taken when two of them saw it alike."""
     export_licence: Licence = Licence()
     """Of `ruam export`: until the ministry decides otherwise, data stay within it."""
+    followup: SecretStr | None = None
+    """The database of stewards' follow-up where it is not SQLite in the data home: `postgresql+psycopg://...`
+    (docs/how-to/follow-up.md). Its password is best left to PGPASSFILE."""
+    alerts: AlertSettings = AlertSettings()
     host: str = "127.0.0.1"
     port: int = Field(default=8501, ge=1, le=65535)
     oidc_file: Path | None = None

@@ -34,6 +34,7 @@ class Pointer(BaseModel):
     file: Annotated[str, Field(pattern=r"^ruam_[A-Za-z0-9_-]+\.duckdb$")]
     run_id: Annotated[str, Field(min_length=1)]
     published_at: datetime
+    stewards: Annotated[str, Field(pattern=r"^stewards_[A-Za-z0-9_-]+\.duckdb$")] | None = None
 
 
 @dataclass(frozen=True)
@@ -68,7 +69,21 @@ def current_serving(folder: Path, scope: Scope) -> Serving | None:
     return Serving(path, pointer.run_id, scope)
 
 
-@st.cache_resource(max_entries=2, show_spinner=False)
+def stewards_serving(folder: Path, serving: Serving) -> Serving | None:
+    """The stewards' file that was published along with a serving file, for the same viewer; its rows count as theirs.
+
+    None when nothing was published for stewards. Raises `ServingFileError` when the file is gone.
+    """
+    pointer = Pointer.model_validate_json((folder / "current.json").read_text(encoding="utf-8"))
+    if pointer.stewards is None or pointer.run_id != serving.run_id:
+        return None
+    path = folder / pointer.stewards
+    if not path.is_file():
+        raise ServingFileError(f"{path}: named by current.json, but not there")
+    return Serving(path, pointer.run_id, serving.scope, serving.rows_read)
+
+
+@st.cache_resource(max_entries=4, show_spinner=False)
 def connection(path: str) -> duckdb.DuckDBPyConnection:
     """Keyed by file name: a second connection to a *replaced* path would still show the old content."""
     try:
@@ -85,7 +100,7 @@ def connection(path: str) -> duckdb.DuckDBPyConnection:
         raise ServingFileError(f"{path}: {error}") from error
 
 
-@st.cache_resource(max_entries=2, show_spinner=False)
+@st.cache_resource(max_entries=4, show_spinner=False)
 def _columns(path: str) -> dict[str, frozenset[str]]:
     """Columns of each published table."""
     with connection(path).cursor() as cursor:

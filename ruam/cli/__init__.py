@@ -22,6 +22,7 @@ from ruam.cli import (
     deliveries,
     docs,
     feeds,
+    findings,
     flow,
     identity,
     inbox,
@@ -30,6 +31,7 @@ from ruam.cli import (
     linkage,
     prepare,
     quarantine,
+    report,
     scorecard,
     status,
     study,
@@ -70,6 +72,9 @@ app.command()(status.status)
 app.command()(deliveries.deliveries)
 app.add_typer(quarantine.quarantine, name="quarantine")
 app.command()(scorecard.scorecard)
+app.command()(report.report)
+app.command()(report.reports)
+app.add_typer(findings.findings, name="findings")
 app.command()(landing.compact)
 app.add_typer(landing.landing, name="landing")
 app.add_typer(inbox.inbox, name="inbox")

@@ -9,7 +9,6 @@ from __future__ import annotations
 import csv
 import json
 import os
-import re
 import sys
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, date, datetime, timedelta, timezone
@@ -19,6 +18,8 @@ from rich import box
 from rich.console import Console, RenderableType
 from rich.markup import escape
 from rich.table import Table
+
+from ruam.plain import plain as plain
 
 THAI_TIME = timezone(timedelta(hours=7))
 PIPE_WIDTH = 140
@@ -43,8 +44,6 @@ RUNBOOK_OF_EXIT = {
     75: "busy.md",
 }
 
-_CITIZEN_NUMBER = re.compile(r"(?<!\d)\d(?:[ -]?\d){12}(?!\d)")
-_CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069]")
 _FORMULA = ("=", "+", "-", "@", "\t", "\r")
 
 
@@ -85,12 +84,6 @@ def table(title: str, *columns: str, text: Sequence[str] = ()) -> Table:
         else:
             made.add_column(name, justify="left" if index == 0 else "right", no_wrap=True)
     return made
-
-
-def plain(text: object) -> str:
-    """Words from outside on one line, without control characters, and without what may be a citizen number."""
-    shown = _CONTROL.sub(lambda found: f"\\x{ord(found.group()):02x}", str(text))
-    return _CITIZEN_NUMBER.sub(lambda found: re.sub(r"\d", "x", found.group()), shown)
 
 
 def said(text: object) -> str:

@@ -15,6 +15,7 @@ from ruam.cli.console import OUTCOMES, said, say
 from ruam.cli.identity import links_are_old, take_people_in
 from ruam.cli.linkage import link_people
 from ruam.cli.options import NodeRegion, Places
+from ruam.cli.report import write_reports
 from ruam.cli.summary import LEFT, TROUBLES, of_what_was_left, show_report, to_bar
 from ruam.errors import NothingAcceptedError, RuamError, UsageError
 
@@ -151,7 +152,7 @@ def _publish(active: Settings) -> None:
 
 
 def run(places: Places = None, region: NodeRegion = None) -> None:
-    """Ingest, take people into the vault, build and publish what is new: the day's work in one command.
+    """Ingest, take people into the vault, build and publish what is new, and report to senders: the day's work.
 
     Without PLACE the drop folder of the settings is searched (RUAM_DROP_FOLDER), if there is one.
     """
@@ -178,6 +179,7 @@ def run(places: Places = None, region: NodeRegion = None) -> None:
         say(f"Published already: {said(pointer['file'])}")
     else:
         _publish(active)
+    write_reports()
     _empty_inbox(active)
     if failure:
         raise failure

@@ -31,7 +31,7 @@ def _own_region(given: str | None) -> str | None:
     return given
 
 
-def _hospcode(given: str | None) -> str | None:
+def hospcode_of(given: str | None) -> str | None:
     if given is not None and not re.fullmatch(r"[0-9]{5}", given):
         raise UsageError(f"{given!r} is no facility code: it has 5 digits, leading zeros too.")
     return given
@@ -60,7 +60,7 @@ Region = Annotated[
     typer.Option("--region", metavar="NN", help="One health region (01 to 13), or unknown.", callback=_region),
 ]
 HospCode = Annotated[
-    str | None, typer.Option("--hospcode", metavar="NNNNN", help="One facility, by its 5 digits.", callback=_hospcode)
+    str | None, typer.Option("--hospcode", metavar="NNNNN", help="One facility, by its 5 digits.", callback=hospcode_of)
 ]
 Since = Annotated[
     datetime | None,

@@ -1,0 +1,121 @@
+"""What the stewards' pages share: their file, words for findings, and reports that are handed out."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+from datetime import UTC, date, datetime
+
+import polars as pl
+import streamlit as st
+
+from dashboards.access.guard import recorder
+from dashboards.components.context import Context, open_context
+from dashboards.components.exhibit import page_title
+from dashboards.components.filters import choice, choose_area
+from dashboards.components.values import date_text
+from dashboards.components.words import Words
+from dashboards.queries import reads, stewardship
+from dashboards.queries.reads import THAILAND
+from dashboards.queries.serving import Serving, stewards_serving
+from dashboards.queries.stewardship import ALL, Wanted
+from quality.wording import Wording, wording
+from ruam import reports
+from ruam.home import DataHome
+from ruam.settings import Settings
+
+MIME = {".xlsx": "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet", ".json": "application/json"}
+
+
+@dataclass(frozen=True)
+class Desk:
+    """A steward's page: what every page has, the stewards' file, and the names of facilities."""
+
+    context: Context
+    stewards: Serving
+    names: dict[str, str]
+
+    @property
+    def words(self) -> Words:
+        return self.context.words
+
+    def facility(self, hospcode: str | None) -> str:
+        """`10713 โรงพยาบาล…`, the code alone where the registry has no name."""
+        if hospcode is None:
+            return self.words("steward.unknown_sender")
+        return f"{hospcode} {self.names.get(hospcode, '')}".strip()
+
+
+def open_desk(page: str) -> Desk:
+    """The page ends here with a plain word when nothing was published for stewards."""
+    context = open_context(page)
+    page_title(context.words, page)
+    stewards = stewards_serving(Settings().data_home.serving, context.serving)
+    if stewards is None:
+        st.info(context.words("steward.empty"), icon=":material/hourglass_empty:")
+        st.stop()
+    return Desk(context, stewards, stewardship.facility_names(context.serving))
+
+
+def choose_wanted(desk: Desk) -> Wanted:
+    """The area, with the provinces of a region."""
+    area, _ = choose_area(desk.context, provinces=True)
+    rows = reads.areas(desk.context.serving)
+    own = rows.filter(pl.col("area_level") == "province", pl.col("parent_code") == area.area_code)["area_code"]
+    return Wanted(area, list(own) if area.area_level == "region" else [])
+
+
+def choose_facility(desk: Desk, codes: list[str]) -> str:
+    """One facility of those given, or all; in the URL `facility=10713`."""
+    shown = {ALL: desk.words("steward.all_facilities")} | {code: desk.facility(code) for code in codes}
+    return choice(desk.words("filter.facility"), "facility", shown, desk.words.language)
+
+
+def rule_text(words: Words, rule: Wording) -> str:
+    return rule.th if words.language == "th" else rule.en
+
+
+def fix_text(words: Words, rule: Wording) -> str:
+    return (rule.fix_th or rule.fix_en) if words.language == "th" else rule.fix_en
+
+
+def rule_name(words: Words, code: str) -> str:
+    return rule_text(words, wording(code))
+
+
+def day_text(words: Words, moment: object) -> str:
+    return date_text(words, moment.date()) if isinstance(moment, datetime) else "–"
+
+
+def today() -> date:
+    """In Thailand."""
+    return datetime.now(UTC).astimezone(THAILAND).date()
+
+
+def report_buttons(words: Words, hospcode: str, delivery_id: str) -> None:
+    """The delivery's report in both forms, as it was written; each time that it is handed out is recorded."""
+    home = Settings().data_home
+    found = [suffix for suffix in reports.SUFFIXES if reports.path_of(home, hospcode, delivery_id, suffix).exists()]
+    if not found:
+        st.caption(words("deliveries.no_report"))
+        return
+    with st.container(horizontal=True):
+        for suffix in found:
+            _report_button(words, home, hospcode, delivery_id, suffix)
+
+
+def _report_button(words: Words, home: DataHome, hospcode: str, delivery_id: str, suffix: str) -> None:
+    record = recorder()
+
+    def made() -> bytes:
+        content = reports.read(home, hospcode, delivery_id, suffix)
+        if content is None:
+            raise FileNotFoundError("the report is gone")
+        record(f"report {hospcode} {delivery_id[:12]}{suffix}", 1, hashlib.sha256(content).hexdigest())
+        return content
+
+    label = words(f"deliveries.report_{suffix.removeprefix('.')}")
+    name = f"ruam-{hospcode}-{delivery_id[:12]}{suffix}"
+    st.download_button(
+        label, made, name, MIME[suffix], icon=":material/download:", key=f"report_{suffix}_{delivery_id}"
+    )
