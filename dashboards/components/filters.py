@@ -7,7 +7,7 @@ from typing import Any, Literal
 
 import streamlit as st
 
-from dashboards.components.context import CHOSEN, Context
+from dashboards.components.context import CHOSEN, Context, note_choice
 from dashboards.components.values import period_code, period_text
 from dashboards.components.words import Language, Words
 from dashboards.queries import reads
@@ -57,6 +57,7 @@ def choice(
         st.segmented_control(label, list(shown), required=True, **common)
     else:
         st.selectbox(label, list(shown), **common)
+    note_choice(label, shown[code])
     return code
 
 
