@@ -186,6 +186,9 @@ _COUNTS = """
     coalesce(counts.denominator_status, 'missing') as denominator_status
 """
 
+# The unknown region has no tile, and is the parent of the unknown province.
+_IS_KNOWN = "case areas.area_level when 'region' then areas.tile_row is not null else areas.parent_code <> '00' end"
+
 _MONTHS = """
     select distinct period_type, period_start
     from agg_completeness
@@ -285,10 +288,10 @@ def figure_by_month(serving: Serving, figure: Figure, area: Area) -> pl.DataFram
     )
 
 
-def figure_by_region(serving: Serving, figure: Figure, period: Period) -> pl.DataFrame:
-    """One row for every region with a tile.
+def figure_by_area(serving: Serving, figure: Figure, level: str, period: Period) -> pl.DataFrame:
+    """One row for every area of a level, without the unknown one; regions have a tile.
 
-    area_code, name_th, name_en, tile_row, tile_column, the two counts, n_reports_received,
+    area_level, area_code, parent_code, name_th, name_en, tile_row, tile_column, the two counts, n_reports_received,
     n_reports_expected.
     """
     return fetch(
@@ -296,7 +299,8 @@ def figure_by_region(serving: Serving, figure: Figure, period: Period) -> pl.Dat
         f"""
         with counts as {_counts(figure)}
         select
-            areas.area_code, areas.name_th, areas.name_en, areas.tile_row, areas.tile_column, {_COUNTS},
+            areas.area_level, areas.area_code, areas.parent_code, areas.name_th, areas.name_en,
+            areas.tile_row, areas.tile_column, {_COUNTS},
             completeness.n_reports_received, completeness.n_reports_expected
         from dim_areas as areas
         left join counts
@@ -309,10 +313,30 @@ def figure_by_region(serving: Serving, figure: Figure, period: Period) -> pl.Dat
             and completeness.area_code = areas.area_code
             and completeness.period_type = $period_type
             and completeness.period_start = $period_start
-        where areas.area_level = 'region' and areas.tile_row is not null
+        where areas.area_level = $level and {_IS_KNOWN}
         order by areas.area_code
         """,
-        {"period_type": period.period_type, "period_start": period.period_start},
+        {"level": level, "period_type": period.period_type, "period_start": period.period_start},
+    )
+
+
+def figure_by_region_and_month(serving: Serving, figure: Figure) -> pl.DataFrame:
+    """area_level, area_code, period_start and the two counts: every region with a tile in every published month."""
+    return fetch(
+        serving,
+        f"""
+        with months as ({_MONTHS}), counts as {_counts(figure)}
+        select areas.area_level, areas.area_code, months.period_start, {_COUNTS}
+        from dim_areas as areas
+        cross join months
+        left join counts
+            on counts.area_level = areas.area_level
+            and counts.area_code = areas.area_code
+            and counts.period_type = months.period_type
+            and counts.period_start = months.period_start
+        where areas.area_level = 'region' and {_IS_KNOWN}
+        order by areas.area_code, months.period_start
+        """,
     )
 
 
@@ -361,42 +385,49 @@ def figure_by_member(serving: Serving, figure: Figure, dimension: str, area: Are
     )
 
 
-def patient_flow(serving: Serving, period: Period) -> pl.DataFrame:
-    """home_code, treatment_code, n_visits, n_visits_status: every pair of regions with a tile."""
+def patient_flow(serving: Serving, level: str, period: Period) -> pl.DataFrame:
+    """home_level, home_code, treatment_code, n_visits and n_persons with their statuses: pairs with any visit at all.
+
+    Whoever sees a part of the nation gets the pairs of which either end is theirs.
+    """
     return fetch(
         serving,
         """
-        with regions as (select area_code from dim_areas where area_level = 'region' and tile_row is not null)
-        select
-            homes.area_code as home_code,
-            treatments.area_code as treatment_code,
-            flows.n_visits,
-            coalesce(flows.n_visits_status, 'missing') as n_visits_status
-        from regions as homes
-        cross join regions as treatments
-        left join agg_patient_flow as flows
-            on flows.home_code = homes.area_code
-            and flows.treatment_code = treatments.area_code
-            and flows.home_level = 'region'
-            and flows.period_type = $period_type
-            and flows.period_start = $period_start
-        order by homes.area_code, treatments.area_code
+        select home_level, home_code, treatment_code, n_visits, n_visits_status, n_persons, n_persons_status
+        from agg_patient_flow
+        where home_level = $level and period_type = $period_type and period_start = $period_start
+        order by home_code, treatment_code
         """,
-        {"period_type": period.period_type, "period_start": period.period_start},
+        {"level": level, "period_type": period.period_type, "period_start": period.period_start},
     )
 
 
-def registered_persons(serving: Serving, period: Period) -> pl.DataFrame:
-    """area_code, n_registered_persons, n_registered_persons_status by region."""
+def reports_by_area(serving: Serving, level: str, period: Period) -> pl.DataFrame:
+    """area_level, area_code, n_reports_received, n_reports_expected."""
     return fetch(
         serving,
         """
-        select area_code, n_registered_persons, n_registered_persons_status
-        from agg_utilization
-        where area_level = 'region' and dimension = 'all'
-            and period_type = $period_type and period_start = $period_start
+        select area_level, area_code, n_reports_received, n_reports_expected
+        from agg_completeness
+        where area_level = $level and period_type = $period_type and period_start = $period_start
+        order by area_code
         """,
-        {"period_type": period.period_type, "period_start": period.period_start},
+        {"level": level, "period_type": period.period_type, "period_start": period.period_start},
+    )
+
+
+def registered_persons(serving: Serving, level: str, period: Period) -> pl.DataFrame:
+    """area_level, area_code, n_registered_persons, n_registered_persons_status."""
+    return fetch(
+        serving,
+        """
+        select area_level, area_code, n_registered_persons, n_registered_persons_status
+        from agg_utilization
+        where area_level = $level and dimension = 'all'
+            and period_type = $period_type and period_start = $period_start
+        order by area_code
+        """,
+        {"level": level, "period_type": period.period_type, "period_start": period.period_start},
     )
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import date
 from pathlib import Path
 
 import duckdb
@@ -10,7 +11,7 @@ from streamlit.testing.v1 import AppTest
 
 import dashboards
 from dashboards.components.rollout_effects import ASSUMPTIONS
-from dashboards.components.values import figure_value
+from dashboards.components.values import figure_value, month_text
 from dashboards.components.words import LANGUAGES, Language, Words
 from dashboards.queries import figures, reads
 from dashboards.queries.serving import current_serving
@@ -20,22 +21,26 @@ from tests.dashboards.people import signed_in
 from tests.dashboards.serving_factory import write_serving
 
 APP = Path(dashboards.__file__).with_name("app.py")
-PAGES = ("overview", "utilization", "measures", "rollout")
+PAGES = ("overview", "nation", "utilization", "flow", "measures", "rollout")
 TITLES = {
     "th": {
         "overview": "ภาพรวมการรับบริการ",
+        "nation": "ประเทศในหน้าเดียว",
         "utilization": "การใช้บริการ",
+        "flow": "การไปรับบริการข้ามเขต",
         "measures": "ความซ้ำซ้อน ความจำเป็น และความสมเหตุสมผล",
         "rollout": "ความก้าวหน้า 30 บาทรักษาทุกที่",
     },
     "en": {
         "overview": "Overview of care",
+        "nation": "The nation on one page",
         "utilization": "Utilization of care",
+        "flow": "Patient flow",
         "measures": "Redundancy, necessity and appropriateness",
         "rollout": "Rollout of treatment anywhere",
     },
 }
-N_CHARTS = {"overview": 8, "utilization": 4, "measures": 2, "rollout": 4}
+N_CHARTS = {"overview": 8, "nation": 9, "utilization": 2, "flow": 7, "measures": 2, "rollout": 4}
 
 
 @pytest.fixture
@@ -280,6 +285,59 @@ def test_figures_of_the_population_stand_by_region_and_others_by_group() -> None
     by_bed = open_page("utilization", lang="en", figure="occupancy")
     (box,) = (box for box in by_bed.selectbox if box.label == "Broken down by")
     assert list(box.options) == ["facility type", "affiliation"]
+
+
+def table_of(app: AppTest, *columns: str) -> list[dict[str, str]]:
+    """The rows of the one table that has these columns."""
+    (table,) = (frame.value for frame in app.dataframe if set(columns) <= set(frame.value.columns))
+    rows: list[dict[str, str]] = table.to_dict("records")
+    return rows
+
+
+@pytest.mark.parametrize("language", LANGUAGES)
+@pytest.mark.usefixtures("home")
+def test_a_month_is_told_in_words_made_of_the_data(language: Language) -> None:
+    app = open_page("nation", lang=language, period="2024-09")
+    words = Words(language)
+    said = texts(app)
+    # Bangkok's service began on 27 September 2024, alone.
+    assert words("control.went_live", n=1, month=month_text(words, date(2024, 9, 1)), names="").strip() in said
+    # Of the eight months that limits need, five are there before September.
+    assert words("control.no_limits") in said
+    assert set(metrics(app)) == {words(f"figure.{figure.code}") for figure in figures.NATION}
+    newest = open_page("nation", lang=language)
+    assert words("control.no_limits") not in texts(newest)
+    assert words("nation.changes", area=words("area.nation"), month=month_text(words, date(2025, 3, 1))) in [
+        header.value for header in newest.header
+    ]
+
+
+@pytest.mark.usefixtures("home")
+def test_people_of_a_province_are_followed_to_where_they_go_and_come_from() -> None:
+    app = open_page("flow", lang="en", area="P50")
+    titles = [one.value for one in app.subheader]
+    assert "Where people of Chiang Mai Province go for care" in titles
+    assert len(app.get("vega_lite_chart")) == N_CHARTS["flow"] + 2
+    assert sum("Tae Noppakun Wongsrinoppakun (CC BY 4.0)" in one.value for one in app.caption) == 2
+    away = {row["Area"]: row["Visits"] for row in table_of(app, "Area", "Visits")}
+    assert int(away["Chiang Mai"].replace(",", "")) > int(away["Lamphun"].replace(",", "")) >= 10
+    # Nobody of the fixture goes from Chiang Mai to Phuket, which reported: that is 0, and no gap.
+    assert away["Phuket"] == "0"
+    app = open_page("flow", lang="en", area="P50", direction="in", count="persons")
+    assert "Where those treated in Chiang Mai Province come from" in [one.value for one in app.subheader]
+    assert table_of(app, "Area", "People")
+
+
+@pytest.mark.usefixtures("home")
+def test_a_net_flow_tells_its_bounds_and_what_is_not_in_it() -> None:
+    rows = table_of(open_page("flow", lang="en"), "Net", "Possible range")
+    assert len(rows) == 13
+    for row in rows:
+        if row["Net"] == "No data":
+            continue
+        low, high = (int(end.replace(",", "")) for end in row["Possible range"].split(" to "))
+        assert low <= int(row["Net"].replace(",", "")) <= high
+    assert [row["Pairs without data"] for row in rows if row["Area"] == "Region 4"] == [0]
 
 
 def indicators(app: AppTest) -> dict[str, dict[str, str]]:

@@ -57,6 +57,7 @@ VALUES: dict[str, st.SearchStrategy[Any]] = {
     "group": st.sampled_from([*figures.MEASURE_GROUPS.values(), "UT"]),
     "measure_id": st.sampled_from(["RED-01", "UT-00"]),
     "region": st.none() | st.sampled_from(REGIONS),
+    "level": st.sampled_from(["region", "province"]),
     "province": st.sampled_from(sorted(province_names())),
     "phase": st.none() | st.integers(1, 4),
 }
