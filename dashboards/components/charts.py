@@ -276,6 +276,27 @@ def flow_matrix(rows: pl.DataFrame, order: Sequence[str], x_title: str, y_title:
     return alt.layer(cell, text).properties(height=32 * len(names) + 40 + room)
 
 
+def heat(rows: pl.DataFrame, row_names: Sequence[str], column_names: Sequence[str]) -> Picture:
+    """`row`, `column`, `value`, `shown`: one dimension down, another across, the number printed in each cell."""
+    known = [value for value in rows["value"].to_list() if value is not None]
+    low, high = (min(known), max(known)) if known else (0.0, 1.0)
+    longest = max(map(len, column_names), default=0)
+    angle, room = (-90, 7 * min(longest, 24)) if longest > LONGEST_LEVEL_NAME else (0, 0)
+    across = _axis(title=None, orient="top", labelAngle=angle, grid=False, labelColor=INK, labelLimit=170)
+    base = alt.Chart(rows).encode(
+        x=alt.X("column:N", sort=list(column_names), axis=across),
+        y=alt.Y("row:N", sort=list(row_names), axis=_axis(title=None, grid=False, labelColor=INK, labelOverlap=False)),
+        tooltip=[alt.Tooltip(f"{field}:N", title=" ") for field in ("row", "column", "shown")],
+    )
+    scale = alt.Scale(domain=[low, high if high > low else low + 1], range=list(SEQUENCE))
+    cell = base.mark_rect(stroke="#FFFFFF", strokeWidth=1).encode(
+        color=alt.condition("isValid(datum.value)", alt.Color("value:Q", legend=None, scale=scale), alt.value(EMPTY))
+    )
+    ink = alt.condition(f"datum.value > {low + (high - low) * 0.55}", alt.value("#FFFFFF"), alt.value(INK))
+    text = base.mark_text(fontSize=11, opacity=alt.ExprRef("width < 300 ? 0 : 1")).encode(text="shown:N", color=ink)
+    return alt.layer(cell, text).properties(height=34 * max(len(row_names), 2) + 40 + room)
+
+
 def _date_axis(months: Sequence[str], **options: Any) -> alt.Axis:
     names = ", ".join(f"'{month}'" for month in months)
     return _axis(

@@ -128,6 +128,25 @@ MEASURE_GROUPS = {"redundancy": "RED", "necessity": "NEC", "appropriateness": "U
 CUTS = ("age_band", "sex", "right_group", "facility_type", "condition_group", "hour")
 """Dimensions by which a measure may be cut, one at a time."""
 
+DIMENSIONS = (*CUTS, *(name for name in ALL_DIMENSIONS if name not in CUTS))
+"""Every dimension by which something is published."""
+
+
+def dimensions_of(dimension_set: str) -> tuple[str, ...]:
+    """The dimensions of a set of the lattice, in the order of its members; none of `all`.
+
+    Raises `ValueError` for a set that is not made of `DIMENSIONS`.
+    """
+    found, rest = [], "" if dimension_set == "all" else dimension_set
+    while rest:
+        name = next((one for one in DIMENSIONS if rest == one or rest.startswith(f"{one}_")), None)
+        if name is None:
+            raise ValueError(f"{dimension_set}: {rest} is no dimension.")
+        found.append(name)
+        rest = rest[len(name) + 1 :]
+    return tuple(found)
+
+
 LIVE_PROVINCES = "RO-16"
 EFFECTS = "RO-18"
 PATIENT_FLOW = "UT-07"

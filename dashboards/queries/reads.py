@@ -157,17 +157,19 @@ def completeness(serving: Serving, area: Area, period: Period) -> tuple[int, int
     return rows.row(0)
 
 
+def _count(figure: Figure, name: str | None, alias: str) -> str:
+    """A count of a figure with its status, or nulls where the figure has none."""
+    if name is None:
+        return f"cast(null as bigint) as {alias}, cast(null as varchar) as {alias}_status"
+    status = f"{name}_status" if figure.controlled else "'exact'"
+    return f"{name} as {alias}, {status} as {alias}_status"
+
+
 def _counts(figure: Figure, dimension: str = "'all'") -> str:
     """A sub-select with the same columns whatever table the figure comes from."""
 
-    def column(name: str | None, alias: str) -> str:
-        if name is None:
-            return f"cast(null as bigint) as {alias}, cast(null as varchar) as {alias}_status"
-        status = f"{name}_status" if figure.controlled else "'exact'"
-        return f"{name} as {alias}, {status} as {alias}_status"
-
     keys = "period_type, period_start, area_level, area_code"
-    counts = f"{column(figure.numerator, 'numerator')}, {column(figure.denominator, 'denominator')}"
+    counts = f"{_count(figure, figure.numerator, 'numerator')}, {_count(figure, figure.denominator, 'denominator')}"
     if figure.table == "agg_utilization":
         return f"(select {keys}, dimension_value, {counts} from agg_utilization where dimension = {dimension})"
     is_measure = figure.table == "agg_measure_results"
@@ -267,6 +269,95 @@ def measure_by_member(serving: Serving, measure_id: str, dimension: str, area: A
             "dimension": dimension,
         },
     )
+
+
+def measured(serving: Serving) -> pl.DataFrame:
+    """measure_id, name_th, name_en, variant: every measure of the library with a published result, by its variants.
+
+    The main variant is the first of its measure.
+    """
+    return fetch(
+        serving,
+        """
+        with names as (
+            select measure_id, name_th, name_en
+            from dim_measures
+            qualify row_number() over (partition by measure_id order by version desc) = 1
+        ),
+        variants as (select distinct measure_id, variant from agg_measure_results where area_level = 'nation')
+        select variants.measure_id, names.name_th, names.name_en, variants.variant
+        from variants
+        inner join names on names.measure_id = variants.measure_id
+        order by variants.measure_id, variants.variant <> 'main', variants.variant
+        """,
+    )
+
+
+def cuts(serving: Serving, figure: Figure, variant: str) -> pl.DataFrame:
+    """dimension_set, area_level, period_type: how a figure is published, `all` being whole."""
+    return fetch(
+        serving,
+        f"""
+        with cells as {_cells(figure)}
+        select distinct dimension_set, area_level, period_type
+        from cells
+        order by dimension_set, area_level, period_type
+        """,
+        {"variant": variant, "set": None},
+    )
+
+
+def cells(
+    serving: Serving,
+    figure: Figure,
+    variant: str,
+    dimension_set: str,
+    level: str,
+    area_code: str | None,
+    period_type: str,
+    period_start: date | None,
+) -> pl.DataFrame:
+    """Every published cell of a figure in a set of dimensions; of one area, and one period, where they are given.
+
+    area_level, area_code, period_type, period_start, member_1 to member_3, the two counts, rate_low and rate_high.
+    """
+    return fetch(
+        serving,
+        f"""
+        with cells as {_cells(figure)}
+        select *
+        from cells
+        where area_level = $level and ($area_code is null or area_code = $area_code)
+            and period_type = $period_type and ($period_start is null or period_start = $period_start)
+        order by area_code, period_start, member_1, member_2, member_3
+        """,
+        {
+            "variant": variant,
+            "set": dimension_set,
+            "level": level,
+            "area_code": area_code,
+            "period_type": period_type,
+            "period_start": period_start,
+        },
+    )
+
+
+def _cells(figure: Figure) -> str:
+    """A sub-select with the same columns whatever table the figure comes from, of one set of dimensions or of all."""
+    keys = "period_type, period_start, area_level, area_code"
+    counts = f"{_count(figure, figure.numerator, 'numerator')}, {_count(figure, figure.denominator, 'denominator')}"
+    if figure.table == "agg_measure_results":
+        return f"""(
+            select {keys}, dimension_set, member_1, member_2, member_3, {counts}, rate_low, rate_high
+            from agg_measure_results
+            where measure_id = '{figure.measure_id}' and variant = $variant and ($set is null or dimension_set = $set)
+        )"""
+    return f"""(
+        select {keys}, dimension as dimension_set, dimension_value as member_1, 'all' as member_2, 'all' as member_3,
+            {counts}, cast(null as double) as rate_low, cast(null as double) as rate_high
+        from {figure.table}
+        where $variant = 'main' and ($set is null or dimension = $set)
+    )"""
 
 
 def figure_by_month(serving: Serving, figure: Figure, area: Area) -> pl.DataFrame:

@@ -21,7 +21,7 @@ from tests.dashboards.people import signed_in
 from tests.dashboards.serving_factory import write_serving
 
 APP = Path(dashboards.__file__).with_name("app.py")
-PAGES = ("overview", "nation", "utilization", "flow", "measures", "rollout")
+PAGES = ("overview", "nation", "utilization", "flow", "measures", "explore", "rollout")
 TITLES = {
     "th": {
         "overview": "ภาพรวมการรับบริการ",
@@ -29,6 +29,7 @@ TITLES = {
         "utilization": "การใช้บริการ",
         "flow": "การไปรับบริการข้ามเขต",
         "measures": "ความซ้ำซ้อน ความจำเป็น และความสมเหตุสมผล",
+        "explore": "สำรวจตัวชี้วัด",
         "rollout": "ความก้าวหน้า 30 บาทรักษาทุกที่",
     },
     "en": {
@@ -37,10 +38,11 @@ TITLES = {
         "utilization": "Utilization of care",
         "flow": "Patient flow",
         "measures": "Redundancy, necessity and appropriateness",
+        "explore": "Explore the figures",
         "rollout": "Rollout of treatment anywhere",
     },
 }
-N_CHARTS = {"overview": 8, "nation": 9, "utilization": 2, "flow": 7, "measures": 2, "rollout": 4}
+N_CHARTS = {"overview": 8, "nation": 9, "utilization": 2, "flow": 7, "measures": 2, "explore": 1, "rollout": 4}
 
 
 @pytest.fixture
@@ -338,6 +340,36 @@ def test_a_net_flow_tells_its_bounds_and_what_is_not_in_it() -> None:
         low, high = (int(end.replace(",", "")) for end in row["Possible range"].split(" to "))
         assert low <= int(row["Net"].replace(",", "")) <= high
     assert [row["Pairs without data"] for row in rows if row["Area"] == "Region 4"] == [0]
+
+
+@pytest.mark.usefixtures("home")
+def test_a_figure_is_explored_as_far_as_it_is_published() -> None:
+    app = open_page("explore", lang="en", measure="RED-01", set="sex")
+    rows = table_of(app, "Sex", "Value", "Numerator", "95% interval (Wilson)")
+    assert [row["Sex"] for row in rows] == ["Male", "Female"]
+    boxes = {box.label: list(box.options) for box in app.selectbox}
+    assert boxes["Cut"] == ["not cut", "Sex"], "only what is published is offered"
+    assert boxes["Sex"] == ["every group", "Male", "Female"]
+    app = open_page("explore", lang="en", measure="RED-01", set="sex", m1="2", view="map", period="fy2567")
+    assert "RED-01 Same-day visits for one condition · Female" in [one.value for one in app.subheader]
+    assert len(table_of(app, "Area", "Sex", "Reporting")) == 77
+    app = open_page("explore", lang="en", measure="visits", set="facility_type", m1="05", view="time", area="R04")
+    assert len(table_of(app, "Period", "facility type", "Value")) == 12
+
+
+@pytest.mark.usefixtures("home")
+def test_a_month_that_was_not_sent_stays_a_gap_when_explored() -> None:
+    app = open_page("explore", lang="en", measure="visits_per_head", view="time", area="P58")
+    values = {row["Period"]: row["Value"] for row in table_of(app, "Period", "Value")}
+    assert values["Jun BE 2567"] == "No data"
+    assert values["Jul BE 2567"] != "No data"
+
+
+@pytest.mark.usefixtures("home")
+def test_what_is_explored_is_shared_by_its_address() -> None:
+    app = open_page("explore", lang="en", measure="RED-02", view="regions")
+    (link,) = app.get("code")
+    assert set(link.value.split("?")[1].split("&")) == {"lang=en", "measure=RED-02", "view=regions"}
 
 
 def indicators(app: AppTest) -> dict[str, dict[str, str]]:
