@@ -82,7 +82,7 @@ def choose_cut(
     """How the figure is cut: only sets of dimensions that are published for such areas and periods are offered."""
     words = context.words
     published = reads.cuts(context.serving, figure, variant).filter(
-        (pl.col("area_level") == level) & (pl.col("period_type") == period_type)
+        (pl.col("level") == level) & (pl.col("period_type") == period_type)
     )
     sets = sorted(published["dimension_set"].to_list(), key=lambda one: (len(figures.dimensions_of(one)), one))
     labels = {

@@ -355,6 +355,30 @@ def timeline(
     return alt.layer(rule, ring, disc, number).properties(height=31 * max(len(order), 3) + 60)
 
 
+def differences(rows: pl.DataFrame, x_title: str) -> Picture:
+    """`label`, `value`, `low`, `high`, `shown`: differences with their intervals, and the line of no difference.
+
+    One whose interval holds 0 is a ring, and lighter: shape beside colour.
+    """
+    rows = rows.with_columns(((pl.col("low") <= 0) & (pl.col("high") >= 0)).alias("is_unclear"))
+    edge = max((abs(value) for name in ("low", "high") for value in rows[name].to_list()), default=1) or 1
+    scale = alt.Scale(domain=[-1.1 * edge, 1.1 * edge], nice=False)
+    axis = _axis(title=x_title, tickCount=6, format="+")
+    base = alt.Chart(rows).encode(y=_rows_axis(rows))
+    tips = [alt.Tooltip("label:N", title=" "), alt.Tooltip("shown:N", title=" ")]
+    colour = alt.condition("datum.is_unclear", alt.value(MUTED), alt.value(SERIES[0]))
+    zero = alt.Chart(pl.DataFrame({"value": [0.0]})).mark_rule(color=MUTED).encode(x=alt.X("value:Q", scale=scale))
+    whisker = base.mark_rule(strokeWidth=2.5).encode(
+        x=alt.X("low:Q", scale=scale, axis=axis), x2="high:Q", color=colour
+    )
+    point = alt.X("value:Q", scale=scale, axis=axis)
+    clear = base.transform_filter("!datum.is_unclear").mark_point(filled=True, size=80, opacity=1, color=SERIES[0])
+    unclear = base.transform_filter("datum.is_unclear").mark_point(fill="#FFFFFF", size=70, opacity=1, stroke=MUTED)
+    return alt.layer(
+        zero, whisker, clear.encode(x=point, tooltip=tips), unclear.encode(x=point, tooltip=tips)
+    ).properties(height=34 * max(rows.height, 3) + 40)
+
+
 def event_study(rows: pl.DataFrame, x_title: str, y_title: str) -> Picture:
     """`event_month`, `effect`, `effect_low`, `effect_high`, `shown`: an effect and its interval by month from go-live.
 

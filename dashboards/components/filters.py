@@ -96,13 +96,20 @@ def place_label(words: Words, level: str, code: str) -> str:
     return names.get(code, code)
 
 
-def choose_area(context: Context, *, provinces: bool, unknown: bool = True, key: str = "area") -> tuple[Area, str]:
-    """The area and its label. Codes in the URL: `TH`, `R04`, `P50`. `unknown`: with the unknown region and province."""
+def choose_area(
+    context: Context, *, provinces: bool, unknown: bool = True, key: str = "area", nation_first: bool = True
+) -> tuple[Area, str]:
+    """The area and its label. Codes in the URL: `TH`, `R04`, `P50`. The first is the default.
+
+    `unknown`: with the unknown region and province.
+    """
     rows = {
         _area_code(row): row
         for row in reads.areas(context.serving).iter_rows(named=True)
         if (provinces or row["area_level"] != "province") and (unknown or row["area_code"] not in UNKNOWN_CODES)
     }
+    if not nation_first:
+        rows["TH"] = rows.pop("TH")
 
     words = context.words
     shown = {code: area_label(words, row) for code, row in rows.items()}

@@ -294,14 +294,14 @@ def measured(serving: Serving) -> pl.DataFrame:
 
 
 def cuts(serving: Serving, figure: Figure, variant: str) -> pl.DataFrame:
-    """dimension_set, area_level, period_type: how a figure is published, `all` being whole."""
+    """dimension_set, level (of areas), period_type: how a figure is published, `all` being whole."""
     return fetch(
         serving,
         f"""
         with cells as {_cells(figure)}
-        select distinct dimension_set, area_level, period_type
+        select distinct dimension_set, area_level as level, period_type
         from cells
-        order by dimension_set, area_level, period_type
+        order by dimension_set, level, period_type
         """,
         {"variant": variant, "set": None},
     )

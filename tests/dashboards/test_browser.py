@@ -15,6 +15,7 @@ PAGES = {
     "utilization": ("การใช้บริการ", "Utilization of care", 2),
     "flow": ("การไปรับบริการข้ามเขต", "Patient flow", 7),
     "measures": ("ความซ้ำซ้อน ความจำเป็น และความสมเหตุสมผล", "Redundancy, necessity and appropriateness", 2),
+    "compare": ("เปรียบเทียบ", "Compare", 1),
     "explore": ("สำรวจตัวชี้วัด", "Explore the figures", 1),
     "rollout": ("ความก้าวหน้า 30 บาทรักษาทุกที่", "Rollout of treatment anywhere", 4),
 }

@@ -14,7 +14,10 @@ from ruam.settings import PROJECT
 from tests.dashboards.test_pages import PAGES, open_page
 
 EXPOSURES = PROJECT / "models" / "marts" / "exposures.yml"
-VIEWS: dict[str, list[dict[str, str]]] = {"explore": [{}, {"measure": "visits", "set": "right_group"}]}
+VIEWS: dict[str, list[dict[str, str]]] = {
+    "compare": [{}, {"compare": "redundancy"}],
+    "explore": [{}, {"measure": "visits", "set": "right_group"}],
+}
 """Of a page that reads one table or another by what is chosen, the choices that reach all of them."""
 PAGE_FILES = {
     path.stem for path in (PROJECT / "dashboards" / "app_pages").glob("*.py") if not path.stem.startswith("_")

@@ -21,7 +21,7 @@ from tests.dashboards.people import signed_in
 from tests.dashboards.serving_factory import write_serving
 
 APP = Path(dashboards.__file__).with_name("app.py")
-PAGES = ("overview", "nation", "utilization", "flow", "measures", "explore", "rollout")
+PAGES = ("overview", "nation", "utilization", "flow", "measures", "compare", "explore", "rollout")
 TITLES = {
     "th": {
         "overview": "ภาพรวมการรับบริการ",
@@ -29,6 +29,7 @@ TITLES = {
         "utilization": "การใช้บริการ",
         "flow": "การไปรับบริการข้ามเขต",
         "measures": "ความซ้ำซ้อน ความจำเป็น และความสมเหตุสมผล",
+        "compare": "เปรียบเทียบ",
         "explore": "สำรวจตัวชี้วัด",
         "rollout": "ความก้าวหน้า 30 บาทรักษาทุกที่",
     },
@@ -38,11 +39,21 @@ TITLES = {
         "utilization": "Utilization of care",
         "flow": "Patient flow",
         "measures": "Redundancy, necessity and appropriateness",
+        "compare": "Compare",
         "explore": "Explore the figures",
         "rollout": "Rollout of treatment anywhere",
     },
 }
-N_CHARTS = {"overview": 8, "nation": 9, "utilization": 2, "flow": 7, "measures": 2, "explore": 1, "rollout": 4}
+N_CHARTS = {
+    "overview": 8,
+    "nation": 9,
+    "utilization": 2,
+    "flow": 7,
+    "measures": 2,
+    "compare": 2,
+    "explore": 1,
+    "rollout": 4,
+}
 
 
 @pytest.fixture
@@ -290,9 +301,11 @@ def test_figures_of_the_population_stand_by_region_and_others_by_group() -> None
 
 
 def table_of(app: AppTest, *columns: str) -> list[dict[str, str]]:
-    """The rows of the one table that has these columns."""
-    (table,) = (frame.value for frame in app.dataframe if set(columns) <= set(frame.value.columns))
-    rows: list[dict[str, str]] = table.to_dict("records")
+    """The rows of the table that has these columns; it may stand beside its chart and in the note under it."""
+    tables = [frame.value for frame in app.dataframe if set(columns) <= set(frame.value.columns)]
+    assert tables
+    assert all(table.equals(tables[0]) for table in tables)
+    rows: list[dict[str, str]] = tables[0].to_dict("records")
     return rows
 
 
@@ -340,6 +353,41 @@ def test_a_net_flow_tells_its_bounds_and_what_is_not_in_it() -> None:
         low, high = (int(end.replace(",", "")) for end in row["Possible range"].split(" to "))
         assert low <= int(row["Net"].replace(",", "")) <= high
     assert [row["Pairs without data"] for row in rows if row["Area"] == "Region 4"] == [0]
+
+
+@pytest.mark.usefixtures("home")
+def test_two_areas_stand_side_by_side_with_their_difference_and_its_interval() -> None:
+    app = open_page("compare", lang="en", area="R04", area_b="R05", compare="redundancy")
+    assert len(app.get("vega_lite_chart")) == N_CHARTS["compare"] + 1
+    for row in table_of(app, "A", "B", "Difference (B less A)"):
+        first, second = (float(row[side].removesuffix("%")) for side in ("A", "B"))
+        assert float(row["Difference (B less A)"].removesuffix(" pp")) == pytest.approx(second - first, abs=0.011)
+        low, high = map(float, row["95% interval of the difference"].split(" to "))
+        assert low <= second - first + 0.01
+        assert high >= second - first - 0.01
+        told = "Cannot be told apart" if low <= 0 <= high else "B is higher" if low > 0 else "B is lower"
+        assert row["Reading"] == told
+
+
+@pytest.mark.usefixtures("home")
+def test_what_holds_the_same_visits_is_compared_without_an_interval() -> None:
+    """A region lies in the nation, and its fiscal year in the last twelve months."""
+    for choices in ({"area_b": "R04"}, {"area": "R04", "area_b": "P12", "period_b": "2024-06"}):
+        app = open_page("compare", lang="en", compare="redundancy", **choices)
+        assert "A and B share some of their visits" in texts(app)
+        rows = table_of(app, "A", "Reading")
+        assert {row["Reading"] for row in rows} == {"No interval"}
+    apart = {"area": "R04", "area_b": "R04", "period": "2024-05", "period_b": "2024-06"}
+    assert "share some of their visits" not in texts(open_page("compare", lang="en", **apart))
+
+
+@pytest.mark.usefixtures("home")
+def test_what_is_missing_on_one_side_is_compared_with_nothing() -> None:
+    app = open_page("compare", lang="en", area="R13", period="2024-04", area_b="R04", period_b="2024-04")
+    rows = table_of(app, "A", "Reading")
+    assert {(row["Difference (B less A)"], row["Reading"]) for row in rows if row["A"] == "No data"} == {
+        ("–", "Not comparable, no value")
+    }
 
 
 @pytest.mark.usefixtures("home")
