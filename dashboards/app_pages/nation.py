@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 import streamlit as st
 
+from dashboards.brief import brief_of
 from dashboards.components import charts
 from dashboards.components.context import Context, open_context
 from dashboards.components.exhibit import completeness_text, notes, page_title
+from dashboards.components.export import recorded_button
 from dashboards.components.facts import Fact, fact_of, headlines, limits_text, went_live
 from dashboards.components.figure_views import region_tiles
 from dashboards.components.filters import choose_area, choose_of, choose_period
@@ -70,6 +74,13 @@ def page() -> None:
         area, area_name = choose_area(context, provinces=False, unknown=False)
     with right:
         month = choose_period(context, only="month")
+    recorded_button(
+        words("brief.download"),
+        f"brief-{area.area_code}-{month.period_start:%Y-%m}.pdf",
+        "application/pdf",
+        partial(brief_of, context, area, month),
+        len(figures.NATION),
+    )
     facts = [fact_of(context, figure, area, month.period_start) for figure in figures.NATION]
     changes(context, facts, area, area_name, month)
 

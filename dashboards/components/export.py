@@ -110,7 +110,6 @@ def _published_at(about: About) -> datetime:
 
 def export_buttons(words: Words, key: str, table: pl.DataFrame, about: About) -> None:
     """Offers the table as it is shown, in each form. What cannot be recorded is not handed out."""
-    record = recorder()
     sheets = (words("export.data_sheet"), words("export.about_sheet"))
     forms: dict[str, tuple[str, str, Callable[[], bytes]]] = {
         "csv": ("csv.zip", "application/zip", partial(csv_package, table, about)),
@@ -122,21 +121,21 @@ def export_buttons(words: Words, key: str, table: pl.DataFrame, about: About) ->
         "parquet": ("parquet.zip", "application/zip", partial(parquet_package, table, about)),
     }
 
-    def made(name: str, make: Callable[[], bytes]) -> bytes:
-        content = make()
-        record(name, table.height, hashlib.sha256(content).hexdigest())
-        return content
-
     st.caption(words("export.recorded"))
     with st.container(horizontal=True, gap="small"):
         for form, (suffix, media_type, make) in forms.items():
-            name = f"{key}.{suffix}"
-            st.download_button(
-                words(f"export.{form}"),
-                partial(made, name, make),
-                f"ruam-{name}",
-                media_type,
-                icon=":material/download:",
-                key=f"export_{key}_{form}",
-                on_click="ignore",
-            )
+            recorded_button(words(f"export.{form}"), f"{key}.{suffix}", media_type, make, table.height)
+
+
+def recorded_button(label: str, name: str, media_type: str, make: Callable[[], bytes], n_rows: int) -> None:
+    """Offers the file `ruam-<name>`, which is made and recorded when it is asked for."""
+    record = recorder()
+
+    def made() -> bytes:
+        content = make()
+        record(name, n_rows, hashlib.sha256(content).hexdigest())
+        return content
+
+    st.download_button(
+        label, made, f"ruam-{name}", media_type, icon=":material/download:", key=f"export_{name}", on_click="ignore"
+    )
