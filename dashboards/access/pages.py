@@ -41,6 +41,7 @@ ENTRIES = (
     Entry("measures", ":material/fact_check:", frozenset({Role.ANALYST})),
     Entry("compare", ":material/compare_arrows:", frozenset({Role.EXECUTIVE, Role.ANALYST})),
     Entry("explore", ":material/travel_explore:", frozenset({Role.ANALYST})),
+    Entry("definitions", ":material/menu_book:", EVERYONE),
     Entry("rollout", ":material/event_available:", frozenset({Role.EXECUTIVE, Role.ANALYST, Role.STEWARD})),
     Entry("audit", ":material/policy:", frozenset({Role.PROTECTION_OFFICER}), is_of_nation=True),
 )

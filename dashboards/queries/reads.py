@@ -126,6 +126,25 @@ def definition(serving: Serving, measure_id: str) -> dict[str, object] | None:
     return rows.row(0, named=True) if rows.height else None
 
 
+def registry(serving: Serving) -> pl.DataFrame:
+    """Every version of every measure, the newest of a measure first: the columns of `dim_measures`."""
+    return fetch(serving, "select * from dim_measures order by measure_id, version desc")
+
+
+def parameters(serving: Serving, measure_id: str) -> pl.DataFrame:
+    """parameter, value, valid_from, source: those of the measure, then those of all measures."""
+    return fetch(
+        serving,
+        """
+        select parameter, value, valid_from, source
+        from dim_measure_parameters
+        where measure_id in ($measure_id, '*')
+        order by measure_id = '*', parameter, valid_from
+        """,
+        {"measure_id": measure_id},
+    )
+
+
 def members(serving: Serving, dimension: str) -> pl.DataFrame:
     """member_code, label_th, label_en in their order."""
     return fetch(

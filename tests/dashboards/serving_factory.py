@@ -31,6 +31,11 @@ ROLLOUT = pl.read_csv(SEEDS / "rollout" / "rollout_phases.csv", infer_schema=Fal
 )
 SERIES = pl.read_csv(SEEDS / "terminology" / "indicator_series.csv", infer_schema=False).to_dicts()
 LIVE_FROM: dict[str, date] = dict(ROLLOUT.select("province_code", "actual_date").iter_rows())
+PARAMETERS = (
+    pl.read_csv(SEEDS / "measures" / "measure_parameters.csv", infer_schema=False)
+    .with_columns(pl.col("valid_from").str.to_date())
+    .to_dicts()
+)
 SILENT_REGION = "13"
 MEMBERS = {
     "facility_type": {
@@ -418,6 +423,7 @@ def write_serving(home: Path, run_id: str = RUN_ID) -> Path:
         "agg_deliveries": list(delivery_rows()),
         "dim_areas": list(area_rows()),
         "dim_measures": list(definition_rows()),
+        "dim_measure_parameters": PARAMETERS,
         "dim_members": list(member_rows()),
         "publication": [publication_row(run_id)],
     }

@@ -70,7 +70,7 @@ def test_a_page_is_shown_to_its_roles_and_to_nobody_else(home: Path, role: Role,
 
 @pytest.mark.parametrize("area", ["R04", "P50", "H10713"])
 @pytest.mark.parametrize(
-    "page", ["overview", "nation", "utilization", "flow", "measures", "compare", "explore", "rollout"]
+    "page", ["overview", "nation", "utilization", "flow", "measures", "compare", "explore", "definitions", "rollout"]
 )
 def test_a_page_holds_together_for_whoever_sees_a_part_of_the_nation(home: Path, page: str, area: str) -> None:
     app = open_as(signed_in(home, ["analyst"], [area]), PAGES[page], lang="en")

@@ -17,6 +17,7 @@ PAGES = {
     "measures": ("ความซ้ำซ้อน ความจำเป็น และความสมเหตุสมผล", "Redundancy, necessity and appropriateness", 2),
     "compare": ("เปรียบเทียบ", "Compare", 1),
     "explore": ("สำรวจตัวชี้วัด", "Explore the figures", 1),
+    "definitions": ("นิยามตัวชี้วัด", "Definitions of the measures", 0),
     "rollout": ("ความก้าวหน้า 30 บาทรักษาทุกที่", "Rollout of treatment anywhere", 4),
 }
 WAIT_MILLISECONDS = 60_000

@@ -21,7 +21,7 @@ from tests.dashboards.people import signed_in
 from tests.dashboards.serving_factory import write_serving
 
 APP = Path(dashboards.__file__).with_name("app.py")
-PAGES = ("overview", "nation", "utilization", "flow", "measures", "compare", "explore", "rollout")
+PAGES = ("overview", "nation", "utilization", "flow", "measures", "compare", "explore", "definitions", "rollout")
 TITLES = {
     "th": {
         "overview": "ภาพรวมการรับบริการ",
@@ -31,6 +31,7 @@ TITLES = {
         "measures": "ความซ้ำซ้อน ความจำเป็น และความสมเหตุสมผล",
         "compare": "เปรียบเทียบ",
         "explore": "สำรวจตัวชี้วัด",
+        "definitions": "นิยามตัวชี้วัด",
         "rollout": "ความก้าวหน้า 30 บาทรักษาทุกที่",
     },
     "en": {
@@ -41,6 +42,7 @@ TITLES = {
         "measures": "Redundancy, necessity and appropriateness",
         "compare": "Compare",
         "explore": "Explore the figures",
+        "definitions": "Definitions of the measures",
         "rollout": "Rollout of treatment anywhere",
     },
 }
@@ -50,8 +52,9 @@ N_CHARTS = {
     "utilization": 2,
     "flow": 7,
     "measures": 2,
-    "compare": 2,
+    "compare": 1,
     "explore": 1,
+    "definitions": 0,
     "rollout": 4,
 }
 
@@ -402,7 +405,7 @@ def test_a_figure_is_explored_as_far_as_it_is_published() -> None:
     assert "RED-01 Same-day visits for one condition · Female" in [one.value for one in app.subheader]
     assert len(table_of(app, "Area", "Sex", "Reporting")) == 77
     app = open_page("explore", lang="en", measure="visits", set="facility_type", m1="05", view="time", area="R04")
-    assert len(table_of(app, "Period", "facility type", "Value")) == 12
+    assert len(table_of(app, "Period", "Facility type", "Value")) == 12
 
 
 @pytest.mark.usefixtures("home")
@@ -418,6 +421,20 @@ def test_what_is_explored_is_shared_by_its_address() -> None:
     app = open_page("explore", lang="en", measure="RED-02", view="regions")
     (link,) = app.get("code")
     assert set(link.value.split("?")[1].split("&")) == {"lang=en", "measure=RED-02", "view=regions"}
+
+
+@pytest.mark.usefixtures("home")
+def test_a_definition_is_read_whole_with_its_parameters() -> None:
+    app = open_page("definitions", lang="en", registry="RED", measure="RED-02")
+    listed = table_of(app, "Id", "Next review")
+    assert [row["Id"] for row in listed] == ["RED-01", "RED-02", "RED-09"]
+    said = [element.value for element in app.get("text")]
+    for part in ("Question of RED-02", "Numerator of RED-02", "Denominator of RED-02", "A signal for review", "lower"):
+        assert part in said
+    parameters = {row["Parameter"]: row for row in table_of(app, "Parameter", "Valid from")}
+    assert parameters["merge_visits"]["Value"] == "true", "what holds for all measures holds for this one"
+    assert len(parameters) > 1
+    assert all(row["Source"] for row in parameters.values())
 
 
 def indicators(app: AppTest) -> dict[str, dict[str, str]]:
