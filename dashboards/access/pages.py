@@ -35,8 +35,13 @@ EVERYONE = frozenset(Role)
 
 ENTRIES = (
     Entry("overview", ":material/monitoring:", EVERYONE),
+    Entry("nation", ":material/flag:", frozenset({Role.EXECUTIVE, Role.ANALYST})),
     Entry("utilization", ":material/stacked_line_chart:", frozenset({Role.EXECUTIVE, Role.ANALYST})),
+    Entry("flow", ":material/alt_route:", frozenset({Role.EXECUTIVE, Role.ANALYST})),
     Entry("measures", ":material/fact_check:", frozenset({Role.ANALYST})),
+    Entry("compare", ":material/compare_arrows:", frozenset({Role.EXECUTIVE, Role.ANALYST})),
+    Entry("explore", ":material/travel_explore:", frozenset({Role.ANALYST})),
+    Entry("definitions", ":material/menu_book:", EVERYONE),
     Entry("rollout", ":material/event_available:", frozenset({Role.EXECUTIVE, Role.ANALYST, Role.STEWARD})),
     Entry("weaknesses", ":material/report:", frozenset({Role.ANALYST, Role.STEWARD})),
     Entry("runs", ":material/history:", frozenset({Role.STEWARD})),

@@ -7,69 +7,15 @@ import streamlit as st
 
 from dashboards.components import charts
 from dashboards.components.context import Context, open_context
-from dashboards.components.exhibit import completeness_text, notes, page_title
-from dashboards.components.figure_views import month_trend, region_tiles
+from dashboards.components.exhibit import notes, page_title
+from dashboards.components.figure_views import figure_card, month_trend, region_tiles
 from dashboards.components.filters import choose_area, choose_of, choose_period
 from dashboards.components.rollout_facts import rollout_completeness, rollout_facts
-from dashboards.components.tables import columns_of, figure_months, last_known
-from dashboards.components.values import (
-    band_text,
-    change_text,
-    date_text,
-    figure_value,
-)
-from dashboards.queries import figures, reads
-from dashboards.queries.figures import Figure
-from dashboards.queries.reads import Area, Period
+from dashboards.components.values import date_text
+from dashboards.queries import figures
+from dashboards.queries.reads import Area
 
 CARDS_IN_A_ROW = 3
-
-
-def figure_card(context: Context, figure: Figure, area: Area, area_name: str, period: Period) -> None:
-    words = context.words
-    rows = reads.figure_of(context.serving, figure, area, period)
-    text = figure_value(words, figure, rows.row(0, named=True)).text if rows.height else words("value.missing")
-    months = figure_months(context, figure, area)
-    with st.container(border=True, height="stretch"):
-        change = change_text(words, figure, months["value"].to_list())
-        st.metric(
-            words(f"figure.{figure.code}"),
-            text,
-            delta=change,
-            delta_color="off",
-            delta_arrow="off",
-            delta_description=words("overview.month_change") if change else None,
-        )
-        if band := linkage_band(context, figure, area, period):
-            st.markdown(words("overview.band", band=band))
-        if months["value"].count():
-            st.altair_chart(
-                charts.sparkline(months.select("label", "value", "shown")),
-                alt=words(
-                    "overview.spark_alt",
-                    figure=words(f"figure.{figure.code}"),
-                    area=area_name,
-                    last=last_known(months),
-                ),
-                key=f"spark_{figure.code}",
-            )
-        notes(
-            context,
-            figure.code,
-            figure.measure_id,
-            completeness_text(context, area, period),
-            months,
-            columns_of(context, figure, "month"),
-        )
-
-
-def linkage_band(context: Context, figure: Figure, area: Area, period: Period) -> str | None:
-    """The rate at both linkage thresholds, of figures that have it."""
-    if figure.table != "agg_measure_results":
-        return None
-    group, _, _ = figure.measure_id.partition("-")
-    rows = reads.measure_results(context.serving, area, period, group).filter(pl.col("measure_id") == figure.measure_id)
-    return band_text(context.words, figure, rows.row(0, named=True)) if rows.height else None
 
 
 def live_card(context: Context, area: Area) -> None:

@@ -116,7 +116,7 @@ def axis_card(context: Context, rows: pl.DataFrame, axis: str, name: str, comple
             context,
             f"axis_{axis}",
             title=words("scorecards.trend", axis=title),
-            chart=charts.control_chart(
+            chart=charts.score_chart(
                 months.select("label", "score", "lower_limit", "upper_limit", "median_score", "signal", "shown"),
                 words("axis.month"),
                 words("axis.score"),

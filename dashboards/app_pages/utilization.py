@@ -1,4 +1,4 @@
-"""Utilization: one figure by month and by group, and where people travel for care."""
+"""Utilization: one figure by month, and by group or region."""
 
 from __future__ import annotations
 
@@ -9,9 +9,9 @@ from dashboards.components import charts
 from dashboards.components.context import Context, open_context
 from dashboards.components.exhibit import completeness_text, exhibit, page_title
 from dashboards.components.figure_views import region_tiles
-from dashboards.components.filters import choose_area, choose_of, choose_period, region_label
+from dashboards.components.filters import choose_area, choose_of, choose_period
 from dashboards.components.tables import columns_of, figure_months, spoken, texts
-from dashboards.components.values import compact, count_value, period_text, with_values
+from dashboards.components.values import compact, period_text, with_values
 from dashboards.queries import figures, reads
 from dashboards.queries.figures import Figure
 from dashboards.queries.reads import NATION, Area, Period
@@ -87,109 +87,6 @@ def bar_texts(rows: pl.DataFrame) -> pl.Series:
     )
 
 
-def flow(context: Context, period: Period) -> None:
-    words = context.words
-    rows = reads.patient_flow(context.serving, period)
-    values = [
-        count_value(words, number, status) for number, status in rows.select("n_visits", "n_visits_status").iter_rows()
-    ]
-    homes, treatments = (
-        [region_label(words, code, short=True) for code in rows[column]] for column in ("home_code", "treatment_code")
-    )
-    rows = rows.with_columns(
-        pl.Series("value", [value.number for value in values], dtype=pl.Float64),
-        texts("shown", [value.text for value in values]),
-        texts(
-            "cell",
-            [
-                compact(value.number) if value.number is not None else "–" if status == "missing" else value.text
-                for value, status in zip(values, rows["n_visits_status"], strict=True)
-            ],
-        ),
-        texts("home", homes),
-        texts("treatment", treatments),
-    )
-    exhibit(
-        context,
-        "flow",
-        title=words("utilization.flow"),
-        caption=words("utilization.flow_caption", period=period_text(words, period)),
-        chart=charts.flow_matrix(
-            rows.select("home", "treatment", "value", "cell", "shown"),
-            list(dict.fromkeys(homes)),
-            words("column.treatment"),
-            words("column.home"),
-        ),
-        description=words("utilization.flow_alt", period=period_text(words, period)),
-        measure_id=figures.PATIENT_FLOW,
-        completeness=completeness_text(context, NATION, period),
-        table=rows,
-        columns={
-            "home": words("column.home"),
-            "treatment": words("column.treatment"),
-            "shown": words("column.visits"),
-        },
-    )
-    net_flow(context, rows, period)
-
-
-def net_flow(context: Context, rows: pl.DataFrame, period: Period) -> None:
-    """Inflow minus outflow of each region from the published cells; `rows` as `flow` has them."""
-    words = context.words
-    across = rows.filter(pl.col("home_code") != pl.col("treatment_code"))
-    # A region none of whose cells is published has no net flow; its sum must not read as 0.
-    known = pl.col("value").count() > 0
-    sums = [
-        across.group_by(pl.col(column).alias("area_code")).agg(
-            pl.when(known).then(pl.col("value").sum()).otherwise(None).alias(name)
-        )
-        for column, name in (("treatment_code", "inflow"), ("home_code", "outflow"))
-    ]
-    table = (
-        rows.select(pl.col("home_code").alias("area_code"), pl.col("home").alias("label"))
-        .unique(maintain_order=True)
-        .join(sums[0], on="area_code", how="left", maintain_order="left")
-        .join(sums[1], on="area_code", how="left", maintain_order="left")
-        .join(
-            reads.registered_persons(context.serving, period),
-            on="area_code",
-            how="left",
-            maintain_order="left",
-        )
-        .with_columns((pl.col("inflow") - pl.col("outflow")).alias("value"))
-        .with_columns((1000 * pl.col("value") / pl.col("n_registered_persons")).alias("per_1000"))
-    )
-    missing = words("value.missing")
-
-    def shown(column: str, form: str) -> pl.Series:
-        return texts(f"{column}_shown", [missing if n is None else format(n, form) for n in table[column]])
-
-    table = table.with_columns(
-        shown("inflow", ",.0f"),
-        shown("outflow", ",.0f"),
-        shown("per_1000", "+,.1f"),
-        shown("value", "+,.0f").alias("shown"),
-    )
-    exhibit(
-        context,
-        "net",
-        title=words("utilization.net"),
-        caption=words("utilization.net_caption"),
-        chart=charts.net_bars(table.select("label", "value", "shown")),
-        description=words("utilization.net_alt", period=period_text(words, period), values=spoken(table)),
-        measure_id=figures.NET_FLOW,
-        completeness=completeness_text(context, NATION, period),
-        table=table,
-        columns={
-            "label": words("column.area"),
-            "inflow_shown": words("column.inflow"),
-            "outflow_shown": words("column.outflow"),
-            "shown": words("column.net"),
-            "per_1000_shown": words("column.net_per_1000"),
-        },
-    )
-
-
 def page() -> None:
     context = open_context("utilization")
     page_title(context.words, "utilization")
@@ -214,8 +111,6 @@ def page() -> None:
             breakdown(context, figure, dimension, area, area_name, period)
         else:
             region_tiles(context, figure, words(f"figure.{figure.code}"), period)
-    st.divider()
-    flow(context, period)
 
 
 page()

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
+from functools import cache
 from typing import Any, TypeAlias
 
 import altair as alt
 import polars as pl
+
+from dashboards.assets.convert_map import MAP
 
 # Four colours that people with colour-blindness tell apart, and each 3:1 against white.
 SERIES = ("#12436D", "#28A197", "#801650", "#F46A25")
@@ -14,6 +18,8 @@ INK, MUTED, GRID, EMPTY = "#1F2933", "#52606D", "#E4E8ED", "#E9EDF2"
 # One hue, light to dark: the value is also printed, colour never tells it alone.
 SEQUENCE = ("#E3EDF6", "#A9C7E0", "#5C93BF", "#2A6496", "#12436D")
 LABEL_SIZE = 12
+LONGEST_LEVEL_NAME = 9
+"""Characters of a name that still has room above a column of a matrix."""
 
 
 # What `alt.layer` may return.
@@ -62,6 +68,40 @@ def sparkline(rows: pl.DataFrame) -> Picture:
     line = base.mark_line(color=SERIES[0], strokeWidth=2).encode(x=x, y=y)
     points = base.mark_point(color=SERIES[0], filled=True, size=18, opacity=1).encode(x=x, y=y, tooltip=tips)
     return alt.layer(line, points).properties(height=56)
+
+
+def control_chart(rows: pl.DataFrame, limits: tuple[float, float, float] | None, is_signal: bool) -> Picture:
+    """`label`, `value`, `shown` in order of time, with the band of `limits` (mean, low, high) of the months before.
+
+    The newest month is a diamond where it is a signal, and a ring where it is not: shape beside colour.
+    """
+    values = [*(value for value in rows["value"].to_list() if value is not None), *(limits or ())]
+    edges = [min(values, default=0), max(values, default=1)]
+    room = (edges[1] - edges[0]) * 0.12 or abs(edges[1]) * 0.1 or 1
+    scale = alt.Scale(domain=[edges[0] - room, edges[1] + room], nice=False, zero=False)
+    x = alt.X("label:O", sort=None, axis=None)
+    y = alt.Y("value:Q", axis=None, scale=scale)
+    tips = [alt.Tooltip("label:N", title=" "), alt.Tooltip("shown:N", title=" ")]
+    base = alt.Chart(rows)
+    line = base.mark_line(color=SERIES[0], strokeWidth=2).encode(x=x, y=y)
+    points = base.mark_point(color=SERIES[0], filled=True, size=18, opacity=1).encode(x=x, y=y, tooltip=tips)
+    newest = alt.Chart(rows.tail(1)).encode(x=x, y=y, tooltip=tips)
+    last = (
+        newest.mark_point(shape="diamond", color=SERIES[3], filled=True, size=150, opacity=1)
+        if is_signal
+        else newest.mark_point(color=SERIES[0], fill="#FFFFFF", size=70, opacity=1)
+    )
+    layers = [line, points, last]
+    if limits:
+        mean, low, high = limits
+        band = pl.DataFrame({"mean": [mean], "low": [low], "high": [high]})
+        ends = alt.Chart(band)
+        layers = [
+            ends.mark_rect(color=EMPTY).encode(y=alt.Y("low:Q", axis=None, scale=scale), y2="high:Q"),
+            ends.mark_rule(color=MUTED, strokeDash=[4, 3]).encode(y=alt.Y("mean:Q", axis=None, scale=scale)),
+            *layers,
+        ]
+    return alt.layer(*layers).properties(height=110)
 
 
 def step_sparkline(rows: pl.DataFrame) -> Picture:
@@ -158,14 +198,59 @@ def tile_grid(rows: pl.DataFrame) -> Picture:
     return alt.layer(full, gap, name, number, coverage).properties(height=72 * max(rows["tile_row"].n_unique(), 1))
 
 
+@cache
+def _provinces() -> tuple[dict[str, Any], ...]:
+    """GeoJSON features of the map."""
+    return tuple(json.loads(MAP.read_text(encoding="utf-8"))["features"])
+
+
+def province_map(rows: pl.DataFrame, groups: Sequence[str], chosen: str | None = None, height: int = 640) -> Picture:
+    """`province_code`, `label`, `shown`, `group`: the provinces, coloured by their group, from the lowest on.
+
+    A province without a row or with a group that is not among `groups` is left grey. `chosen` is drawn with a bold
+    line. The numbers stand in a table beside it, for they fit no province.
+    """
+    known = {row["province_code"]: row for row in rows.iter_rows(named=True)}
+    features = [
+        shape | {"properties": known.get(shape["properties"]["province_code"], {}) | shape["properties"]}
+        for shape in _provinces()
+    ]
+    steps = (
+        [SEQUENCE[-1]]
+        if len(groups) == 1
+        else [SEQUENCE[round(n * (len(SEQUENCE) - 1) / (len(groups) - 1))] for n in range(len(groups))]
+    )
+    names = json.dumps(list(groups), ensure_ascii=False)
+    colour = alt.Color(
+        "properties.group:N",
+        sort=list(groups),
+        scale=alt.Scale(domain=list(groups), range=steps),
+        legend=alt.Legend(
+            orient="top", title=None, symbolType="square", symbolSize=160, labelFontSize=LABEL_SIZE, labelColor=INK,
+            columns=3, labelLimit=160,
+        ) if groups else None,
+    )  # fmt: skip
+    tips = [alt.Tooltip("properties.label:N", title=" "), alt.Tooltip("properties.shown:N", title=" ")]
+    shapes = alt.Chart(alt.InlineData(values=features)).mark_geoshape(stroke="#FFFFFF", strokeWidth=0.6)
+    coloured = shapes.encode(
+        color=alt.condition(f"indexof({names}, datum.properties.group) >= 0", colour, alt.value(EMPTY)), tooltip=tips
+    )
+    outlined = [shape for shape in features if chosen and shape["properties"]["province_code"] == chosen]
+    line = alt.Chart(alt.InlineData(values=outlined)).mark_geoshape(fillOpacity=0, stroke=SERIES[3], strokeWidth=2.5)
+    return alt.layer(coloured, line).project(type="identity").properties(height=height)
+
+
 def flow_matrix(rows: pl.DataFrame, order: Sequence[str], x_title: str, y_title: str) -> Picture:
     """`home`, `treatment`, `value`, `cell` (its text), `shown`; colour by logarithm: care at home dwarfs the rest."""
     names = list(order)
     known = [value for value in rows["value"].to_list() if value]
     high = max(known, default=10.0)
+    # Long names stand upright, for side by side they would run into each other.
+    longest = max(map(len, names), default=0)
+    angle, room = (-90, 8 * longest) if longest > LONGEST_LEVEL_NAME else (0, 0)
     base = alt.Chart(rows).encode(
-        x=alt.X("treatment:N", sort=names, axis=_axis(title=x_title, orient="top", labelAngle=0, grid=False)),
-        y=alt.Y("home:N", sort=names, axis=_axis(title=y_title, grid=False)),
+        x=alt.X("treatment:N", sort=names, axis=_axis(title=x_title, orient="top", labelAngle=angle, grid=False)),
+        y=alt.Y("home:N", sort=names, axis=_axis(title=y_title, grid=False, labelOverlap=False)),
         tooltip=[
             alt.Tooltip("home:N", title=y_title),
             alt.Tooltip("treatment:N", title=x_title),
@@ -188,7 +273,28 @@ def flow_matrix(rows: pl.DataFrame, order: Sequence[str], x_title: str, y_title:
         text="cell:N",
         color=alt.condition(f"datum.value > {high**0.62}", alt.value("#FFFFFF"), alt.value(INK)),
     )
-    return alt.layer(cell, text).properties(height=32 * len(names) + 40)
+    return alt.layer(cell, text).properties(height=32 * len(names) + 40 + room)
+
+
+def heat(rows: pl.DataFrame, row_names: Sequence[str], column_names: Sequence[str]) -> Picture:
+    """`row`, `column`, `value`, `shown`: one dimension down, another across, the number printed in each cell."""
+    known = [value for value in rows["value"].to_list() if value is not None]
+    low, high = (min(known), max(known)) if known else (0.0, 1.0)
+    longest = max(map(len, column_names), default=0)
+    angle, room = (-90, 7 * min(longest, 24)) if longest > LONGEST_LEVEL_NAME else (0, 0)
+    across = _axis(title=None, orient="top", labelAngle=angle, grid=False, labelColor=INK, labelLimit=170)
+    base = alt.Chart(rows).encode(
+        x=alt.X("column:N", sort=list(column_names), axis=across),
+        y=alt.Y("row:N", sort=list(row_names), axis=_axis(title=None, grid=False, labelColor=INK, labelOverlap=False)),
+        tooltip=[alt.Tooltip(f"{field}:N", title=" ") for field in ("row", "column", "shown")],
+    )
+    scale = alt.Scale(domain=[low, high if high > low else low + 1], range=list(SEQUENCE))
+    cell = base.mark_rect(stroke="#FFFFFF", strokeWidth=1).encode(
+        color=alt.condition("isValid(datum.value)", alt.Color("value:Q", legend=None, scale=scale), alt.value(EMPTY))
+    )
+    ink = alt.condition(f"datum.value > {low + (high - low) * 0.55}", alt.value("#FFFFFF"), alt.value(INK))
+    text = base.mark_text(fontSize=11, opacity=alt.ExprRef("width < 300 ? 0 : 1")).encode(text="shown:N", color=ink)
+    return alt.layer(cell, text).properties(height=34 * max(len(row_names), 2) + 40 + room)
 
 
 def _date_axis(months: Sequence[str], **options: Any) -> alt.Axis:
@@ -247,6 +353,30 @@ def timeline(
     disc = base.mark_point(filled=True, size=130, opacity=1).encode(x=actual, color=_colour(names), tooltip=tips)
     number = base.mark_text(dy=-13, fontSize=11, color=INK).encode(x=actual, text="n:N")
     return alt.layer(rule, ring, disc, number).properties(height=31 * max(len(order), 3) + 60)
+
+
+def differences(rows: pl.DataFrame, x_title: str) -> Picture:
+    """`label`, `value`, `low`, `high`, `shown`: differences with their intervals, and the line of no difference.
+
+    One whose interval holds 0 is a ring, and lighter: shape beside colour.
+    """
+    rows = rows.with_columns(((pl.col("low") <= 0) & (pl.col("high") >= 0)).alias("is_unclear"))
+    edge = max((abs(value) for name in ("low", "high") for value in rows[name].to_list()), default=1) or 1
+    scale = alt.Scale(domain=[-1.1 * edge, 1.1 * edge], nice=False)
+    axis = _axis(title=x_title, tickCount=6, format="+")
+    base = alt.Chart(rows).encode(y=_rows_axis(rows))
+    tips = [alt.Tooltip("label:N", title=" "), alt.Tooltip("shown:N", title=" ")]
+    colour = alt.condition("datum.is_unclear", alt.value(MUTED), alt.value(SERIES[0]))
+    zero = alt.Chart(pl.DataFrame({"value": [0.0]})).mark_rule(color=MUTED).encode(x=alt.X("value:Q", scale=scale))
+    whisker = base.mark_rule(strokeWidth=2.5).encode(
+        x=alt.X("low:Q", scale=scale, axis=axis), x2="high:Q", color=colour
+    )
+    point = alt.X("value:Q", scale=scale, axis=axis)
+    clear = base.transform_filter("!datum.is_unclear").mark_point(filled=True, size=80, opacity=1, color=SERIES[0])
+    unclear = base.transform_filter("datum.is_unclear").mark_point(fill="#FFFFFF", size=70, opacity=1, stroke=MUTED)
+    return alt.layer(
+        zero, whisker, clear.encode(x=point, tooltip=tips), unclear.encode(x=point, tooltip=tips)
+    ).properties(height=34 * max(rows.height, 3) + 40)
 
 
 def event_study(rows: pl.DataFrame, x_title: str, y_title: str) -> Picture:
@@ -347,7 +477,7 @@ def month_matrix(rows: pl.DataFrame, places: Sequence[str], is_share: bool) -> P
     return alt.layer(cell, text).properties(height=26 * max(len(places), 2) + 30)
 
 
-def control_chart(rows: pl.DataFrame, x_title: str, y_title: str) -> Picture:
+def score_chart(rows: pl.DataFrame, x_title: str, y_title: str) -> Picture:
     """`label`, `score`, `lower_limit`, `upper_limit`, `median_score`, `signal`, `shown`: a score within its limits.
 
     A band for the limits, a dashed line for the median of peers; a month out of its limits is a larger diamond.

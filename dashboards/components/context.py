@@ -29,6 +29,13 @@ class Context:
 CHOSEN = "chosen"
 """Where the session keeps every choice, by filter: pages come and go, their widgets with them."""
 
+SAID = "said"
+"""Where the session keeps what the page's filters say in this run, by their label: downloads repeat it."""
+
+
+def note_choice(label: str, text: str) -> None:
+    st.session_state.setdefault(SAID, {})[label] = text
+
 
 def chosen_language() -> Language:
     """The choice of the switch that `app.py` draws above every page."""
@@ -58,6 +65,7 @@ def say_if_stopped(words: Words, publication: reads.Publication) -> None:
 def open_context(page: str) -> Context:
     """The context of a page, for who may open it; the page ends here with a plain word when nothing can be shown."""
     words = Words(chosen_language())
+    st.session_state[SAID] = {}
     identity = admit(words, page)
     try:
         serving = current_serving(Settings().data_home.serving, identity.scope)

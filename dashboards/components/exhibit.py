@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import Any
 
 import polars as pl
 import streamlit as st
 
 from dashboards.components.charts import Picture
-from dashboards.components.context import Context
-from dashboards.components.export import export_button
+from dashboards.components.context import SAID, Context
+from dashboards.components.export import export_buttons
 from dashboards.components.values import date_text
 from dashboards.components.words import Words
 from dashboards.queries import reads
@@ -39,10 +40,14 @@ def notes(
     completeness: str,
     table: pl.DataFrame | None = None,
     columns: Mapping[str, str] | None = None,
+    *,
+    title: str | None = None,
+    is_table: bool = False,
 ) -> None:
     """The line under a figure. `columns` maps the table's columns to their headings, in order.
 
-    Without a table when the figure is a table itself.
+    `is_table`: the figure is that table itself, so that it is not shown again, only offered as files. Beside the texts
+    of a column `value` goes out as the number that charts draw.
     """
     words = context.words
     as_of = words(
@@ -56,11 +61,34 @@ def notes(
             _definition(context, measure_id)
         if table is None or columns is None:
             return
-        with st.popover(words("note.table"), icon=":material/table:", type="tertiary"):
-            shown = table.select(list(columns)).rename(dict(columns))
-            st.dataframe(shown, hide_index=True, alt=words("note.table"), key=f"table_{key}")
+        shown = table.select(list(columns)).rename(dict(columns))
+        about = about_of(context, measure_id, completeness, title)
+        numbers = table.select(pl.col("value").alias(words("column.number"))) if "value" in table.columns else None
+        exported = shown if numbers is None else shown.hstack(numbers)
+        label, icon = ("note.download", "download") if is_table else ("note.table", "table")
+        with st.popover(words(label), icon=f":material/{icon}:", type="tertiary"):
+            if not is_table:
+                st.dataframe(shown, hide_index=True, alt=words("note.table"), key=f"table_{key}")
             st.caption(words("note.disclosure"))
-            export_button(words, key, shown)
+            export_buttons(words, key, exported, about)
+
+
+def about_of(context: Context, measure_id: str, completeness: str, title: str | None = None) -> dict[str, Any]:
+    """What a downloaded table is: definition, dates, choices, completeness and the rule of disclosure."""
+    words, publication = context.words, context.publication
+    row = reads.definition(context.serving, measure_id) or {}
+    return {
+        "title": title or words.name(row) or measure_id,
+        "measure": {"id": measure_id} | {key: value for key, value in row.items() if key != "measure_id"},
+        "data_from": publication.data_from.isoformat(),
+        "data_to": publication.data_to.isoformat(),
+        "published_at": publication.published_at.isoformat(),
+        "publication": publication.run_id,
+        "filters": dict(st.session_state.get(SAID, {})),
+        "completeness": completeness,
+        "disclosure": words("note.disclosure"),
+        "publisher": words("export.publisher"),
+    }
 
 
 def _definition(context: Context, measure_id: str) -> None:
@@ -98,7 +126,7 @@ def exhibit(
     if caption:
         st.markdown(caption)
     st.altair_chart(chart, alt=description, key=f"chart_{key}")
-    notes(context, key, measure_id, completeness, table, columns)
+    notes(context, key, measure_id, completeness, table, columns, title=title)
 
 
 def page_title(words: Words, page: str) -> None:

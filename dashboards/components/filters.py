@@ -7,11 +7,12 @@ from typing import Any, Literal
 
 import streamlit as st
 
-from dashboards.components.context import CHOSEN, Context
+from dashboards.components.context import CHOSEN, Context, note_choice
 from dashboards.components.values import period_code, period_text
 from dashboards.components.words import Language, Words
 from dashboards.queries import reads
 from dashboards.queries.reads import Area, Period
+from ruam.geography import province_names, province_names_en
 
 UNKNOWN_CODES = ("00", "99")
 """The unknown region and the unknown province."""
@@ -57,6 +58,7 @@ def choice(
         st.segmented_control(label, list(shown), required=True, **common)
     else:
         st.selectbox(label, list(shown), **common)
+    note_choice(label, shown[code])
     return code
 
 
@@ -86,17 +88,32 @@ def region_label(words: Words, code: str, *, short: bool = False) -> str:
     return words(f"{stem}_bangkok") if code == "13" else words(stem, number=int(code))
 
 
-def choose_area(context: Context, *, provinces: bool) -> tuple[Area, str]:
-    """The area and its label. Codes in the URL: `TH`, `R04`, `P50`."""
+def place_label(words: Words, level: str, code: str) -> str:
+    """A short name of any region or province, also of those whose figures the viewer may not see."""
+    if level == "region":
+        return region_label(words, code, short=True)
+    names = province_names() if words.language == "th" else province_names_en()
+    return names.get(code, code)
+
+
+def choose_area(
+    context: Context, *, provinces: bool, unknown: bool = True, key: str = "area", nation_first: bool = True
+) -> tuple[Area, str]:
+    """The area and its label. Codes in the URL: `TH`, `R04`, `P50`. The first is the default.
+
+    `unknown`: with the unknown region and province.
+    """
     rows = {
         _area_code(row): row
         for row in reads.areas(context.serving).iter_rows(named=True)
-        if provinces or row["area_level"] != "province"
+        if (provinces or row["area_level"] != "province") and (unknown or row["area_code"] not in UNKNOWN_CODES)
     }
+    if not nation_first:
+        rows["TH"] = rows.pop("TH")
 
     words = context.words
     shown = {code: area_label(words, row) for code, row in rows.items()}
-    code = choice(words("filter.area"), "area", shown, words.language)
+    code = choice(words(f"filter.{key}"), key, shown, words.language)
     return Area.model_validate(rows[code]), shown[code]
 
 
@@ -119,13 +136,17 @@ def _area_code(row: dict[str, object]) -> str:
     return code if level == "nation" else level[0].upper() + code
 
 
-def choose_period(context: Context) -> Period:
-    """Twelve months, fiscal years and months in one list, all in the Buddhist Era."""
-    periods = {period_code(period): period for period in reads.periods(context.serving)}
+def choose_period(context: Context, *, only: str | None = None, key: str = "period") -> Period:
+    """Twelve months, fiscal years and months in one list, all in the Buddhist Era; or those of one type `only`."""
+    periods = {
+        period_code(period): period
+        for period in reads.periods(context.serving)
+        if only is None or period.period_type == only
+    }
 
     words = context.words
     shown = {code: period_text(words, period) for code, period in periods.items()}
-    return periods[choice(words("filter.period"), "period", shown, words.language)]
+    return periods[choice(words(f"filter.{key}"), key, shown, words.language)]
 
 
 def choose_of(

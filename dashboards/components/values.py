@@ -72,6 +72,11 @@ def rate_text(figure: Figure, number: float) -> str:
     return f"{number:,.{figure.decimals}f}" + ("%" if figure.unit is Unit.PERCENT else "")
 
 
+def number_text(figure: Figure, number: float) -> str:
+    """A number of a figure, whether it is a count or a rate."""
+    return f"{number:,.0f}" if figure.unit is Unit.COUNT else rate_text(figure, number)
+
+
 def figure_value(words: Words, figure: Figure, counts: dict[str, object]) -> Value:
     if figure.denominator is None:
         number = counts["numerator"]

@@ -108,12 +108,18 @@ COMPLETENESS = Figure(
 RULE_SHARE = Figure("rule_share", "DQ-04", Unit.PERCENT, 1, "agg_rule_results", "n_broken", "n_checked")
 
 OVERVIEW = (VISITS_PER_HEAD, CROSS_PROVINCE, SAME_DAY_REPEAT, REPEAT_7_DAYS, COMPLETENESS)
+NATION = (
+    *(VISITS_PER_HEAD, ADMISSION_RATE, PRIMARY_SHARE, CROSS_PROVINCE),
+    *(POLICY_ELIGIBLE, SAME_DAY_REPEAT, REPEAT_7_DAYS, COMPLETENESS),
+)
+"""The eight of the nation on one page, in its order."""
 UTILIZATION = (
     *(VISITS, VISITS_PER_HEAD, TREATMENT_PER_HEAD, EMERGENCY_RATE, TELEHEALTH, PRIMARY_SHARE),
     *(OUT_OF_NETWORK, CROSS_PROVINCE, CROSS_REGION),
     *(ADMISSIONS, ADMISSION_RATE, EPISODE_RATE, REFERRED_IN, BED_DAYS, LENGTH_OF_STAY, OCCUPANCY, CASE_MIX),
     *(VISIT_PRICE, ADMISSION_PRICE, PRICE_PER_PERSON),
 )
+FLOW = (OUT_OF_NETWORK, CROSS_PROVINCE, CROSS_REGION, POLICY_ELIGIBLE)
 ROLLOUT = (POLICY_ELIGIBLE, POLICY_PLANNED, CROSS_PROVINCE)
 STUDIED = (OUT_OF_NETWORK, CROSS_PROVINCE, CROSS_REGION)
 """Figures whose change after going live is studied."""
@@ -123,6 +129,25 @@ MEASURE_GROUPS = {"redundancy": "RED", "necessity": "NEC", "appropriateness": "U
 
 CUTS = ("age_band", "sex", "right_group", "facility_type", "condition_group", "hour")
 """Dimensions by which a measure may be cut, one at a time."""
+
+DIMENSIONS = (*CUTS, *(name for name in ALL_DIMENSIONS if name not in CUTS))
+"""Every dimension by which something is published."""
+
+
+def dimensions_of(dimension_set: str) -> tuple[str, ...]:
+    """The dimensions of a set of the lattice, in the order of its members; none of `all`.
+
+    Raises `ValueError` for a set that is not made of `DIMENSIONS`.
+    """
+    found, rest = [], "" if dimension_set == "all" else dimension_set
+    while rest:
+        name = next((one for one in DIMENSIONS if rest == one or rest.startswith(f"{one}_")), None)
+        if name is None:
+            raise ValueError(f"{dimension_set}: {rest} is no dimension.")
+        found.append(name)
+        rest = rest[len(name) + 1 :]
+    return tuple(found)
+
 
 LIVE_PROVINCES = "RO-16"
 EFFECTS = "RO-18"

@@ -126,6 +126,25 @@ def definition(serving: Serving, measure_id: str) -> dict[str, object] | None:
     return rows.row(0, named=True) if rows.height else None
 
 
+def registry(serving: Serving) -> pl.DataFrame:
+    """Every version of every measure, the newest of a measure first: the columns of `dim_measures`."""
+    return fetch(serving, "select * from dim_measures order by measure_id, version desc")
+
+
+def parameters(serving: Serving, measure_id: str) -> pl.DataFrame:
+    """parameter, value, valid_from, source: those of the measure, then those of all measures."""
+    return fetch(
+        serving,
+        """
+        select parameter, value, valid_from, source
+        from dim_measure_parameters
+        where measure_id in ($measure_id, '*')
+        order by measure_id = '*', parameter, valid_from
+        """,
+        {"measure_id": measure_id},
+    )
+
+
 def members(serving: Serving, dimension: str) -> pl.DataFrame:
     """member_code, label_th, label_en in their order."""
     return fetch(
@@ -157,17 +176,19 @@ def completeness(serving: Serving, area: Area, period: Period) -> tuple[int, int
     return rows.row(0)
 
 
+def _count(figure: Figure, name: str | None, alias: str) -> str:
+    """A count of a figure with its status, or nulls where the figure has none."""
+    if name is None:
+        return f"cast(null as bigint) as {alias}, cast(null as varchar) as {alias}_status"
+    status = f"{name}_status" if figure.controlled else "'exact'"
+    return f"{name} as {alias}, {status} as {alias}_status"
+
+
 def _counts(figure: Figure, dimension: str = "'all'") -> str:
     """A sub-select with the same columns whatever table the figure comes from."""
 
-    def column(name: str | None, alias: str) -> str:
-        if name is None:
-            return f"cast(null as bigint) as {alias}, cast(null as varchar) as {alias}_status"
-        status = f"{name}_status" if figure.controlled else "'exact'"
-        return f"{name} as {alias}, {status} as {alias}_status"
-
     keys = "period_type, period_start, area_level, area_code"
-    counts = f"{column(figure.numerator, 'numerator')}, {column(figure.denominator, 'denominator')}"
+    counts = f"{_count(figure, figure.numerator, 'numerator')}, {_count(figure, figure.denominator, 'denominator')}"
     if figure.table == "agg_utilization":
         return f"(select {keys}, dimension_value, {counts} from agg_utilization where dimension = {dimension})"
     is_measure = figure.table == "agg_measure_results"
@@ -185,6 +206,9 @@ _COUNTS = """
     counts.denominator,
     coalesce(counts.denominator_status, 'missing') as denominator_status
 """
+
+# The unknown region has no tile, and is the parent of the unknown province.
+_IS_KNOWN = "case areas.area_level when 'region' then areas.tile_row is not null else areas.parent_code <> '00' end"
 
 _MONTHS = """
     select distinct period_type, period_start
@@ -266,6 +290,95 @@ def measure_by_member(serving: Serving, measure_id: str, dimension: str, area: A
     )
 
 
+def measured(serving: Serving) -> pl.DataFrame:
+    """measure_id, name_th, name_en, variant: every measure of the library with a published result, by its variants.
+
+    The main variant is the first of its measure.
+    """
+    return fetch(
+        serving,
+        """
+        with names as (
+            select measure_id, name_th, name_en
+            from dim_measures
+            qualify row_number() over (partition by measure_id order by version desc) = 1
+        ),
+        variants as (select distinct measure_id, variant from agg_measure_results where area_level = 'nation')
+        select variants.measure_id, names.name_th, names.name_en, variants.variant
+        from variants
+        inner join names on names.measure_id = variants.measure_id
+        order by variants.measure_id, variants.variant <> 'main', variants.variant
+        """,
+    )
+
+
+def cuts(serving: Serving, figure: Figure, variant: str) -> pl.DataFrame:
+    """dimension_set, level (of areas), period_type: how a figure is published, `all` being whole."""
+    return fetch(
+        serving,
+        f"""
+        with cells as {_cells(figure)}
+        select distinct dimension_set, area_level as level, period_type
+        from cells
+        order by dimension_set, level, period_type
+        """,
+        {"variant": variant, "set": None},
+    )
+
+
+def cells(
+    serving: Serving,
+    figure: Figure,
+    variant: str,
+    dimension_set: str,
+    level: str,
+    area_code: str | None,
+    period_type: str,
+    period_start: date | None,
+) -> pl.DataFrame:
+    """Every published cell of a figure in a set of dimensions; of one area, and one period, where they are given.
+
+    area_level, area_code, period_type, period_start, member_1 to member_3, the two counts, rate_low and rate_high.
+    """
+    return fetch(
+        serving,
+        f"""
+        with cells as {_cells(figure)}
+        select *
+        from cells
+        where area_level = $level and ($area_code is null or area_code = $area_code)
+            and period_type = $period_type and ($period_start is null or period_start = $period_start)
+        order by area_code, period_start, member_1, member_2, member_3
+        """,
+        {
+            "variant": variant,
+            "set": dimension_set,
+            "level": level,
+            "area_code": area_code,
+            "period_type": period_type,
+            "period_start": period_start,
+        },
+    )
+
+
+def _cells(figure: Figure) -> str:
+    """A sub-select with the same columns whatever table the figure comes from, of one set of dimensions or of all."""
+    keys = "period_type, period_start, area_level, area_code"
+    counts = f"{_count(figure, figure.numerator, 'numerator')}, {_count(figure, figure.denominator, 'denominator')}"
+    if figure.table == "agg_measure_results":
+        return f"""(
+            select {keys}, dimension_set, member_1, member_2, member_3, {counts}, rate_low, rate_high
+            from agg_measure_results
+            where measure_id = '{figure.measure_id}' and variant = $variant and ($set is null or dimension_set = $set)
+        )"""
+    return f"""(
+        select {keys}, dimension as dimension_set, dimension_value as member_1, 'all' as member_2, 'all' as member_3,
+            {counts}, cast(null as double) as rate_low, cast(null as double) as rate_high
+        from {figure.table}
+        where $variant = 'main' and ($set is null or dimension = $set)
+    )"""
+
+
 def figure_by_month(serving: Serving, figure: Figure, area: Area) -> pl.DataFrame:
     """period_start and the two counts, one row for every published month."""
     return fetch(
@@ -285,10 +398,10 @@ def figure_by_month(serving: Serving, figure: Figure, area: Area) -> pl.DataFram
     )
 
 
-def figure_by_region(serving: Serving, figure: Figure, period: Period) -> pl.DataFrame:
-    """One row for every region with a tile.
+def figure_by_area(serving: Serving, figure: Figure, level: str, period: Period) -> pl.DataFrame:
+    """One row for every area of a level, without the unknown one; regions have a tile.
 
-    area_code, name_th, name_en, tile_row, tile_column, the two counts, n_reports_received,
+    area_level, area_code, parent_code, name_th, name_en, tile_row, tile_column, the two counts, n_reports_received,
     n_reports_expected.
     """
     return fetch(
@@ -296,7 +409,8 @@ def figure_by_region(serving: Serving, figure: Figure, period: Period) -> pl.Dat
         f"""
         with counts as {_counts(figure)}
         select
-            areas.area_code, areas.name_th, areas.name_en, areas.tile_row, areas.tile_column, {_COUNTS},
+            areas.area_level, areas.area_code, areas.parent_code, areas.name_th, areas.name_en,
+            areas.tile_row, areas.tile_column, {_COUNTS},
             completeness.n_reports_received, completeness.n_reports_expected
         from dim_areas as areas
         left join counts
@@ -309,10 +423,30 @@ def figure_by_region(serving: Serving, figure: Figure, period: Period) -> pl.Dat
             and completeness.area_code = areas.area_code
             and completeness.period_type = $period_type
             and completeness.period_start = $period_start
-        where areas.area_level = 'region' and areas.tile_row is not null
+        where areas.area_level = $level and {_IS_KNOWN}
         order by areas.area_code
         """,
-        {"period_type": period.period_type, "period_start": period.period_start},
+        {"level": level, "period_type": period.period_type, "period_start": period.period_start},
+    )
+
+
+def figure_by_region_and_month(serving: Serving, figure: Figure) -> pl.DataFrame:
+    """area_level, area_code, period_start and the two counts: every region with a tile in every published month."""
+    return fetch(
+        serving,
+        f"""
+        with months as ({_MONTHS}), counts as {_counts(figure)}
+        select areas.area_level, areas.area_code, months.period_start, {_COUNTS}
+        from dim_areas as areas
+        cross join months
+        left join counts
+            on counts.area_level = areas.area_level
+            and counts.area_code = areas.area_code
+            and counts.period_type = months.period_type
+            and counts.period_start = months.period_start
+        where areas.area_level = 'region' and {_IS_KNOWN}
+        order by areas.area_code, months.period_start
+        """,
     )
 
 
@@ -361,42 +495,49 @@ def figure_by_member(serving: Serving, figure: Figure, dimension: str, area: Are
     )
 
 
-def patient_flow(serving: Serving, period: Period) -> pl.DataFrame:
-    """home_code, treatment_code, n_visits, n_visits_status: every pair of regions with a tile."""
+def patient_flow(serving: Serving, level: str, period: Period) -> pl.DataFrame:
+    """home_level, home_code, treatment_code, n_visits and n_persons with their statuses: pairs with any visit at all.
+
+    Whoever sees a part of the nation gets the pairs of which either end is theirs.
+    """
     return fetch(
         serving,
         """
-        with regions as (select area_code from dim_areas where area_level = 'region' and tile_row is not null)
-        select
-            homes.area_code as home_code,
-            treatments.area_code as treatment_code,
-            flows.n_visits,
-            coalesce(flows.n_visits_status, 'missing') as n_visits_status
-        from regions as homes
-        cross join regions as treatments
-        left join agg_patient_flow as flows
-            on flows.home_code = homes.area_code
-            and flows.treatment_code = treatments.area_code
-            and flows.home_level = 'region'
-            and flows.period_type = $period_type
-            and flows.period_start = $period_start
-        order by homes.area_code, treatments.area_code
+        select home_level, home_code, treatment_code, n_visits, n_visits_status, n_persons, n_persons_status
+        from agg_patient_flow
+        where home_level = $level and period_type = $period_type and period_start = $period_start
+        order by home_code, treatment_code
         """,
-        {"period_type": period.period_type, "period_start": period.period_start},
+        {"level": level, "period_type": period.period_type, "period_start": period.period_start},
     )
 
 
-def registered_persons(serving: Serving, period: Period) -> pl.DataFrame:
-    """area_code, n_registered_persons, n_registered_persons_status by region."""
+def reports_by_area(serving: Serving, level: str, period: Period) -> pl.DataFrame:
+    """area_level, area_code, n_reports_received, n_reports_expected."""
     return fetch(
         serving,
         """
-        select area_code, n_registered_persons, n_registered_persons_status
-        from agg_utilization
-        where area_level = 'region' and dimension = 'all'
-            and period_type = $period_type and period_start = $period_start
+        select area_level, area_code, n_reports_received, n_reports_expected
+        from agg_completeness
+        where area_level = $level and period_type = $period_type and period_start = $period_start
+        order by area_code
         """,
-        {"period_type": period.period_type, "period_start": period.period_start},
+        {"level": level, "period_type": period.period_type, "period_start": period.period_start},
+    )
+
+
+def registered_persons(serving: Serving, level: str, period: Period) -> pl.DataFrame:
+    """area_level, area_code, n_registered_persons, n_registered_persons_status."""
+    return fetch(
+        serving,
+        """
+        select area_level, area_code, n_registered_persons, n_registered_persons_status
+        from agg_utilization
+        where area_level = $level and dimension = 'all'
+            and period_type = $period_type and period_start = $period_start
+        order by area_code
+        """,
+        {"level": level, "period_type": period.period_type, "period_start": period.period_start},
     )
 
 

@@ -18,6 +18,7 @@ import typer
 from ruam.cli import (
     access,
     audit,
+    brief,
     check,
     deliveries,
     docs,
@@ -68,6 +69,7 @@ app.command()(flow.run)
 app.command()(flow.serve)
 app.command()(docs.docs)
 app.command()(docs.export)
+app.command()(brief.brief)
 app.command()(status.status)
 app.command()(deliveries.deliveries)
 app.add_typer(quarantine.quarantine, name="quarantine")

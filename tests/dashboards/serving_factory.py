@@ -31,6 +31,11 @@ ROLLOUT = pl.read_csv(SEEDS / "rollout" / "rollout_phases.csv", infer_schema=Fal
 )
 SERIES = pl.read_csv(SEEDS / "terminology" / "indicator_series.csv", infer_schema=False).to_dicts()
 LIVE_FROM: dict[str, date] = dict(ROLLOUT.select("province_code", "actual_date").iter_rows())
+PARAMETERS = (
+    pl.read_csv(SEEDS / "measures" / "measure_parameters.csv", infer_schema=False)
+    .with_columns(pl.col("valid_from").str.to_date())
+    .to_dicts()
+)
 SILENT_REGION = "13"
 MEMBERS = {
     "facility_type": {
@@ -223,20 +228,30 @@ def utilization_rows(random: np.random.Generator) -> Iterator[dict[str, object]]
 
 
 def flow_rows(random: np.random.Generator) -> Iterator[dict[str, object]]:
-    regions = [place for place in all_places() if place.level == "region"]
+    """Every pair of regions, and of provinces those of one region and all with Bangkok."""
     for period in all_periods():
-        for home in regions:
-            for treatment in regions:
-                at_home = home.code == treatment.code
-                visits = 400_000 * period.months * home.weight * (0.96 if at_home else 0.04 * treatment.weight)
-                number = round(visits * random.uniform(0.5, 1.5)) if visits >= 1 else None
-                if number is None:
-                    continue
-                yield {
-                    "period_type": period.kind, "period_start": period.start, "period_end": period.end,
-                    "home_level": "region", "home_code": home.code, "treatment_code": treatment.code,
-                    **_controlled_columns("region", {"n_visits": number, "n_persons": round(number * 0.7)}),
-                }  # fmt: skip
+        for home, treatment in flow_pairs():
+            at_home = home.code == treatment.code
+            visits = 400_000 * period.months * home.weight * (0.96 if at_home else 0.04 * treatment.weight)
+            number = round(visits * random.uniform(0.5, 1.5)) if visits >= 1 else None
+            if number is None:
+                continue
+            yield {
+                "period_type": period.kind, "period_start": period.start, "period_end": period.end,
+                "home_level": home.level, "home_code": home.code, "treatment_code": treatment.code,
+                **_controlled_columns("region", {"n_visits": number, "n_persons": round(number * 0.7)}),
+            }  # fmt: skip
+
+
+def flow_pairs() -> Iterator[tuple[Place, Place]]:
+    regions: dict[str, str] = dict(PROVINCES.select("province_code", "region_code").iter_rows())
+    for home in all_places():
+        for treatment in all_places():
+            if home.level != treatment.level or home.level == "nation":
+                continue
+            ends = (home.code, treatment.code)
+            if home.level == "region" or "10" in ends or regions[home.code] == regions[treatment.code]:
+                yield home, treatment
 
 
 def measure_rows(random: np.random.Generator) -> Iterator[dict[str, object]]:
@@ -549,6 +564,7 @@ def write_serving(home: Path, run_id: str = RUN_ID, only: Collection[str] | None
         "agg_rule_results": rule_result_rows(),
         "dim_areas": area_rows(),
         "dim_measures": definition_rows(),
+        "dim_measure_parameters": PARAMETERS,
         "dim_members": member_rows(),
         "publication": [publication_row(run_id)],
     }

@@ -70,15 +70,21 @@ def test_a_page_is_shown_to_its_roles_and_to_nobody_else(home: Path, role: Role,
 
 @pytest.mark.parametrize("area", ["R04", "P50", "H10713"])
 @pytest.mark.parametrize(
-    "page", ["overview", "utilization", "measures", "rollout", "submissions", "scorecards", "rules"]
+    "page",
+    [
+        *("overview", "nation", "utilization", "flow", "measures", "compare", "explore", "definitions", "rollout"),
+        *("submissions", "scorecards", "rules"),
+    ],
 )
 def test_a_page_holds_together_for_whoever_sees_a_part_of_the_nation(home: Path, page: str, area: str) -> None:
     app = open_as(signed_in(home, ["analyst"], [area]), PAGES[page], lang="en")
     assert [title.value for title in app.title]
     boxes = {box.label: box.options for box in app.selectbox}
     if "Area" in boxes:
-        # The overview goes down to regions, the others to provinces.
-        own = {"R04": 2, "P50": 1, "H10713": 1} if page == "overview" else {"R04": 10, "P50": 2, "H10713": 1}
+        # These two go down to regions, the others to provinces.
+        own = (
+            {"R04": 2, "P50": 1, "H10713": 1} if page in {"overview", "nation"} else {"R04": 10, "P50": 2, "H10713": 1}
+        )
         assert len(boxes["Area"]) == own[area]
     assert log_of(home).newest(1)[0]["scope"] == area
 
@@ -94,6 +100,16 @@ def test_an_area_in_the_address_that_is_not_ones_own_shows_nothing_of_it(home: P
     assert next(box.value for box in part.selectbox if box.label == "Area") == "TH"
     assert charts(part) == charts(nation)
     assert charts(part) != charts(everything)
+
+
+def test_a_viewer_of_a_region_gets_its_flows_and_no_balance_of_others(home: Path) -> None:
+    app = open_as(signed_in(home, ["analyst"], ["R04"]), PAGES["flow"], lang="en")
+    (pairs,) = (frame.value for frame in app.dataframe if {"Home", "Treatment"} <= set(frame.value.columns))
+    hidden = pairs[(pairs["Home"] != "Region 4") & (pairs["Treatment"] != "Region 4")]
+    assert set(hidden["Visits"]) == {"Not your area"}
+    assert "Not your area" not in set(pairs[pairs["Home"] == "Region 4"]["Visits"])
+    (net,) = (frame.value for frame in app.dataframe if "Net" in frame.value.columns)
+    assert net["Area"].tolist() == ["Region 4"]
 
 
 def charts(app: AppTest) -> list[str]:

@@ -11,8 +11,13 @@ from tests.dashboards.servers import demo_context
 
 PAGES = {
     "": ("ภาพรวมการรับบริการ", "Overview of care", 8),
-    "utilization": ("การใช้บริการ", "Utilization of care", 4),
+    "nation": ("ประเทศในหน้าเดียว", "The nation on one page", 9),
+    "utilization": ("การใช้บริการ", "Utilization of care", 2),
+    "flow": ("การไปรับบริการข้ามเขต", "Patient flow", 7),
     "measures": ("ความซ้ำซ้อน ความจำเป็น และความสมเหตุสมผล", "Redundancy, necessity and appropriateness", 2),
+    "compare": ("เปรียบเทียบ", "Compare", 1),
+    "explore": ("สำรวจตัวชี้วัด", "Explore the figures", 1),
+    "definitions": ("นิยามตัวชี้วัด", "Definitions of the measures", 0),
     "rollout": ("ความก้าวหน้า 30 บาทรักษาทุกที่", "Rollout of treatment anywhere", 4),
     "weaknesses": ("ข้อจำกัดของข้อมูล", "Limits of the data", 2),
     "submissions": ("การส่งข้อมูล", "Submissions", 2),

@@ -14,6 +14,11 @@ from ruam.settings import PROJECT
 from tests.dashboards.test_pages import PAGES, open_page
 
 EXPOSURES = PROJECT / "models" / "marts" / "exposures.yml"
+VIEWS: dict[str, list[dict[str, str]]] = {
+    "compare": [{}, {"compare": "redundancy"}],
+    "explore": [{}, {"measure": "visits", "set": "right_group"}],
+}
+"""Of a page that reads one table or another by what is chosen, the choices that reach all of them."""
 PAGE_FILES = {
     path.stem for path in (PROJECT / "dashboards" / "app_pages").glob("*.py") if not path.stem.startswith("_")
 }
@@ -51,5 +56,6 @@ def test_an_exposure_depends_on_what_the_page_reads_and_on_nothing_else(
         return fetch(serving, sql, parameters)
 
     monkeypatch.setattr(reads, "fetch", recorded)
-    open_page(page)
+    for query in VIEWS.get(page, [{}]):
+        open_page(page, **query)
     assert set().union(*map(tables_of, asked)) == declared()[page]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from datetime import date
 from pathlib import Path
 
 import duckdb
@@ -11,7 +12,7 @@ from streamlit.testing.v1 import AppTest
 
 import dashboards
 from dashboards.components.rollout_effects import ASSUMPTIONS
-from dashboards.components.values import figure_value
+from dashboards.components.values import figure_value, month_text
 from dashboards.components.words import LANGUAGES, Language, Words
 from dashboards.queries import figures, reads
 from dashboards.queries.serving import current_serving
@@ -26,8 +27,13 @@ APP = Path(dashboards.__file__).with_name("app.py")
 TITLES = {
     "th": {
         "overview": "ภาพรวมการรับบริการ",
+        "nation": "ประเทศในหน้าเดียว",
         "utilization": "การใช้บริการ",
+        "flow": "การไปรับบริการข้ามเขต",
         "measures": "ความซ้ำซ้อน ความจำเป็น และความสมเหตุสมผล",
+        "compare": "เปรียบเทียบ",
+        "explore": "สำรวจตัวชี้วัด",
+        "definitions": "นิยามตัวชี้วัด",
         "rollout": "ความก้าวหน้า 30 บาทรักษาทุกที่",
         "weaknesses": "ข้อจำกัดของข้อมูล",
         "submissions": "การส่งข้อมูล",
@@ -36,8 +42,13 @@ TITLES = {
     },
     "en": {
         "overview": "Overview of care",
+        "nation": "The nation on one page",
         "utilization": "Utilization of care",
+        "flow": "Patient flow",
         "measures": "Redundancy, necessity and appropriateness",
+        "compare": "Compare",
+        "explore": "Explore the figures",
+        "definitions": "Definitions of the measures",
         "rollout": "Rollout of treatment anywhere",
         "weaknesses": "Limits of the data",
         "submissions": "Submissions",
@@ -48,8 +59,13 @@ TITLES = {
 PAGES = tuple(TITLES["en"])
 N_CHARTS = {
     "overview": 8,
-    "utilization": 4,
+    "nation": 9,
+    "utilization": 2,
+    "flow": 7,
     "measures": 2,
+    "compare": 1,
+    "explore": 1,
+    "definitions": 0,
     "rollout": 4,
     "weaknesses": 2,
     "submissions": 2,
@@ -300,6 +316,140 @@ def test_figures_of_the_population_stand_by_region_and_others_by_group() -> None
     by_bed = open_page("utilization", lang="en", figure="occupancy")
     (box,) = (box for box in by_bed.selectbox if box.label == "Broken down by")
     assert list(box.options) == ["facility type", "affiliation"]
+
+
+def table_of(app: AppTest, *columns: str) -> list[dict[str, str]]:
+    """The rows of the table that has these columns; it may stand beside its chart and in the note under it."""
+    tables = [frame.value for frame in app.dataframe if set(columns) <= set(frame.value.columns)]
+    assert tables
+    assert all(table.equals(tables[0]) for table in tables)
+    rows: list[dict[str, str]] = tables[0].to_dict("records")
+    return rows
+
+
+@pytest.mark.parametrize("language", LANGUAGES)
+@pytest.mark.usefixtures("home")
+def test_a_month_is_told_in_words_made_of_the_data(language: Language) -> None:
+    app = open_page("nation", lang=language, period="2024-09")
+    words = Words(language)
+    said = texts(app)
+    # Bangkok's service began on 27 September 2024, alone.
+    assert words("control.went_live", n=1, month=month_text(words, date(2024, 9, 1)), names="").strip() in said
+    # Of the eight months that limits need, five are there before September.
+    assert words("control.no_limits") in said
+    assert set(metrics(app)) == {words(f"figure.{figure.code}") for figure in figures.NATION}
+    newest = open_page("nation", lang=language)
+    assert words("control.no_limits") not in texts(newest)
+    assert words("nation.changes", area=words("area.nation"), month=month_text(words, date(2025, 3, 1))) in [
+        header.value for header in newest.header
+    ]
+
+
+@pytest.mark.usefixtures("home")
+def test_people_of_a_province_are_followed_to_where_they_go_and_come_from() -> None:
+    app = open_page("flow", lang="en", area="P50")
+    titles = [one.value for one in app.subheader]
+    assert "Where people of Chiang Mai Province go for care" in titles
+    assert len(app.get("vega_lite_chart")) == N_CHARTS["flow"] + 2
+    assert sum("Tae Noppakun Wongsrinoppakun (CC BY 4.0)" in one.value for one in app.caption) == 2
+    away = {row["Area"]: row["Visits"] for row in table_of(app, "Area", "Visits")}
+    assert int(away["Chiang Mai"].replace(",", "")) > int(away["Lamphun"].replace(",", "")) >= 10
+    # Nobody of the fixture goes from Chiang Mai to Phuket, which reported: that is 0, and no gap.
+    assert away["Phuket"] == "0"
+    app = open_page("flow", lang="en", area="P50", direction="in", count="persons")
+    assert "Where those treated in Chiang Mai Province come from" in [one.value for one in app.subheader]
+    assert table_of(app, "Area", "People")
+
+
+@pytest.mark.usefixtures("home")
+def test_a_net_flow_tells_its_bounds_and_what_is_not_in_it() -> None:
+    rows = table_of(open_page("flow", lang="en"), "Net", "Possible range")
+    assert len(rows) == 13
+    for row in rows:
+        if row["Net"] == "No data":
+            continue
+        low, high = (int(end.replace(",", "")) for end in row["Possible range"].split(" to "))
+        assert low <= int(row["Net"].replace(",", "")) <= high
+    assert [row["Pairs without data"] for row in rows if row["Area"] == "Region 4"] == [0]
+
+
+@pytest.mark.usefixtures("home")
+def test_two_areas_stand_side_by_side_with_their_difference_and_its_interval() -> None:
+    app = open_page("compare", lang="en", area="R04", area_b="R05", compare="redundancy")
+    assert len(app.get("vega_lite_chart")) == N_CHARTS["compare"] + 1
+    for row in table_of(app, "A", "B", "Difference (B less A)"):
+        first, second = (float(row[side].removesuffix("%")) for side in ("A", "B"))
+        assert float(row["Difference (B less A)"].removesuffix(" pp")) == pytest.approx(second - first, abs=0.011)
+        low, high = map(float, row["95% interval of the difference"].split(" to "))
+        assert low <= second - first + 0.01
+        assert high >= second - first - 0.01
+        told = "Cannot be told apart" if low <= 0 <= high else "B is higher" if low > 0 else "B is lower"
+        assert row["Reading"] == told
+
+
+@pytest.mark.usefixtures("home")
+def test_what_holds_the_same_visits_is_compared_without_an_interval() -> None:
+    """A region lies in the nation, and its fiscal year in the last twelve months."""
+    for choices in ({"area_b": "R04"}, {"area": "R04", "area_b": "P12", "period_b": "2024-06"}):
+        app = open_page("compare", lang="en", compare="redundancy", **choices)
+        assert "A and B share some of their visits" in texts(app)
+        rows = table_of(app, "A", "Reading")
+        assert {row["Reading"] for row in rows} == {"No interval"}
+    apart = {"area": "R04", "area_b": "R04", "period": "2024-05", "period_b": "2024-06"}
+    assert "share some of their visits" not in texts(open_page("compare", lang="en", **apart))
+
+
+@pytest.mark.usefixtures("home")
+def test_what_is_missing_on_one_side_is_compared_with_nothing() -> None:
+    app = open_page("compare", lang="en", area="R13", period="2024-04", area_b="R04", period_b="2024-04")
+    rows = table_of(app, "A", "Reading")
+    assert {(row["Difference (B less A)"], row["Reading"]) for row in rows if row["A"] == "No data"} == {
+        ("–", "Not comparable, no value")
+    }
+
+
+@pytest.mark.usefixtures("home")
+def test_a_figure_is_explored_as_far_as_it_is_published() -> None:
+    app = open_page("explore", lang="en", measure="RED-01", set="sex")
+    rows = table_of(app, "Sex", "Value", "Numerator", "95% interval (Wilson)")
+    assert [row["Sex"] for row in rows] == ["Male", "Female"]
+    boxes = {box.label: list(box.options) for box in app.selectbox}
+    assert boxes["Cut"] == ["not cut", "Sex"], "only what is published is offered"
+    assert boxes["Sex"] == ["every group", "Male", "Female"]
+    app = open_page("explore", lang="en", measure="RED-01", set="sex", m1="2", view="map", period="fy2567")
+    assert "RED-01 Same-day visits for one condition · Female" in [one.value for one in app.subheader]
+    assert len(table_of(app, "Area", "Sex", "Reporting")) == 77
+    app = open_page("explore", lang="en", measure="visits", set="facility_type", m1="05", view="time", area="R04")
+    assert len(table_of(app, "Period", "Facility type", "Value")) == 12
+
+
+@pytest.mark.usefixtures("home")
+def test_a_month_that_was_not_sent_stays_a_gap_when_explored() -> None:
+    app = open_page("explore", lang="en", measure="visits_per_head", view="time", area="P58")
+    values = {row["Period"]: row["Value"] for row in table_of(app, "Period", "Value")}
+    assert values["Jun BE 2567"] == "No data"
+    assert values["Jul BE 2567"] != "No data"
+
+
+@pytest.mark.usefixtures("home")
+def test_what_is_explored_is_shared_by_its_address() -> None:
+    app = open_page("explore", lang="en", measure="RED-02", view="regions")
+    (link,) = app.get("code")
+    assert set(link.value.split("?")[1].split("&")) == {"lang=en", "measure=RED-02", "view=regions"}
+
+
+@pytest.mark.usefixtures("home")
+def test_a_definition_is_read_whole_with_its_parameters() -> None:
+    app = open_page("definitions", lang="en", registry="RED", measure="RED-02")
+    listed = table_of(app, "Id", "Next review")
+    assert [row["Id"] for row in listed] == ["RED-01", "RED-02", "RED-09"]
+    said = [element.value for element in app.get("text")]
+    for part in ("Question of RED-02", "Numerator of RED-02", "Denominator of RED-02", "A signal for review", "lower"):
+        assert part in said
+    parameters = {row["Parameter"]: row for row in table_of(app, "Parameter", "Valid from")}
+    assert parameters["merge_visits"]["Value"] == "true", "what holds for all measures holds for this one"
+    assert len(parameters) > 1
+    assert all(row["Source"] for row in parameters.values())
 
 
 def indicators(app: AppTest) -> dict[str, dict[str, str]]:

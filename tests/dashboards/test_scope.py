@@ -59,6 +59,12 @@ VALUES: dict[str, st.SearchStrategy[Any]] = {
     "group": st.sampled_from([*figures.MEASURE_GROUPS.values(), "UT"]),
     "measure_id": st.sampled_from(["RED-01", "UT-00"]),
     "region": st.none() | st.sampled_from(REGIONS),
+    "level": st.sampled_from(["region", "province"]),
+    "variant": st.just("main"),
+    "dimension_set": st.sampled_from(["all", "sex"]),
+    "area_code": st.none() | st.sampled_from(["04", "50"]),
+    "period_type": st.sampled_from(["month", "last_12_months"]),
+    "period_start": st.none() | st.just(date(2024, 7, 1)),
     "province": st.sampled_from(sorted(province_names())),
     "weakness_id": st.sampled_from(["no_principal_diagnosis", "silent_facilities"]),
     "phase": st.none() | st.integers(1, 4),
@@ -133,7 +139,10 @@ def test_no_registered_read_gives_a_row_of_another_area(
     read: Callable[..., Any] = READS[name]
     parameters = set(inspect.signature(read).parameters) - {"serving"}
     # Of all tables of figures, one is broken down by dimensions.
-    fitting = {"figure": st.sampled_from(figures.UTILIZATION)} if "dimension" in parameters else {}
+    cut = st.sampled_from(figures.UTILIZATION)
+    fitting = {"figure": cut} if {"dimension", "variant"} & parameters else {}
+    if "variant" in parameters:
+        fitting["figure"] = cut | st.just(figures.SAME_DAY_REPEAT)
     wanted = {key: data.draw((VALUES | fitting)[key], key) for key in sorted(parameters)}
     found = read(serving_of(published_home, scope), **wanted)
     if isinstance(found, pl.DataFrame):

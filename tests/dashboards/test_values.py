@@ -21,7 +21,7 @@ from dashboards.components.values import (
     signed,
 )
 from dashboards.components.words import Words
-from dashboards.queries.figures import COMPLETENESS, CROSS_PROVINCE, SAME_DAY_REPEAT, VISITS_PER_HEAD
+from dashboards.queries.figures import COMPLETENESS, CROSS_PROVINCE, SAME_DAY_REPEAT, VISITS_PER_HEAD, dimensions_of
 from dashboards.queries.reads import Period
 
 THAI, ENGLISH = Words("th"), Words("en")
@@ -122,3 +122,11 @@ def test_change_needs_both_months() -> None:
     assert change_text(THAI, CROSS_PROVINCE, [4.0, 4.5]) == "+0.5 จุดร้อยละ"
     assert change_text(THAI, CROSS_PROVINCE, [4.0, None]) is None
     assert change_text(THAI, CROSS_PROVINCE, [4.0]) is None
+
+
+def test_a_set_of_the_lattice_is_made_of_its_dimensions() -> None:
+    assert dimensions_of("all") == ()
+    assert dimensions_of("age_band_sex_right_group") == ("age_band", "sex", "right_group")
+    assert dimensions_of("facility_type_right_group") == ("facility_type", "right_group")
+    with pytest.raises(ValueError, match="shoe_size"):
+        dimensions_of("sex_shoe_size")

@@ -41,7 +41,7 @@ COMMANDS = [
     *("compact", "landing check", "landing repair", "feeds check", "inbox purge"),
     *("identity take-in", "identity status", "identity forget", "identity audit"),
     *("identity link", "identity review", "identity train", "identity evaluate", "keys show", "keys rotate"),
-    *("study rollout", "docs", "export", "audit verify", "audit subject"),
+    *("study rollout", "brief", "docs", "export", "audit verify", "audit subject"),
     *("access check", "access sessions", "access revoke"),
 ]
 
