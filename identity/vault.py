@@ -2,7 +2,8 @@
 
 * `records` has the columns of `identity.intake.RECORD` and the facility's `province_code`: one row for each (hospcode,
   pid) as it stands by the rule of staging (decision 2): newest `d_update`, then the delivery sent later, then the
-  greater delivery id, then the later line.
+  greater delivery id, then the later line. For linkage it has the number of the batch that it came with (`arrived`, which
+  counts up) and whether an earlier row of it stood or was withdrawn (`is_known`).
 * `numbers` has the linkage pseudonym `p1` (16 bytes) of every number that a landed pseudonym was made from.
 * `withdrawals` has (hospcode, pid) and up to which `d_update` a row was withdrawn, `batches` what was taken in,
   `forgotten` the `p1` of people who must not be taken in again, `audit_head` the newest line of the audit log.
@@ -58,7 +59,9 @@ _TYPES: dict[pl.DataType, str] = {
 }
 _COLUMNS = ", ".join(f"{name} {_TYPES[dtype]}" for name, dtype in RECORD.items())
 _TABLES = f"""
-create table if not exists records ({_COLUMNS}, province_code varchar);
+create table if not exists records ({_COLUMNS}, province_code varchar, arrived bigint, is_known boolean);
+alter table records add column if not exists arrived bigint default 0;
+alter table records add column if not exists is_known boolean default false;
 create table if not exists numbers (p1 blob);
 create table if not exists withdrawals (hospcode varchar, pid varchar, withdrawn_at timestamp);
 create table if not exists batches (batch varchar);
@@ -213,16 +216,22 @@ class Vault:
             select distinct p1 from incoming
             where {KIND} = '{NUMBER}' and p1 not in (select p1 from numbers semi join incoming using (p1))
         """)
+        arrived = self._one("select count(*) from batches") + 1
         run(
             f"""
             create or replace temp table standing as
-            select * exclude (recency) from (
+            select * exclude (recency, is_first) replace (is_known or not is_first as is_known) from (
                 select *, row_number() over (
                     partition by hospcode, pid
                     order by d_update desc nulls last, sent_at desc nulls last, delivery_id desc, source_line desc
-                ) as recency
+                ) as recency,
+                min(arrived) over (partition by hospcode, pid) = {arrived} as is_first
                 from (
-                    select * exclude ({KIND}, p1) from incoming left join provinces using (hospcode)
+                    select
+                        * exclude ({KIND}, p1),
+                        {arrived} as arrived,
+                        exists (from withdrawals as other where {_SAME}) as is_known
+                    from incoming as one left join provinces using (hospcode)
                     where {KIND} = '{PERSON}'
                     union all by name
                     select * from records as one

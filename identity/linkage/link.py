@@ -208,7 +208,7 @@ def _score(connection: duckdb.DuckDBPyConnection, model: Model) -> int:
         delete from linkage.edges
         where record_l in (select record from fresh) or record_r in (select record from fresh);
 
-        create or replace temp table scored (record_l uinteger, record_r uinteger, probability double, weight double)
+        create or replace temp table scored (record_l ubigint, record_r ubigint, probability double, weight double)
     """)
     if n_pairs == 0:
         return 0
@@ -336,15 +336,15 @@ def _cluster(connection: duckdb.DuckDBPyConnection, link_at: float) -> Clusters:
 def _keep(connection: duckdb.DuckDBPyConnection, clusters: Clusters, link_at: float) -> None:
     groups = pl.DataFrame(
         {"record": list(clusters.group_of), "first": list(clusters.group_of.values())},
-        schema={"record": pl.UInt32, "first": pl.UInt32},
+        schema={"record": pl.UInt64, "first": pl.UInt64},
     )
     owners = pl.DataFrame(
         {"first": list(clusters.owner_of), "owner": list(clusters.owner_of.values())},
-        schema={"first": pl.UInt32, "owner": pl.String},
+        schema={"first": pl.UInt64, "owner": pl.String},
     )
     bridges = pl.DataFrame(
         [(edge.left, edge.right, one, other, edge.probability) for edge, one, other in clusters.bridges],
-        schema={"l": pl.UInt32, "r": pl.UInt32, "one": pl.String, "other": pl.String, "p": pl.Float64},
+        schema={"l": pl.UInt64, "r": pl.UInt64, "one": pl.String, "other": pl.String, "p": pl.Float64},
         orient="row",
     )
     connection.register("groups_found", groups.join(owners, on="first", how="left"))
