@@ -2,9 +2,9 @@
 
 All of it lies in the vault, in a schema of its own:
 
-- `linkage.features`: a row a record (FEATURES), in runs, each in the order of `record`.
-- `linkage.blocks`: (is_residue, key, record, birth), each key of each record; who shares a key may be one person. In
-  runs, each in the order of the keys.
+- `linkage.features`: a row a record (FEATURES), in runs, each in the order of `record`, the residue apart.
+- `linkage.blocks`: (is_residue, key, birth, day, n), each key of each record (INDEX); who shares a key may be one
+  person. In runs, each in the order of the keys.
 - `linkage.runs`: (name, run, n), the runs of those two, and how many rows each had when it was laid.
 - `linkage.frequencies`: (kind, name, n), how many records bear each given name and surname.
 - `linkage.progress`: (arrived, n_numbered), the last arrival whose records are in it, and how many got a number.
@@ -31,13 +31,15 @@ import polars as pl
 from identity.linkage.names import compared
 from ruam.errors import SetupError
 
-RECORDS = (
-    *("hospcode", "pid", "cid", "cid_class", "linkage_pseudonym", "prename", "given", "surname", "birth_date", "sex"),
-    *("nation", "labor", "province_code", "mother_cid", "telephone", "mobile", "passport", "hn", "d_update"),
-    *("arrived", "is_known"),
+COMPARED = (
+    *("cid", "cid_class", "linkage_pseudonym", "prename", "given", "surname", "birth_date", "sex", "nation", "labor"),
+    *("province_code", "mother_cid", "telephone", "mobile", "passport", "hn"),
 )
+"""What a record tells of its person."""
+RECORDS = ("hospcode", "pid", *COMPARED, "d_update", "arrived", "is_known")
 """Columns of the vault's `records` that linkage reads; (hospcode, pid) is its key. `arrived` counts up with what is
-taken in; `is_known` says that an earlier row of the same key may be in the index."""
+taken in, and stays while a record tells the same; `is_known` says that an earlier row of the same key may be in the
+index."""
 
 FEATURES = {
     "record": "ubigint",
@@ -75,7 +77,9 @@ create schema if not exists linkage;
 create table if not exists linkage.features (
     {", ".join(f"{name} {kind}" for name, kind in FEATURES.items())}, run integer
 );
-create table if not exists linkage.blocks (is_residue boolean, key ubigint, record ubigint, birth date, run integer);
+create table if not exists linkage.blocks (
+    is_residue boolean, key uinteger, birth date, day uinteger, n uinteger, run integer
+);
 create table if not exists linkage.runs (name varchar, run integer, n bigint);
 create table if not exists linkage.frequencies (kind varchar, name varchar, n bigint);
 create table if not exists linkage.progress (arrived bigint, n_numbered bigint);
@@ -121,18 +125,30 @@ _KEYS = {
 _PAPERS = ("passport", "hospital number", "citizen number")
 """Rules that make a pair whatever the birth dates are."""
 
+
+def _key(rule: int, parts: str) -> str:
+    """A key of four bytes, which lie closer than eight by far. Now and then two keys fall together; such a pair is put
+    aside by its birth dates, or by its score."""
+    return f"(hash({rule}, {parts}) >> 32)::uinteger"
+
+
 _NUMBER_RULE = list(_KEYS).index("citizen number")
-_REGISTRATION = f"hash({len(_KEYS)}, hospcode, pid)"
+_REGISTRATION = _key(len(_KEYS), "hospcode, pid")
 """The key by which a record that changed finds itself."""
 
-_LAID = {"features": (", ".join(FEATURES), "record"), "blocks": ("is_residue, key, record, birth", "is_residue, key")}
+INDEX = "(select is_residue, key, birth, (day::ubigint << 32) + n as record from linkage.blocks)"
+"""A record's number is the days from FIRST_BIRTH to the birth date that it came with (`day`), and in 32 bits below how
+many were numbered (`n`). In two columns of four bytes the engine packs it, in one of eight it does not."""
+FIRST_BIRTH = "date '1800-01-01'"
+
+_LAID = {
+    "features": (", ".join(FEATURES), "is_residue, record"),
+    "blocks": ("is_residue, key, birth, day, n", "is_residue, key"),
+}
 """Columns of what lies in runs, and by what a run is sorted."""
 RUN = 4
 """A run is laid together with the one before it when that is less than so many times as large. So there are never many
 runs, and a row is sorted anew as often as the vault grows so many times as large."""
-
-FIRST_BIRTH, NUMBERED = "date '1800-01-01'", 32
-"""A record's number is the days from there to its birth date, and in so many bits below how many were numbered."""
 
 
 def create(connection: duckdb.DuckDBPyConnection) -> bool:
@@ -210,9 +226,13 @@ def take_in(connection: duckdb.DuckDBPyConnection) -> Taken:
     # A constant: the engine passes over all row groups of what came before.
     arrived = _count(connection, "select arrived from linkage.progress")
     connection.execute(f"create or replace temp table changed as select * from records where arrived > {arrived}")
-    _withdraw(connection, "select hospcode, pid from changed where is_known")
-    _insert_features(connection)
-    lay(connection, "blocks", keys_of("fresh"))
+    _find_stale(connection, "select hospcode, pid from changed where is_known")
+    _make_fresh(connection)
+    # Most keys of a record that changed are as they were, and stay.
+    _withdraw(connection, f"{index_of('stale')} except {index_of('fresh')}")
+    lay(connection, "features", "from fresh")
+    lay(connection, "blocks", f"{index_of('fresh')} except {index_of('stale')}")
+    _count_names(connection, "fresh", 1)
     connection.execute("""
         update linkage.progress set
             arrived = greatest(arrived, coalesce((select max(arrived) from changed), arrived)),
@@ -224,29 +244,49 @@ def take_in(connection: duckdb.DuckDBPyConnection) -> Taken:
     return Taken(*row)
 
 
-def _withdraw(connection: duckdb.DuckDBPyConnection, pairs: str) -> None:
-    """Take records out of the index; `pairs` is a query of (hospcode, pid)."""
+def _find_stale(connection: duckdb.DuckDBPyConnection, pairs: str) -> None:
+    """`stale` (temporary): the features that the index has of records; `pairs` is a query of (hospcode, pid)."""
     connection.execute(f"""
         create or replace temp table asked as select hospcode, pid, {_REGISTRATION} as key from ({pairs});
-        create or replace temp table known as select record from linkage.blocks semi join asked using (key);
+        create or replace temp table known as select is_residue, record from {INDEX} semi join asked using (key);
         create or replace temp table stale as
-        select features.*
-        from linkage.features as features semi join known using (record) semi join asked using (hospcode, pid);
+        select * from ({features_of("known")}) semi join asked using (hospcode, pid);
         drop table asked;
         drop table known;
     """)
-    if connection.execute("select count(*) from stale").fetchone() == (0,):
+
+
+def features_of(table: str) -> str:
+    """A query of the features of the records (is_residue, record) of a table. Of the residue they lie apart, and are
+    looked for there alone."""
+    return " union all ".join(
+        f"select {_LAID['features'][0]} from linkage.features "
+        f"where {part} and record in (select record from {table} where {part})"
+        for part in ("is_residue", "not is_residue")
+    )
+
+
+def _withdraw(connection: duckdb.DuckDBPyConnection, keys: str) -> None:
+    """Take the features of `stale` out of the index, and keys of them; `keys` is a query as `index_of`."""
+    if not _count(connection, "select count(*) from stale"):
         return
-    connection.execute(f"""
-        create or replace temp table old_keys as {keys_of("stale")};
-        delete from linkage.features where record in (select record from stale);
-        delete from linkage.blocks where key in (select key from old_keys) and record in (select record from stale);
-        drop table old_keys;
-    """)
+    connection.execute("delete from linkage.features where record in (select record from stale)")
+    _delete_keys(connection, keys)
     _count_names(connection, "stale", -1)
 
 
-def _insert_features(connection: duckdb.DuckDBPyConnection) -> None:
+def _delete_keys(connection: duckdb.DuckDBPyConnection, keys: str) -> None:
+    connection.execute(f"""
+        create or replace temp table old_keys as {keys};
+        delete from linkage.blocks using old_keys
+        where
+            linkage.blocks.key = old_keys.key and linkage.blocks.n = old_keys.n
+            and linkage.blocks.day = old_keys.day and linkage.blocks.is_residue = old_keys.is_residue;
+        drop table old_keys;
+    """)
+
+
+def _make_fresh(connection: duckdb.DuckDBPyConnection) -> None:
     _names_table(connection)
     connection.execute(f"""
         create or replace temp table fresh as
@@ -256,11 +296,11 @@ def _insert_features(connection: duckdb.DuckDBPyConnection) -> None:
                 -- A record that changed keeps its number, and by it its person.
                 coalesce(
                     stale.record,
-                    (greatest(coalesce(changed.birth_date - {FIRST_BIRTH}, 0), 0)::ubigint << {NUMBERED})
+                    (greatest(coalesce(changed.birth_date - {FIRST_BIRTH}, 0), 0)::ubigint << 32)
                     + row_number() over (order by changed.hospcode, changed.pid)
                     + (select n_numbered from linkage.progress)
                 ) as record,
-                cid_class <> 'valid' or linkage_pseudonym is null as is_residue,
+                cid_class is distinct from 'valid' or linkage_pseudonym is null as is_residue,
                 regexp_replace(translate(cid, '๐๑๒๓๔๕๖๗๘๙', '0123456789'), '[^0-9]', '', 'g') as digits
             from changed
             left join stale on changed.hospcode = stale.hospcode and changed.pid = stale.pid
@@ -311,8 +351,6 @@ def _insert_features(connection: duckdb.DuckDBPyConnection) -> None:
         drop table typed_names;
     """)
     _without_mothers_names(connection)
-    lay(connection, "features", "from fresh")
-    _count_names(connection, "fresh", 1)
 
 
 def _count_names(connection: duckdb.DuckDBPyConnection, table: str, sign: int) -> None:
@@ -356,7 +394,7 @@ def _without_mothers_names(connection: duckdb.DuckDBPyConnection) -> None:
     """A child that is called as its mother has no name yet."""
     connection.execute(f"""
         create or replace temp table asked as
-        select distinct hash({_NUMBER_RULE}, mother) as key from fresh where mother is not null and given is not null;
+        select distinct {_key(_NUMBER_RULE, "mother")} as key from fresh where mother is not null and given is not null;
         update fresh set given = null, given_roman = null, given_key = null, whole_roman = null, whole_key = null
         from (
             select distinct children.record
@@ -367,8 +405,7 @@ def _without_mothers_names(connection: duckdb.DuckDBPyConnection) -> None:
                 select features.number, features.given_roman
                 from linkage.features as features
                 where features.record in (
-                    select record from linkage.blocks
-                    where not is_residue and key in (select key from asked)
+                    select record from {INDEX} where not is_residue and key in (select key from asked)
                 )
             ) as mothers on children.mother = mothers.number and children.given_roman = mothers.given_roman
         ) as called
@@ -414,11 +451,19 @@ def keys_of(table: str) -> str:
         f"select is_residue, {key} as key, record, birth, {is_paper} as is_paper from {table} where {condition}"
         for key, condition, is_paper in (
             *(
-                (f"hash({rule}, {parts})", condition, name in _PAPERS)
+                (_key(rule, parts), condition, name in _PAPERS)
                 for rule, (name, (condition, parts)) in enumerate(_KEYS.items())
             ),
             (_REGISTRATION, "true", False),
         )
+    )
+
+
+def index_of(table: str) -> str:
+    """A query of the rows of `linkage.blocks` that a table of features has."""
+    return (
+        "select is_residue, key, birth, (record >> 32)::uinteger as day, (record & 4294967295)::uinteger as n "
+        f"from ({keys_of(table)})"
     )
 
 
@@ -429,7 +474,7 @@ def keys_to_look_up(connection: duckdb.DuckDBPyConnection) -> None:
         create or replace temp table wanted as
         select record, key, birth, is_paper from ({keys_of("(from fresh where is_residue)")})
         union
-        select record, hash({_NUMBER_RULE}, meant) as key, birth, true as is_paper from (
+        select record, {_key(_NUMBER_RULE, "meant")} as key, birth, true as is_paper from (
             select record, birth, unnest(list_concat(
                 [
                     number[: place - 1] || number[place + 1] || number[place] || number[place + 2 :]
@@ -478,11 +523,11 @@ def forget(connection: duckdb.DuckDBPyConnection, pairs: str, children: str = ""
         connection.execute(f"""
             create or replace temp table orphaned as
             select * from linkage.features semi join ({children}) using (hospcode, pid) where mother is not null;
-            delete from linkage.blocks
-            where record in (select record from orphaned) and key in (select key from ({keys_of("orphaned")}))
-            and key not in (select key from ({keys_of("(select * replace (null::varchar as mother) from orphaned)")}));
             update linkage.features set mother = null where record in (select record from orphaned);
-            drop table orphaned;
         """)
-    _withdraw(connection, pairs)
+        without = "(select * replace (null::varchar as mother) from orphaned)"
+        _delete_keys(connection, f"{index_of('orphaned')} except {index_of(without)}")
+        connection.execute("drop table orphaned")
+    _find_stale(connection, pairs)
+    _withdraw(connection, index_of("stale"))
     connection.execute("drop table leaving")
