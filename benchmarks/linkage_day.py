@@ -3,9 +3,10 @@
     python -m benchmarks.linkage_day [--populations 2000000 20000000 60000000] [--day 60000] [--folder FOLDER]
 
 The vault is made as the product makes it, encrypted, with the same pages and the same index; the people in it are made
-in SQL, a record each, one in twenty without a usable number. The day has new registrations, of which one in twenty has
-no number and is one of the people. It is the same at every size, so that what it reads may be compared: in bytes that
-the process read, from the disk or from the page cache. 60 million people take some 25 GB of disk.
+in SQL, a record each, one in twenty without a usable number. The index lies in three runs, as it does after a year of
+days. The day has new registrations, of which one in twenty has no number and is one of the people, and beside them
+registrations that the vault knew and that changed. It is the same at every size, so that what it reads may be compared:
+in bytes that the process read, from the disk or from the page cache. 60 million people take some 30 GB of disk.
 """
 
 from __future__ import annotations
@@ -37,33 +38,42 @@ DAY = 60_000
 """New registrations in a day: an assumption."""
 WITHOUT_NUMBER = 20
 """One in so many has no usable number: an assumption."""
+CHANGED = 20
+"""One in so many of a day's registrations was known, and has another phone now: an assumption."""
+RUNS = ((0, 79), (80, 95), (96, 99))
+"""Hundredths of the population, first and last, in each run of the index."""
 KEY = SealKey("benchmark", bytes(32))
 LIMITS = Settings(memory_limit="3GB", workers=2)
 CHUNK, SORTED = 5_000_000, 10_000_000
-"""People made at a time, and people whose keys are sorted at a time, so that it stays nearly in memory."""
+"""People who come at a time, and people whose keys are sorted at a time, so that it stays nearly in memory."""
 SHARE, SLOPE, MEBIBYTES = 0.2, 0.6, 6144
 """The most that a day may read of the vault of the largest population, by what power of the population that may grow,
 and in what memory."""
 
-_DRAWN = f"""
-    select
-        i, h, 'p' || i as pid, i % {WITHOUT_NUMBER} = 0 as is_residue,
-        case when i % {WITHOUT_NUMBER} > 0 then lpad((i * 7919 % 10000000000000)::varchar, 13, '0') end as number,
-        case when i % {WITHOUT_NUMBER} > 0 then lpad(hex(hash(i, 3)) || hex(h), 32, '0') end as person,
-        date '1940-01-01' + (h // 7 % 30000)::int as birth,
-        (1 + h % 2)::varchar as sex,
-        case when h % 9 = 0 then '048' else '099' end as nation,
-        (10 + h // 11 % 77)::varchar as province,
-        (100000000 + h % 100000000)::varchar as phone,
-        g.name as g_name, g.plain as g_plain, g.roman as g_roman, g.skeleton as g_key,
-        s.name || t.name as s_name, s.plain || t.plain as s_plain, s.roman || t.roman as s_roman,
-        s.skeleton || t.skeleton as s_key
-    from (select i, hash(i, 1) as h from people)
-    inner join names as g on g.at = h // 13 % 4000
-    inner join names as s on s.at = h // 17 % 4000
-    inner join names as t on t.at = h // 19 % 100
-"""
-"""A query of all that is known of each person `i` of `people`."""
+_HOSPCODE = f"lpad((10000 + i % {CHUNK} * 9000 // {CHUNK})::varchar, 5, '0')"
+"""Where each is registered: records of a facility lie together, as they come."""
+
+
+def _drawn(people: str) -> str:
+    """A query of all that is known of each person; `people` is one of their numbers `i`."""
+    return f"""
+        select
+            i, h, 'p' || i as pid, i % {WITHOUT_NUMBER} = 0 as is_residue,
+            case when i % {WITHOUT_NUMBER} > 0 then lpad((i * 7919 % 10000000000000)::varchar, 13, '0') end as number,
+            case when i % {WITHOUT_NUMBER} > 0 then lpad(hex(hash(i, 3)) || hex(h), 32, '0') end as person,
+            date '1940-01-01' + (h // 7 % 30000)::int as birth,
+            (1 + h % 2)::varchar as sex,
+            case when h % 9 = 0 then '048' else '099' end as nation,
+            (10 + h // 11 % 77)::varchar as province,
+            (100000000 + h % 100000000)::varchar as phone,
+            g.name as g_name, g.plain as g_plain, g.roman as g_roman, g.skeleton as g_key,
+            s.name || t.name as s_name, s.plain || t.plain as s_plain, s.roman || t.roman as s_roman,
+            s.skeleton || t.skeleton as s_key
+        from (select i, hash(i, 1) as h from ({people}))
+        inner join names as g on g.at = h // 13 % 4000
+        inner join names as s on s.at = h // 17 % 4000
+        inner join names as t on t.at = h // 19 % 100
+    """
 
 
 def names(connection: duckdb.DuckDBPyConnection) -> None:
@@ -78,71 +88,91 @@ def populate(connection: duckdb.DuckDBPyConnection, population: int) -> None:
     """`records` and `linkage.*` as they are after so many people came, a record each."""
     features.create(connection)
     names(connection)
-    for first in range(0, population, CHUNK):
-        n = min(CHUNK, population - first)
+    everybody = _drawn(f"select range as i from range({population})")
+    connection.execute(f"""
+        create or replace temp table drawn as {everybody};
+
+        insert into records by name
+        select
+            {_HOSPCODE} as hospcode, pid, number as cid,
+            case when is_residue then 'missing' else 'valid' end as cid_class,
+            person as linkage_pseudonym, g_name as given, s_name as surname, birth as birth_date, sex, nation,
+            phone as mobile, timestamp '2024-05-01' as d_update, province as province_code,
+            hospcode || '-1' as delivery_id, 1 as arrived, false as is_known
+        from drawn
+        order by i;
+
+        create or replace temp view indexed as
+        select
+            ((birth - {features.FIRST_BIRTH})::ubigint << 32) + i + 1 as record, {_HOSPCODE} as hospcode,
+            pid, is_residue, person, number, g_plain as given, g_roman as given_roman, g_key as given_key,
+            s_plain as surname, s_roman as surname_roman, s_key as surname_key, g_roman || s_roman as whole_roman,
+            g_key || s_key as whole_key, birth, sex, nation, province, null::varchar as mother, phone,
+            null::varchar as passport, null::varchar as hn, date '2024-05-01' as month, hash(i, 9) % 100 as luck
+        from drawn;
+    """)
+    for run, (least, most) in enumerate(RUNS):
+        part = f"(select * from indexed where luck between {least} and {most})"
         connection.execute(f"""
-            create or replace temp view people as select unnest(range({first}, {first + n})) as i;
-            create or replace temp table drawn as
-            -- Records of a facility lie together, as they come.
-            select *, lpad((10000 + (i - {first}) * 9000 // {n})::varchar, 5, '0') as hospcode from ({_DRAWN});
-
-            insert into records by name
-            select
-                hospcode, pid, number as cid, case when is_residue then 'missing' else 'valid' end as cid_class,
-                person as linkage_pseudonym, g_name as given, s_name as surname, birth as birth_date, sex, nation,
-                phone as mobile, timestamp '2024-05-01' as d_update, province as province_code,
-                hospcode || '-{first}' as delivery_id
-            from drawn;
-
             insert into linkage.features by name
-            select
-                i + 1 as record, hospcode, pid, is_residue, person, number, g_plain as given, g_roman as given_roman,
-                g_key as given_key, s_plain as surname, s_roman as surname_roman, s_key as surname_key,
-                g_roman || s_roman as whole_roman, g_key || s_key as whole_key, birth, sex, nation, province, phone,
-                date '2024-05-01' as month
-            from drawn;
+            select * exclude (luck), {run} as run from {part} order by is_residue, record
         """)
-    connection.execute("drop table drawn")
-    parts = -(-population // SORTED)
-    width = 2**64 // parts + 1
-    for is_residue in (False, True):
-        for part in range(1 if is_residue else parts):
-            within = (
-                f"key between {part * width} and {(part + 1) * width - 1}" if parts > 1 and not is_residue else "true"
-            )
-            which = f"(from linkage.features where is_residue = {is_residue})"
-            connection.execute(f"""
-                insert into linkage.blocks
-                select is_residue, key, record, birth from ({features.keys_of(which)}) where {within} order by key
-            """)
-    connection.execute("""
-        insert into linkage.in_order select count(*) from linkage.blocks;
+        parts = max((most - least + 1) * population // 100 // SORTED, 1)
+        width = 2**32 // parts + 1
+        for is_residue in (False, True):
+            for at in range(parts):
+                connection.execute(f"""
+                    insert into linkage.blocks
+                    select *, {run}
+                    from ({features.index_of(f"(from {part} where is_residue = {is_residue})")})
+                    where key between {at * width} and {(at + 1) * width - 1}
+                    order by key
+                """)
+        connection.execute(f"""
+            insert into linkage.runs
+            select 'features', run, count(*) from linkage.features where run = {run} group by run
+            union all
+            select 'blocks', run, count(*) from linkage.blocks where run = {run} group by run
+        """)
+    connection.execute(f"""
         insert into linkage.frequencies
         select kind, name, count(*) from (unpivot (select given, surname from linkage.features)
             on given, surname into name kind value name) group by all;
         insert into linkage.persons
         select record, hospcode, pid, concat('person:', hospcode, ':', pid), false, null
         from linkage.features where is_residue;
-        insert into linkage.seen select distinct delivery_id from records;
+        update linkage.progress set arrived = 1, n_numbered = {population + 1};
+        drop view indexed; drop table drawn;
     """)
 
 
 def arrive(connection: duckdb.DuckDBPyConnection, population: int, day: int) -> None:
-    """New registrations: who has no number is somebody of the population who has one."""
+    """New registrations, where who has no number is somebody of the population who has one; and changed ones."""
     names(connection)
     step = max(population // day, 1)
+    them = _drawn(f"select range * {step} // {WITHOUT_NUMBER} * {WITHOUT_NUMBER} + 1 as i from range({day})")
     connection.execute(f"""
-        create or replace temp view people as
-        select n * {step} // {WITHOUT_NUMBER} * {WITHOUT_NUMBER} + 1 as i from (select unnest(range({day})) as n);
-
-        insert into records by name
+        create or replace temp table came as
         select
-            lpad((10000 + hash(i, 3) % 9000)::varchar, 5, '0') as hospcode, 'n' || i as pid,
+            case when is_changed then {_HOSPCODE} else lpad((10000 + hash(i, 3) % 9000)::varchar, 5, '0') end
+                as hospcode,
+            case when is_changed then pid else 'n' || i end as pid,
             case when is_known then number end as cid, case when is_known then 'valid' else 'missing' end as cid_class,
             case when is_known then person end as linkage_pseudonym, g_name as given, s_name as surname,
             birth as birth_date, sex, nation, phone as mobile, timestamp '2025-05-01' as d_update,
-            province as province_code, 'today' as delivery_id
-        from (select *, hash(i, 5) % {WITHOUT_NUMBER} > 0 as is_known from ({_DRAWN}))
+            province as province_code, 'today' as delivery_id, 2 as arrived, is_changed as is_known
+        from (
+            select
+                * replace (case when hash(i, 7) % {CHANGED} = 0 then left(phone, -1) || '0' else phone end as phone),
+                hash(i, 7) % {CHANGED} = 0 as is_changed,
+                is_changed or hash(i, 5) % {WITHOUT_NUMBER} > 0 as is_known
+            from ({them})
+        );
+
+        delete from records using came
+        where came.is_known and records.hospcode = came.hospcode and records.pid = came.pid;
+        insert into records by name from came;
+        drop table came;
     """)
 
 

@@ -2,7 +2,8 @@
 
 * `records` has the columns of `identity.intake.RECORD` and the facility's `province_code`: one row for each (hospcode,
   pid) as it stands by the rule of staging (decision 2): newest `d_update`, then the delivery sent later, then the
-  greater delivery id, then the later line.
+  greater delivery id, then the later line. For linkage it has the number of the batch since which it tells the same
+  (`arrived`, which counts up), and whether an earlier row of it stood or was withdrawn (`is_known`).
 * `numbers` has the linkage pseudonym `p1` (16 bytes) of every number that a landed pseudonym was made from.
 * `withdrawals` has (hospcode, pid) and up to which `d_update` a row was withdrawn, `batches` what was taken in,
   `forgotten` the `p1` of people who must not be taken in again, `audit_head` the newest line of the audit log.
@@ -40,9 +41,10 @@ from ruam.settings import Settings
 FILE = "vault.duckdb"
 RUNBOOK = "docs/runbooks/vault.md"
 ROWS_READ = 1 << 17
-BLOCK, ROW_GROUP = 16_384, 2_048
-"""Bytes of a page and rows of a row group, the least there are: a key that is looked up costs a page, not a share of
-the vault. A vault made with larger pages keeps them until it is written anew."""
+BLOCK, ROW_GROUP = 32_768, 2_048
+"""Bytes of a page and rows of a row group: the fewest rows there are, and the fewest bytes in which the engine still
+packs numbers of four bytes. So a key that is looked up costs a page, not a share of the vault. A vault made with other
+pages keeps them until it is written anew."""
 FEW_KEYS = 100_000
 """Keys of one look-up up to which the engine passes over row groups that can hold none of them."""
 
@@ -58,7 +60,9 @@ _TYPES: dict[pl.DataType, str] = {
 }
 _COLUMNS = ", ".join(f"{name} {_TYPES[dtype]}" for name, dtype in RECORD.items())
 _TABLES = f"""
-create table if not exists records ({_COLUMNS}, province_code varchar);
+create table if not exists records ({_COLUMNS}, province_code varchar, arrived bigint, is_known boolean);
+alter table records add column if not exists arrived bigint default 0;
+alter table records add column if not exists is_known boolean default false;
 create table if not exists numbers (p1 blob);
 create table if not exists withdrawals (hospcode varchar, pid varchar, withdrawn_at timestamp);
 create table if not exists batches (batch varchar);
@@ -213,22 +217,42 @@ class Vault:
             select distinct p1 from incoming
             where {KIND} = '{NUMBER}' and p1 not in (select p1 from numbers semi join incoming using (p1))
         """)
+        arrived = self._one("select count(*) from batches") + 1
         run(
             f"""
             create or replace temp table standing as
-            select * exclude (recency) from (
-                select *, row_number() over (
-                    partition by hospcode, pid
-                    order by d_update desc nulls last, sent_at desc nulls last, delivery_id desc, source_line desc
-                ) as recency
-                from (
-                    select * exclude ({KIND}, p1) from incoming left join provinces using (hospcode)
-                    where {KIND} = '{PERSON}'
-                    union all by name
-                    select * from records as one
-                    where {near} and exists (from incoming as other where {_SAME} and other.{KIND} = '{PERSON}')
-                )
+            with told as (
+                select
+                    * exclude ({KIND}, p1),
+                    {arrived} as arrived,
+                    exists (from withdrawals as other where {_SAME}) as is_known
+                from incoming as one left join provinces using (hospcode)
+                where {KIND} = '{PERSON}'
+                union all by name
+                select * from records as one
+                where {near} and exists (from incoming as other where {_SAME} and other.{KIND} = '{PERSON}')
+            ),
+
+            ranked as (
+                select
+                    *,
+                    hash({", ".join(features.COMPARED)}) as person,
+                    min(arrived) over registration as before,
+                    min_by(person, arrived) over registration as person_before,
+                    row_number() over (
+                        registration
+                        order by d_update desc nulls last, sent_at desc nulls last, delivery_id desc, source_line desc
+                    ) as recency
+                from told
+                window registration as (partition by hospcode, pid)
             )
+
+            select * exclude (person, before, person_before, recency) replace (
+                -- Who sends again what stood has nothing new for linkage.
+                case when before < {arrived} and person = person_before then before else arrived end as arrived,
+                is_known or before < {arrived} as is_known
+            )
+            from ranked
             where recency = 1
         """,
             codes,

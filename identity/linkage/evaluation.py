@@ -63,7 +63,10 @@ def evaluated(records: pl.DataFrame, model: Model, charts: Path | None = None) -
 def take(connection: duckdb.DuckDBPyConnection, records: pl.DataFrame) -> None:
     """Make `records` of a frame that may have its truth beside it."""
     connection.register("given_records", records)
-    connection.execute("create table records as select * exclude (person, kind) from given_records")
+    connection.execute("""
+        create table records as
+        select * exclude (person, kind), 1 as arrived, false as is_known from given_records
+    """)
     connection.unregister("given_records")
 
 

@@ -2,11 +2,12 @@
 
 All of it lies in the vault, in a schema of its own:
 
-- `linkage.features`: a row a record (FEATURES), numbered by `record`.
-- `linkage.blocks`: (is_residue, key, record, birth), each key of each record; who shares a key may be one person.
-- `linkage.in_order`: (n), how many rows of `linkage.blocks` lie in the order of their keys; the newest lie behind.
+- `linkage.features`: a row a record (FEATURES), in runs, each in the order of `record`, the residue apart.
+- `linkage.blocks`: (is_residue, key, birth, day, n), each key of each record (INDEX); who shares a key may be one
+  person. In runs, each in the order of the keys.
+- `linkage.runs`: (name, run, n), the runs of those two, and how many rows each had when it was laid.
 - `linkage.frequencies`: (kind, name, n), how many records bear each given name and surname.
-- `linkage.seen`: deliveries whose records are in it.
+- `linkage.progress`: (arrived, n_numbered), the last arrival whose records are in it, and how many got a number.
 - `linkage.persons`: record of the residue, its hospcode and pid, person, is_numbered, probability.
 - `linkage.edges`: scored pairs above the wide threshold, with the linkage pseudonyms of records that have one.
 - `linkage.apart`: pairs of a multiple birth.
@@ -14,6 +15,9 @@ All of it lies in the vault, in a schema of its own:
 - `linkage.format`: of which form all this is.
 
 Residue is what has no usable citizen number.
+
+A record is numbered when it first comes, by its birth date before all else: who may be one person is mostly born on one
+day, and so lies in few row groups.
 """
 
 from __future__ import annotations
@@ -27,15 +31,18 @@ import polars as pl
 from identity.linkage.names import compared
 from ruam.errors import SetupError
 
-RECORDS = (
-    *("hospcode", "pid", "cid", "cid_class", "linkage_pseudonym", "prename", "given", "surname", "birth_date", "sex"),
-    *("nation", "labor", "province_code", "mother_cid", "telephone", "mobile", "passport", "hn", "d_update"),
-    "delivery_id",
+COMPARED = (
+    *("cid", "cid_class", "linkage_pseudonym", "prename", "given", "surname", "birth_date", "sex", "nation", "labor"),
+    *("province_code", "mother_cid", "telephone", "mobile", "passport", "hn"),
 )
-"""Columns of the vault's `records` that linkage reads; (hospcode, pid) is its key."""
+"""What a record tells of its person."""
+RECORDS = ("hospcode", "pid", *COMPARED, "d_update", "arrived", "is_known")
+"""Columns of the vault's `records` that linkage reads; (hospcode, pid) is its key. `arrived` counts up with what is
+taken in, and stays while a record tells the same; `is_known` says that an earlier row of the same key may be in the
+index."""
 
 FEATURES = {
-    "record": "uinteger",
+    "record": "ubigint",
     "hospcode": "varchar",
     "pid": "varchar",
     "is_residue": "boolean",
@@ -62,25 +69,29 @@ FEATURES = {
 """`person` is the linkage pseudonym, null in the residue; `number` 13 digits, right or mistyped; `*_roman` and `*_key`
 as `names` makes them, `whole` being name and surname together; `month` that of D_UPDATE."""
 
-VERSION = 1
+VERSION = 2
 """Counts up when names, keys or features come to be worked out otherwise: all records are then taken in anew."""
 
 _TABLES = f"""
 create schema if not exists linkage;
-create table if not exists linkage.features ({", ".join(f"{name} {kind}" for name, kind in FEATURES.items())});
-create table if not exists linkage.blocks (is_residue boolean, key ubigint, record uinteger, birth date);
-create table if not exists linkage.in_order (n bigint);
+create table if not exists linkage.features (
+    {", ".join(f"{name} {kind}" for name, kind in FEATURES.items())}, run integer
+);
+create table if not exists linkage.blocks (
+    is_residue boolean, key uinteger, birth date, day uinteger, n uinteger, run integer
+);
+create table if not exists linkage.runs (name varchar, run integer, n bigint);
 create table if not exists linkage.frequencies (kind varchar, name varchar, n bigint);
-create table if not exists linkage.seen (delivery_id varchar);
+create table if not exists linkage.progress (arrived bigint, n_numbered bigint);
 create table if not exists linkage.persons (
-    record uinteger, hospcode varchar, pid varchar, person varchar, is_numbered boolean, probability double
+    record ubigint, hospcode varchar, pid varchar, person varchar, is_numbered boolean, probability double
 );
 create table if not exists linkage.edges (
-    record_l uinteger, record_r uinteger, person_l varchar, person_r varchar, probability double, is_strong boolean
+    record_l ubigint, record_r ubigint, person_l varchar, person_r varchar, probability double, is_strong boolean
 );
-create table if not exists linkage.apart (record_l uinteger, record_r uinteger);
+create table if not exists linkage.apart (record_l ubigint, record_r ubigint);
 create table if not exists linkage.bridges (
-    record_l uinteger, record_r uinteger, person_l varchar, person_r varchar, probability double
+    record_l ubigint, record_r ubigint, person_l varchar, person_r varchar, probability double
 );
 create table if not exists linkage.format (form varchar);
 """
@@ -114,12 +125,30 @@ _KEYS = {
 _PAPERS = ("passport", "hospital number", "citizen number")
 """Rules that make a pair whatever the birth dates are."""
 
+
+def _key(rule: int, parts: str) -> str:
+    """A key of four bytes, which lie closer than eight by far. Now and then two keys fall together; such a pair is put
+    aside by its birth dates, or by its score."""
+    return f"(hash({rule}, {parts}) >> 32)::uinteger"
+
+
 _NUMBER_RULE = list(_KEYS).index("citizen number")
-_REGISTRATION = f"hash({len(_KEYS)}, hospcode, pid)"
+_REGISTRATION = _key(len(_KEYS), "hospcode, pid")
 """The key by which a record that changed finds itself."""
 
-OUT_OF_ORDER = 4
-"""One row in so many may lie out of order; then all are sorted anew."""
+INDEX = "(select is_residue, key, birth, (day::ubigint << 32) + n as record from linkage.blocks)"
+"""A record's number is the days from FIRST_BIRTH to the birth date that it came with (`day`), and in 32 bits below how
+many were numbered (`n`). In two columns of four bytes the engine packs it, in one of eight it does not."""
+FIRST_BIRTH = "date '1800-01-01'"
+
+_LAID = {
+    "features": (", ".join(FEATURES), "is_residue, record"),
+    "blocks": ("is_residue, key, birth, day, n", "is_residue, key"),
+}
+"""Columns of what lies in runs, and by what a run is sorted."""
+RUN = 4
+"""A run is laid together with the one before it when that is less than so many times as large. So there are never many
+runs, and a row is sorted anew as often as the vault grows so many times as large."""
 
 
 def create(connection: duckdb.DuckDBPyConnection) -> bool:
@@ -148,6 +177,7 @@ def create(connection: duckdb.DuckDBPyConnection) -> bool:
         """)
     if is_old or not known:
         connection.execute("insert into linkage.format values (?)", [form])
+        connection.execute("insert into linkage.progress values (-1, 0)")
     return is_old
 
 
@@ -191,53 +221,74 @@ class Taken:
 
 def take_in(connection: duckdb.DuckDBPyConnection) -> Taken:
     """Bring the index up to date with `records`, and leave the numbers of what is new in `fresh` (temporary: record,
-    is_residue). A record is new, or has changed, when its delivery was not seen before."""
+    is_residue). A record is new, or has changed, when it arrived after all that are in the index."""
     require_columns(connection)
+    # A constant: the engine passes over all row groups of what came before.
+    arrived = _count(connection, "select arrived from linkage.progress")
+    connection.execute(f"create or replace temp table changed as select * from records where arrived > {arrived}")
+    _find_stale(connection, "select hospcode, pid from changed where is_known")
+    _make_fresh(connection)
+    # Most keys of a record that changed are as they were, and stay.
+    _withdraw(connection, f"{index_of('stale')} except {index_of('fresh')}")
+    lay(connection, "features", "from fresh")
+    lay(connection, "blocks", f"{index_of('fresh')} except {index_of('stale')}")
+    _count_names(connection, "fresh", 1)
     connection.execute("""
-        -- In two steps: of all records one column is read, of those that are new all others.
-        create or replace temp table arrived as
-        select distinct delivery_id from records anti join linkage.seen using (delivery_id);
-
-        create or replace temp table changed as select * from records semi join arrived using (delivery_id);
-    """)
-    _withdraw(connection, "select hospcode, pid from changed")
-    _insert_features(connection)
-    _insert_keys(connection)
-    connection.execute("""
-        insert into linkage.seen from arrived;
+        update linkage.progress set
+            arrived = greatest(arrived, coalesce((select max(arrived) from changed), arrived)),
+            n_numbered = n_numbered + (select count(*) from fresh);
         drop table changed;
-        drop table arrived;
     """)
     row = connection.execute("select count(*), count(*) filter (is_residue) from fresh").fetchone()
     assert row is not None
     return Taken(*row)
 
 
-def _withdraw(connection: duckdb.DuckDBPyConnection, pairs: str) -> None:
-    """Take records out of the index; `pairs` is a query of (hospcode, pid)."""
+def _find_stale(connection: duckdb.DuckDBPyConnection, pairs: str) -> None:
+    """`stale` (temporary): the features that the index has of records; `pairs` is a query of (hospcode, pid)."""
     connection.execute(f"""
         create or replace temp table asked as select hospcode, pid, {_REGISTRATION} as key from ({pairs});
-        create or replace temp table known as select record from linkage.blocks semi join asked using (key);
+        create or replace temp table known as select is_residue, record from {INDEX} semi join asked using (key);
         create or replace temp table stale as
-        select features.*
-        from linkage.features as features semi join known using (record) semi join asked using (hospcode, pid);
+        select * from ({features_of("known")}) semi join asked using (hospcode, pid);
         drop table asked;
         drop table known;
     """)
-    if connection.execute("select count(*) from stale").fetchone() == (0,):
+
+
+def features_of(table: str) -> str:
+    """A query of the features of the records (is_residue, record) of a table. Of the residue they lie apart, and are
+    looked for there alone."""
+    return " union all ".join(
+        f"select {_LAID['features'][0]} from linkage.features "
+        f"where {part} and record in (select record from {table} where {part})"
+        for part in ("is_residue", "not is_residue")
+    )
+
+
+def _withdraw(connection: duckdb.DuckDBPyConnection, keys: str) -> None:
+    """Take the features of `stale` out of the index, and keys of them; `keys` is a query as `index_of`."""
+    if not _count(connection, "select count(*) from stale"):
         return
-    connection.execute(f"""
-        create or replace temp table old_keys as {keys_of("stale")};
-        delete from linkage.features where record in (select record from stale);
-        delete from linkage.blocks where key in (select key from old_keys) and record in (select record from stale);
-        drop table old_keys;
-    """)
+    connection.execute("delete from linkage.features where record in (select record from stale)")
+    _delete_keys(connection, keys)
     _count_names(connection, "stale", -1)
 
 
-def _insert_features(connection: duckdb.DuckDBPyConnection) -> None:
+def _delete_keys(connection: duckdb.DuckDBPyConnection, keys: str) -> None:
+    connection.execute(f"""
+        create or replace temp table old_keys as {keys};
+        delete from linkage.blocks using old_keys
+        where
+            linkage.blocks.key = old_keys.key and linkage.blocks.n = old_keys.n
+            and linkage.blocks.day = old_keys.day and linkage.blocks.is_residue = old_keys.is_residue;
+        drop table old_keys;
+    """)
+
+
+def _make_fresh(connection: duckdb.DuckDBPyConnection) -> None:
     _names_table(connection)
-    connection.execute("""
+    connection.execute(f"""
         create or replace temp table fresh as
         with numbered as (
             select
@@ -245,19 +296,18 @@ def _insert_features(connection: duckdb.DuckDBPyConnection) -> None:
                 -- A record that changed keeps its number, and by it its person.
                 coalesce(
                     stale.record,
-                    row_number() over (order by changed.hospcode, changed.pid) + (
-                        select max(record) from (select max(record) as record from linkage.features union all
-                        select max(record) from stale union all select 0)
-                    )
+                    (greatest(coalesce(changed.birth_date - {FIRST_BIRTH}, 0), 0)::ubigint << 32)
+                    + row_number() over (order by changed.hospcode, changed.pid)
+                    + (select n_numbered from linkage.progress)
                 ) as record,
-                cid_class <> 'valid' or linkage_pseudonym is null as is_residue,
+                cid_class is distinct from 'valid' or linkage_pseudonym is null as is_residue,
                 regexp_replace(translate(cid, '๐๑๒๓๔๕๖๗๘๙', '0123456789'), '[^0-9]', '', 'g') as digits
             from changed
             left join stale on changed.hospcode = stale.hospcode and changed.pid = stale.pid
         )
 
         select
-            numbered.record::uinteger as record,
+            numbered.record::ubigint as record,
             numbered.hospcode,
             numbered.pid,
             numbered.is_residue,
@@ -301,10 +351,6 @@ def _insert_features(connection: duckdb.DuckDBPyConnection) -> None:
         drop table typed_names;
     """)
     _without_mothers_names(connection)
-    connection.execute(f"""
-        insert into linkage.features select {", ".join(FEATURES)} from fresh order by record;
-    """)
-    _count_names(connection, "fresh", 1)
 
 
 def _count_names(connection: duckdb.DuckDBPyConnection, table: str, sign: int) -> None:
@@ -348,7 +394,7 @@ def _without_mothers_names(connection: duckdb.DuckDBPyConnection) -> None:
     """A child that is called as its mother has no name yet."""
     connection.execute(f"""
         create or replace temp table asked as
-        select distinct hash({_NUMBER_RULE}, mother) as key from fresh where mother is not null and given is not null;
+        select distinct {_key(_NUMBER_RULE, "mother")} as key from fresh where mother is not null and given is not null;
         update fresh set given = null, given_roman = null, given_key = null, whole_roman = null, whole_key = null
         from (
             select distinct children.record
@@ -359,8 +405,7 @@ def _without_mothers_names(connection: duckdb.DuckDBPyConnection) -> None:
                 select features.number, features.given_roman
                 from linkage.features as features
                 where features.record in (
-                    select record from linkage.blocks
-                    where not is_residue and key in (select key from asked)
+                    select record from {INDEX} where not is_residue and key in (select key from asked)
                 )
             ) as mothers on children.mother = mothers.number and children.given_roman = mothers.given_roman
         ) as called
@@ -368,34 +413,35 @@ def _without_mothers_names(connection: duckdb.DuckDBPyConnection) -> None:
     """)
 
 
-def _insert_keys(connection: duckdb.DuckDBPyConnection) -> None:
-    """Keys of the fresh records, sorted, so that a key is looked up in few places."""
-    before = _count(connection, "select count(*) from linkage.blocks")
-    connection.execute(f"""
-        insert into linkage.blocks
-        select is_residue, key, record, birth from ({keys_of("fresh")}) order by is_residue, key
-    """)
-    after = _count(connection, "select count(*) from linkage.blocks")
-    if before == 0:
-        connection.execute("delete from linkage.in_order; insert into linkage.in_order values (?)", [after])
-    elif after - _count(connection, "select sum(n) from linkage.in_order") > after // OUT_OF_ORDER:
-        put_in_order(connection)
-
-
 def _count(connection: duckdb.DuckDBPyConnection, sql: str) -> int:
     row = connection.execute(sql).fetchone()
     return int(row[0] or 0) if row else 0
 
 
-def put_in_order(connection: duckdb.DuckDBPyConnection) -> None:
-    """Sort all keys anew. What a day brings is sorted by itself, and read nearly whole at each look-up: so that this
-    never comes to be more than one in OUT_OF_ORDER, the whole is read, seldom, and rarer the larger it is."""
-    connection.execute("""
-        create table linkage.sorted as from linkage.blocks order by is_residue, key;
-        drop table linkage.blocks;
-        alter table linkage.sorted rename to blocks;
-        delete from linkage.in_order;
-        insert into linkage.in_order select count(*) from linkage.blocks;
+def lay(connection: duckdb.DuckDBPyConnection, name: str, rows: str) -> None:
+    """Add the rows of a query to `linkage.features` or `linkage.blocks` as a run, which is sorted, so that what is
+    looked up lies in few places of it; together with the runs before it that are not much larger."""
+    n = _count(connection, f"select count(*) from ({rows})")
+    if n == 0:
+        return
+    runs = connection.execute("select run, n from linkage.runs where name = ? order by run", [name]).fetchall()
+    new = first = runs[-1][0] + 1 if runs else 0
+    while runs and runs[-1][1] < n * RUN:
+        first, before = runs.pop()
+        n += before
+    columns, order = _LAID[name]
+    connection.execute(f"""
+        insert into linkage.{name}
+        select {columns}, {new} from (
+            select {columns} from ({rows})
+            union all
+            select {columns} from linkage.{name} where run >= {first}
+        )
+        order by {order};
+
+        delete from linkage.{name} where run >= {first} and run < {new};
+        delete from linkage.runs where name = '{name}' and run >= {first};
+        insert into linkage.runs values ('{name}', {new}, {n});
     """)
 
 
@@ -405,11 +451,19 @@ def keys_of(table: str) -> str:
         f"select is_residue, {key} as key, record, birth, {is_paper} as is_paper from {table} where {condition}"
         for key, condition, is_paper in (
             *(
-                (f"hash({rule}, {parts})", condition, name in _PAPERS)
+                (_key(rule, parts), condition, name in _PAPERS)
                 for rule, (name, (condition, parts)) in enumerate(_KEYS.items())
             ),
             (_REGISTRATION, "true", False),
         )
+    )
+
+
+def index_of(table: str) -> str:
+    """A query of the rows of `linkage.blocks` that a table of features has."""
+    return (
+        "select is_residue, key, birth, (record >> 32)::uinteger as day, (record & 4294967295)::uinteger as n "
+        f"from ({keys_of(table)})"
     )
 
 
@@ -420,7 +474,7 @@ def keys_to_look_up(connection: duckdb.DuckDBPyConnection) -> None:
         create or replace temp table wanted as
         select record, key, birth, is_paper from ({keys_of("(from fresh where is_residue)")})
         union
-        select record, hash({_NUMBER_RULE}, meant) as key, birth, true as is_paper from (
+        select record, {_key(_NUMBER_RULE, "meant")} as key, birth, true as is_paper from (
             select record, birth, unnest(list_concat(
                 [
                     number[: place - 1] || number[place + 1] || number[place] || number[place + 2 :]
@@ -469,11 +523,11 @@ def forget(connection: duckdb.DuckDBPyConnection, pairs: str, children: str = ""
         connection.execute(f"""
             create or replace temp table orphaned as
             select * from linkage.features semi join ({children}) using (hospcode, pid) where mother is not null;
-            delete from linkage.blocks
-            where record in (select record from orphaned) and key in (select key from ({keys_of("orphaned")}))
-            and key not in (select key from ({keys_of("(select * replace (null::varchar as mother) from orphaned)")}));
             update linkage.features set mother = null where record in (select record from orphaned);
-            drop table orphaned;
         """)
-    _withdraw(connection, pairs)
+        without = "(select * replace (null::varchar as mother) from orphaned)"
+        _delete_keys(connection, f"{index_of('orphaned')} except {index_of(without)}")
+        connection.execute("drop table orphaned")
+    _find_stale(connection, pairs)
+    _withdraw(connection, index_of("stale"))
     connection.execute("drop table leaving")

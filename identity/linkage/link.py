@@ -20,6 +20,10 @@ MOST_RECORDS_A_MONTH = 20
 LARGEST_BLOCK = 400
 """Records that may share a key; a key of more tells nothing, and its pairs would be many."""
 
+FACILITIES_THAT_DIFFER = 3
+"""That know a child by name, and that know none: from there on they are taken for two. An assumption: a name must be
+registered within 15 days of birth, so that few see a child before; and wrong links of so many make nine wrong pairs."""
+
 _NO_PAPER_SAYS_SO = """(
     coalesce(l.passport <> r.passport, true)
     and coalesce(damerau_levenshtein(l.number, r.number) > 1, true)
@@ -158,8 +162,8 @@ def _candidates(connection: duckdb.DuckDBPyConnection) -> int:
     features.keys_to_look_up(connection)
     connection.execute(f"""
         create or replace temp table found as
-        select key, record, birth, record in (select record from fresh where is_residue) as is_new
-        from linkage.blocks semi join wanted using (key);
+        select is_residue, key, record, birth, record in (select record from fresh where is_residue) as is_new
+        from {features.INDEX} semi join wanted using (key);
 
         create or replace temp table common as
         select key from found group by key having count(*) > {LARGEST_BLOCK};
@@ -173,12 +177,14 @@ def _candidates(connection: duckdb.DuckDBPyConnection) -> int:
             -- Two new records find each other twice, but for mistyped numbers, which do so from one side.
             (l.record < r.record or (l.record > r.record and (not r.is_new or l.is_paper)))
             and l.key not in (select key from common) and (l.is_paper or {_MAY_BE_BORN});
+
+        create or replace temp table candidates as select distinct is_residue, record from found;
     """)
     if _count(connection, "select count(*) from linkage.persons") > 0:
         features.keys_of_new_numbers(connection)
         connection.execute(f"""
             create or replace temp table known as
-            select key, record, birth from linkage.blocks semi join numbered using (key)
+            select is_residue, key, record, birth from {features.INDEX} semi join numbered using (key)
             where is_residue and record not in (select record from fresh);
 
             insert into pairs
@@ -189,6 +195,7 @@ def _candidates(connection: duckdb.DuckDBPyConnection) -> int:
                 l.key not in (select key from known group by key having count(*) > {LARGEST_BLOCK})
                 and (l.is_paper or {_MAY_BE_BORN});
 
+            insert into candidates select distinct is_residue, record from known;
             drop table numbered;
             drop table known;
         """)
@@ -198,17 +205,20 @@ def _candidates(connection: duckdb.DuckDBPyConnection) -> int:
 def _score(connection: duckdb.DuckDBPyConnection, model: Model) -> int:
     """`scored` (temporary): record_l, record_r, probability, weight of the pairs above the wide threshold. Returns the
     number of candidate pairs. `compared` (temporary) has the features of all candidates."""
-    connection.execute("""
-        create or replace temp table compared as
-        select * from linkage.features
-        where record in (select join_key_l from pairs union select join_key_r from pairs)
+    connection.execute(f"""
+        create or replace temp table paired as
+        select is_residue, record from fresh union select is_residue, record from candidates;
+        delete from paired where record not in (select join_key_l from pairs union select join_key_r from pairs);
+        create or replace temp table compared as {features.features_of("paired")};
+        drop table candidates;
+        drop table paired;
     """)
     n_pairs = _count(connection, "select count(*) from pairs")
     connection.execute("""
         delete from linkage.edges
         where record_l in (select record from fresh) or record_r in (select record from fresh);
 
-        create or replace temp table scored (record_l uinteger, record_r uinteger, probability double, weight double)
+        create or replace temp table scored (record_l ubigint, record_r ubigint, probability double, weight double)
     """)
     if n_pairs == 0:
         return 0
@@ -241,7 +251,8 @@ def _score(connection: duckdb.DuckDBPyConnection, model: Model) -> int:
 def _tell_births_apart(connection: duckdb.DuckDBPyConnection) -> None:
     """Children of one mother and one day who differ in sex, in a name, or in their number at one facility are several.
 
-    A record of such a birth that bears no name yet may be any of those of its sex: it is linked to none of several.
+    A record of such a birth that bears no name yet may be any of those of its sex: it is linked to none of several. So
+    is one of a birth of which FACILITIES_THAT_DIFFER facilities know a name, and as many others none.
     """
     connection.execute(f"""
         insert into linkage.apart
@@ -270,7 +281,13 @@ def _tell_births_apart(connection: duckdb.DuckDBPyConnection) -> None:
         inner join compared as r on linkage.apart.record_r = r.record
         where coalesce(l.sex = r.sex, true)
         union
-        select mother, birth, sex from compared group by all having count(distinct person) > 1;
+        select mother, birth, sex from compared group by all having count(distinct person) > 1
+        -- A name comes within days: facilities that know none beside as many that do have seen another child.
+        union
+        select mother, birth, sex from compared group by all
+        having least(
+            count(distinct hospcode) filter (given is null), count(distinct hospcode) filter (given is not null)
+        ) >= {FACILITIES_THAT_DIFFER};
 
         delete from linkage.edges
         using compared as l, compared as r, births
@@ -336,15 +353,15 @@ def _cluster(connection: duckdb.DuckDBPyConnection, link_at: float) -> Clusters:
 def _keep(connection: duckdb.DuckDBPyConnection, clusters: Clusters, link_at: float) -> None:
     groups = pl.DataFrame(
         {"record": list(clusters.group_of), "first": list(clusters.group_of.values())},
-        schema={"record": pl.UInt32, "first": pl.UInt32},
+        schema={"record": pl.UInt64, "first": pl.UInt64},
     )
     owners = pl.DataFrame(
         {"first": list(clusters.owner_of), "owner": list(clusters.owner_of.values())},
-        schema={"first": pl.UInt32, "owner": pl.String},
+        schema={"first": pl.UInt64, "owner": pl.String},
     )
     bridges = pl.DataFrame(
         [(edge.left, edge.right, one, other, edge.probability) for edge, one, other in clusters.bridges],
-        schema={"l": pl.UInt32, "r": pl.UInt32, "one": pl.String, "other": pl.String, "p": pl.Float64},
+        schema={"l": pl.UInt64, "r": pl.UInt64, "one": pl.String, "other": pl.String, "p": pl.Float64},
         orient="row",
     )
     connection.register("groups_found", groups.join(owners, on="first", how="left"))

@@ -10,7 +10,7 @@ import duckdb
 import polars as pl
 
 from identity.linkage import features
-from identity.linkage.evaluation import Quality, judge, linked_at
+from identity.linkage.evaluation import Quality, judge, linked_at, take
 from identity.linkage.model import Model, Thresholds, Trained, linker, settings
 from ruam.errors import LinkageError
 
@@ -35,8 +35,8 @@ def train(records: pl.DataFrame, *, version: str, population: str, report: Path)
     Raises `LinkageError` when no threshold of the grid is precise enough on the training population itself.
     """
     with duckdb.connect() as connection:
+        take(connection, records)
         connection.register("truth", records)
-        connection.execute("create table records as select * exclude (person, kind) from truth")
         features.create(connection)
         features.take_in(connection)
         connection.execute("""

@@ -32,8 +32,14 @@ def add(connection: duckdb.DuckDBPyConnection, *rows: dict[str, object]) -> None
     """Put records into the vault; one of the same (hospcode, pid) is replaced."""
     connection.register("given", pl.DataFrame(list(rows), schema=RECORDS))
     connection.execute("""
-        create table if not exists records as from given limit 0;
-        delete from records using given where records.hospcode = given.hospcode and records.pid = given.pid;
-        insert into records from given;
+        create table if not exists records as select *, 0 as arrived, false as is_known from given limit 0;
+        create or replace temp table came as
+        select
+            given.*,
+            (select coalesce(max(arrived), 0) + 1 from records) as arrived,
+            (hospcode, pid) in (select (hospcode, pid) from records) as is_known
+        from given;
+        delete from records using came where records.hospcode = came.hospcode and records.pid = came.pid;
+        insert into records by name from came;
     """)
     connection.unregister("given")

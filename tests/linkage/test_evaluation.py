@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
 
 import duckdb
@@ -11,13 +12,14 @@ import polars as pl
 import pytest
 
 from identity.linkage.evaluation import TARGETS, Quality, failures, judge, linked, take, write_charts
+from identity.linkage.features import INDEX, RUN
 from identity.linkage.link import link
 from identity.linkage.model import Model, load
 from identity.linkage.review import read_back, sample
 from identity.linkage.train import WITHOUT_NUMBER
-from ingestion.synthetic.linkage import invented_records
+from ingestion.synthetic.linkage import RECORDS, invented_records
 from ruam.errors import UsageError
-from tests.linkage.people import NUMBER
+from tests.linkage.people import NUMBER, add
 
 PEOPLE = int(os.environ.get("RUAM_TEST_PEOPLE", "1000"))
 SEED = 303
@@ -48,6 +50,52 @@ def population() -> Population:
 def test_the_model_reaches_its_targets_in_every_group(population: Population) -> None:
     qualities = judge(population.records, population.linked)
     assert failures(qualities) == [], qualities
+
+
+NAMED = """
+    select l.hospcode, l.pid, r.hospcode, r.pid from pairs
+    inner join linkage.features as l on pairs.join_key_l = l.record
+    inner join linkage.features as r on pairs.join_key_r = r.record
+"""
+
+
+def index_of(vault: duckdb.DuckDBPyConnection) -> set[tuple[object, ...]]:
+    return set(
+        vault.execute(f"""
+            select features.* exclude (record, run), key
+            from {INDEX} as blocks inner join linkage.features as features using (record, is_residue, birth)
+            where birth is not null
+        """).fetchall()
+    )
+
+
+def pairs_of(vault: duckdb.DuckDBPyConnection) -> set[frozenset[tuple[object, ...]]]:
+    return {frozenset((row[:2], row[2:])) for row in vault.execute(NAMED).fetchall()}
+
+
+def test_days_one_by_one_make_the_index_and_find_the_candidates_of_all_at_once(population: Population) -> None:
+    """Two days of three bring corrections too. Children come last: what their mothers are called must be known."""
+    vault = duckdb.connect()
+    lot = pl.concat_str("hospcode", "pid").hash(1)
+    day = pl.when(pl.col("kind") == "newborn").then(3).otherwise(1 + lot % 2)
+    records = population.records.with_columns(day=day, is_wrong=(lot // 8 % 7 == 0) & (day < 3))
+    found = set()
+    for today in (1, 2, 3):
+        came = records.filter(pl.col("day") == today).with_columns(
+            given=pl.when("is_wrong").then(pl.lit("มานะ")).otherwise("given"),
+            birth_date=pl.when("is_wrong").then(pl.col("birth_date").dt.offset_by("1y")).otherwise("birth_date"),
+        )
+        corrected = records.filter(pl.col("is_wrong") & (pl.col("day") == today - 1))
+        add(vault, *pl.concat([came, corrected]).select(list(RECORDS)).to_dicts())
+        link(vault, population.model)
+        found |= pairs_of(vault)
+    sizes = [n for (n,) in vault.execute("select n from linkage.runs where name = 'blocks' order by run").fetchall()]
+    assert all(before >= RUN * after for before, after in pairwise(sizes))
+    assert vault.execute("select count(*) from linkage.blocks").fetchone() == (
+        population.vault.execute("select count(*) from linkage.blocks").fetchone()
+    )
+    assert index_of(vault) == index_of(population.vault)
+    assert found >= pairs_of(population.vault)
 
 
 def test_linkage_adds_more_than_numbers_do(population: Population) -> None:

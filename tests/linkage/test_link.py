@@ -121,6 +121,20 @@ def test_of_a_child_without_a_name_sex_or_birth_date_must_agree(vault: duckdb.Du
     assert people["10003", "1"][1] == "C"
 
 
+@pytest.mark.parametrize(("n_without_name", "n_persons"), [(2, 1), (3, 4)])
+def test_a_child_whom_three_know_by_name_and_three_by_none_is_two(
+    vault: duckdb.DuckDBPyConnection, model: Model, n_without_name: int, n_persons: int
+) -> None:
+    born = {"birth_date": date(2025, 1, 2), "mother_cid": NUMBER, "prename": "001"}
+    add(
+        vault,
+        *(record(hospcode=f"1000{at}", given="ธนา", **born) for at in range(3)),
+        *(record(hospcode=f"2000{at}", given="ทารก", **born) for at in range(n_without_name)),
+    )
+    link(vault, model)
+    assert len({person for person, _ in found(vault, model).values()}) == n_persons
+
+
 def test_father_and_son_of_one_name_stay_two(vault: duckdb.DuckDBPyConnection, model: Model) -> None:
     add(vault, record(), record(hospcode="10002", birth_date=date(2005, 9, 9)))
     link(vault, model)
@@ -238,7 +252,7 @@ def test_who_is_forgotten_is_nowhere_in_the_index(vault: duckdb.DuckDBPyConnecti
     forget(vault, "select '10002' as hospcode, '1' as pid")
     for table in ("features", "persons"):
         assert vault.execute(f"select count(*) from linkage.{table}").fetchone() == (1,)
-    assert vault.execute("select count(distinct record) from linkage.blocks").fetchone() == (1,)
+    assert vault.execute("select count(distinct n) from linkage.blocks").fetchone() == (1,)
     assert vault.execute("select count(*) from linkage.edges").fetchone() == (0,)
 
 

@@ -294,7 +294,7 @@ def test_a_forgotten_person_is_gone_everywhere_and_does_not_come_back(peopled: S
         run = vault.connection.execute
         left = run("select hospcode, pid, mother from linkage.features order by pid").fetchall()
         assert left == [("90101", "2", None), ("90101", "3", None)]
-        assert run("select count(distinct record) from linkage.blocks").fetchall() == [(2,)]
+        assert run("select count(distinct n) from linkage.blocks").fetchall() == [(2,)]
     assert held(peopled, "pid, mother_cid") == [("2", None), ("3", None)]
     one = number_of(peopled, "1")
     again = [
@@ -404,3 +404,20 @@ def test_a_line_that_a_power_cut_tore_is_no_tampering(settings: Settings) -> Non
         file.write('{"seq": 2, "at": "20')
     take_in(settings)
     assert audit.problems(path) == []
+
+
+def test_only_what_says_something_else_of_a_person_is_new_to_linkage(peopled: Settings) -> None:
+    with vault_of(peopled) as vault:
+        link(vault.connection, load())
+    hand_over(peopled, "b1", record("3", "90101", None, day=9), record("2", "90101", "2", day=9, sex="2"))
+    hand_over(peopled, "b2", record("9", "90101", None, day=9))
+    take_in(peopled, "b1", "b2")
+    assert held(peopled, "pid, arrived, is_known") == [
+        ("1", 1, False),
+        ("2", 2, True),
+        ("3", 1, True),
+        ("9", 3, False),
+        ("7", 1, False),
+    ]
+    with vault_of(peopled) as vault:
+        assert link(vault.connection, load()).n_new == 2
