@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import polars as pl
 import typst
@@ -59,7 +59,8 @@ def brief_of(context: Context, area: Area, month: Period) -> bytes:
         )
         (n_pages,) = json.loads(paper.query("<pages>", field="value"))
         if n_pages == 1:
-            return bytes(paper.compile(format="pdf", timestamp=int(context.publication.published_at.timestamp())))
+            pdf = paper.compile(format="pdf", timestamp=int(context.publication.published_at.timestamp()))
+            return cast("bytes", pdf)  # Of pictures there would be one a page.
     raise PublishError(f"What is to be said of {area.area_code} fits no page, even at {SIZES[-1]} points.")
 
 

@@ -33,7 +33,9 @@ def card(context: Context, row: dict[str, object]) -> None:
     """One definition: its texts, its parameters and its versions."""
     words, measure_id = context.words, str(row["measure_id"])
     st.header(f"{measure_id} {words.name(row)}", anchor=False)
-    lines = [(words(f"definition.{field}"), words.name(row, field)) for field in DEFINITION_FIELDS]
+    lines: list[tuple[str, object]] = [
+        (words(f"definition.{field}"), words.name(row, field)) for field in DEFINITION_FIELDS
+    ]
     lines += [
         (words("definition.source"), row["source"]),
         (words("definitions.window"), row["window_days"]),
