@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 import subprocess
 from collections.abc import Callable
@@ -9,14 +10,16 @@ from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import Any
 
+import duckdb
 import polars as pl
 import pytest
 
 from quality import checkpoints
 from quality.checkpoints import check_landing, check_warehouse, docs_of
 from quality.suites import landing_suites, warehouse_suites
-from ruam.checks import LANDING, Kind, Verdict, last_verdict
+from ruam.checks import LANDING, Kind, Verdict, keep, last_verdict
 from ruam.errors import CheckError, SetupError
+from ruam.gates import of_checks
 from ruam.home import DataHome
 from ruam.landing import committed_batches
 from ruam.settings import Settings
@@ -209,3 +212,53 @@ def test_suites_of_the_warehouse_follow_its_models_and_their_keys() -> None:
 
 def test_a_verdict_on_nothing_is_not_passed() -> None:
     assert not Verdict(checkpoint=LANDING, at=datetime(2025, 1, 1, tzinfo=UTC), outcomes=()).is_passed
+
+
+WAREHOUSE_TABLES = """
+create schema ruam;
+create table ruam.builds as select '20250301T000000-cccccccc' as build_id, 'succeeded' as status, 1 as number;
+create table ruam.built_batches (batch varchar);
+create table dim_facilities as select unnest(['10001', '10002']) as hospcode;
+create table fct_visits as select '10001' as hospcode, cast(i as varchar) as seq from range(5) t(i);
+create table fct_files as select 'PERSON' as file, 5 as n_rows, 4 as n_standing, 1 as n_rejected;
+"""
+BALANCE = {"rule": "rows_balance", "gate": "row_balance", "condition": "n_rows <> n_standing + n_rejected"}
+WAREHOUSE_NODES = [
+    node("dim_facilities", {"hospcode": {}}, never_empty=True),
+    key_of("dim_facilities", "hospcode"),
+    node("fct_visits", {"hospcode": {}, "seq": {}}, never_empty=True),
+    key_of("fct_visits", "hospcode", "seq"),
+    node("fct_files", {"file": {}, "n_rows": {}, "n_standing": {}, "n_rejected": {}}, never=[BALANCE]),
+]
+
+
+@pytest.mark.usefixtures("in_this_process")
+def test_faults_planted_in_the_warehouse_shut_their_gates(tmp_path: Path) -> None:
+    home = DataHome(tmp_path / "home")
+    home.create()
+    (home.dbt / "target").mkdir()
+    manifest = {"nodes": {str(number): one for number, one in enumerate(WAREHOUSE_NODES)}}
+    (home.dbt / "target" / "manifest.json").write_text(json.dumps(manifest), encoding="utf-8")
+    with duckdb.connect(str(home.warehouse)) as connection:
+        connection.execute(WAREHOUSE_TABLES)
+    keep(home, Verdict(checkpoint=LANDING, at=datetime(2025, 1, 1, tzinfo=UTC), outcomes=()))
+    sound = check_warehouse(home)
+    assert sound.is_passed
+    assert list(of_checks(home, sound.build_id, frozenset())) == []
+    for fault, gate in (
+        ("insert into fct_visits values ('10001', '4')", "keys"),
+        ("insert into fct_visits values ('99999', '4')", "references"),
+        ("update fct_files set n_standing = 3", "row_balance"),
+        ("alter table fct_files add column more integer", "contracts"),
+        ("delete from dim_facilities", "unchecked"),
+        ("drop table fct_files", "unchecked"),
+    ):
+        shutil.copy(home.warehouse, tmp_path / "sound.duckdb")
+        with duckdb.connect(str(home.warehouse)) as connection:
+            connection.execute(fault)
+        assert not check_warehouse(home).is_passed
+        assert gate in {stop.gate for stop in of_checks(home, sound.build_id, frozenset())}, fault
+        shutil.copy(tmp_path / "sound.duckdb", home.warehouse)
+    with duckdb.connect(str(home.warehouse)) as connection:
+        connection.execute("insert into dim_facilities values (null)")
+    assert {stop.gate for stop in of_checks(home, check_warehouse(home).build_id, frozenset())} == {"keys"}
