@@ -16,8 +16,7 @@ import duckdb
 import polars as pl
 import xlsxwriter
 
-from ingestion.checks import load_rules
-from quality.catalogue import examined
+from quality.catalogue import entries
 from ruam.errors import PublishError, UsageError
 from ruam.files import replacing
 from ruam.home import DataHome
@@ -153,7 +152,7 @@ def _sheets(connection: duckdb.DuckDBPyConnection, level: str, code: str, name: 
     rules = connection.execute(
         f"select * from agg_rule_results {of_area} and cost_rank <= {N_RULES} order by cost_rank", area
     ).pl()
-    texts = rule_words()
+    texts = {rule.code: (rule.th, rule.fix_th) for rule in entries()}
     yield Sheet(
         "กฎที่ควรแก้ก่อน",
         ("ลำดับ", "รหัสกฎ", "กฎ", "วิธีแก้", "แกน", "ความรุนแรง", "แถวที่ผิด (12 เดือน)", "แถวที่ตรวจ (12 เดือน)",
@@ -221,15 +220,6 @@ def _explanation(connection: duckdb.DuckDBPyConnection, name: str) -> Sheet:
               for code, title, above, below, caveat, source in defined),
         ],
     )  # fmt: skip
-
-
-def rule_words() -> dict[str, tuple[str, str]]:
-    """Of every rule, by code, its text and how to mend it, in Thai where the rule has that."""
-    words = {rule.code: (rule.th, rule.fix_th) for rows in examined() for rule in rows.rules}
-    return words | {
-        code: (rule.th, str(getattr(rule, "fix_th", None) or getattr(rule, "fix", "")))
-        for code, rule in load_rules().items()
-    }
 
 
 def _month(day: date) -> str:

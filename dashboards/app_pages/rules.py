@@ -9,19 +9,27 @@ from dashboards.components import charts
 from dashboards.components.context import Context, open_context
 from dashboards.components.exhibit import completeness_text, exhibit, notes, page_title
 from dashboards.components.filters import area_label, choice, choose_area, choose_of
-from dashboards.components.rule_texts import RuleText, rule_name, rule_texts, with_findings
+from dashboards.components.rule_texts import (
+    RULE_SHARE,
+    counted,
+    population_text,
+    rule_name,
+    rule_texts,
+    with_findings,
+)
 from dashboards.components.tables import spoken, texts
 from dashboards.components.values import with_values
 from dashboards.components.words import Words
 from dashboards.queries import figures, reads
 from dashboards.queries.reads import NATION, Area
+from quality.catalogue import Entry
 
 ALL = "all"
 AXES = (ALL, "correct", "consistent", "complete", "timely")
 SEVERITIES = (ALL, "high", "medium", "low")
 
 
-def chosen_rules(context: Context) -> list[RuleText]:
+def chosen_rules(context: Context) -> list[Entry]:
     words = context.words
     left, middle, right = st.columns(3)
     with left:
@@ -39,7 +47,7 @@ def chosen_rules(context: Context) -> list[RuleText]:
     ]
 
 
-def catalogue(context: Context, rules: list[RuleText], found: pl.DataFrame, completeness: str) -> None:
+def catalogue(context: Context, rules: list[Entry], found: pl.DataFrame, completeness: str) -> None:
     words = context.words
     by_code = {row["rule_code"]: row for row in with_findings(words, found).iter_rows(named=True)}
     # What costs most here first; then the rest as in the catalogue.
@@ -55,7 +63,6 @@ def catalogue(context: Context, rules: list[RuleText], found: pl.DataFrame, comp
         "fix": words("column.fix"),
         "code": words("column.code"),
         "level": words("column.rule_level"),
-        "rows": words("column.rule_rows"),
         "population": words("column.population"),
     }
     table = pl.DataFrame(rows, schema=dict.fromkeys(columns, pl.String))
@@ -69,20 +76,19 @@ def catalogue(context: Context, rules: list[RuleText], found: pl.DataFrame, comp
     notes(context, "rules", figures.RULE_COST, completeness, table, columns)
 
 
-def row_of(words: Words, rule: RuleText, found: dict[str, object] | None) -> dict[str, str]:
-    # A rule of reading is counted in the receipts of deliveries, not here: it has no figure, which is not 0.
-    none = words("rules.not_asked") if rule.level == "standing" else "–"
+def row_of(words: Words, rule: Entry, found: dict[str, object] | None) -> dict[str, str]:
+    # What reading finds is counted in the receipts of deliveries, not here: it has no figure, which is not 0.
+    none = words("rules.not_asked") if rule.code in counted() else "–"
     return {
         "code": rule.code,
         "rule": rule_name(words, rule.code),
-        "axis": words(f"quality_axis.{rule.axis}") if rule.axis else "–",
-        "severity": words(f"severity.{rule.severity}") if rule.severity else "–",
+        "axis": words(f"quality_axis.{rule.axis}"),
+        "severity": words(f"severity.{rule.severity}"),
         "broken": none if found is None else str(found["broken"]),
         "share": none if found is None else str(found["share"]),
         "fix": rule.fix_th if words.language == "th" else rule.fix_en,
         "level": words(f"rule_level.{rule.level}"),
-        "rows": words(f"rule_rows.{rule.rows}"),
-        "population": rule.population or words("rules.everything"),
+        "population": population_text(words, rule),
     }
 
 
@@ -95,7 +101,7 @@ def where(context: Context, area: Area, area_name: str, found: pl.DataFrame, com
         return
     shown = {code: f"{rule_name(words, code)} ({code})" for code in codes}
     code = choice(words("filter.rule"), "rule", shown, words.language)
-    rows = with_values(words, figures.RULE_SHARE, reads.rule_below(context.serving, code, area))
+    rows = with_values(words, RULE_SHARE, reads.rule_below(context.serving, code, area))
     rows = rows.with_columns(texts("label", [place_label(words, row) for row in rows.iter_rows(named=True)]))
     if rows.is_empty():
         st.info(words("rules.nothing_below"))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from functools import cache
 
 import polars as pl
@@ -10,63 +9,32 @@ import polars as pl
 from dashboards.components.tables import texts
 from dashboards.components.values import count_value, rate_value
 from dashboards.components.words import Words
-from dashboards.queries import figures
-from ingestion.checks import load_rules
-from quality.catalogue import examined
+from dashboards.queries.figures import RULE_COST, Figure, Unit
+from quality.catalogue import Entry, entries, examined
 
-
-@dataclass(frozen=True)
-class RuleText:
-    code: str
-    axis: str | None
-    severity: str | None
-    level: str
-    """`delivery`, `row` or `both` of a rule of reading; `standing` of a rule over rows that fit their file."""
-    population: str
-    """The rows that it is asked of, as the rule's own expression; empty where it is asked of all."""
-    rows: str
-    th: str
-    en: str
-    fix_th: str
-    fix_en: str
+RULE_SHARE = Figure("rule_share", RULE_COST, Unit.PERCENT, 1, "agg_rule_results", "n_broken", "n_checked")
+"""The share of the rows that a rule was asked of which break it."""
 
 
 @cache
-def rule_texts() -> dict[str, RuleText]:
-    """Every rule by its code, those over standing rows first."""
-    found = [
-        RuleText(
-            rule.code,
-            rule.axis,
-            rule.severity,
-            "standing",
-            "" if rule.applies == "true" else rule.applies,
-            kind.name.removeprefix("int_").removesuffix("__examined"),
-            rule.th,
-            rule.en,
-            rule.fix_th,
-            rule.fix_en,
-        )
-        for kind in examined()
-        for rule in kind.rules
-    ]
-    for code, rule in load_rules().items():
-        fix_en = str(getattr(rule, "fix_en", None) or getattr(rule, "fix", ""))
-        found.append(
-            RuleText(
-                code,
-                getattr(rule, "axis", None),
-                getattr(rule, "severity", None),
-                str(rule.level),
-                "",
-                "deliveries",
-                rule.th,
-                rule.en,
-                str(getattr(rule, "fix_th", None) or fix_en),
-                fix_en,
-            )
-        )
-    return {rule.code: rule for rule in found}
+def rule_texts() -> dict[str, Entry]:
+    """Every rule by its code, as in the catalogue."""
+    return {rule.code: rule for rule in entries()}
+
+
+@cache
+def counted() -> frozenset[str]:
+    """Codes of the rules over standing rows, which `agg_rule_results` counts; the receipts tell of the others."""
+    return frozenset(rule.code for rows in examined() for rule in rows.rules)
+
+
+def population_text(words: Words, rule: Entry) -> str:
+    """What the rule is put to: the kind of rows and, where it is not all of them, the condition that holds for them."""
+    rows, _, condition = rule.population.partition(": ")
+    if not rows.startswith("int_"):
+        return rule.population
+    kind = words(f"rule_rows.{rows.removeprefix('int_').removesuffix('__examined')}")
+    return kind if condition == "true" else f"{kind}: {condition}"
 
 
 def rule_name(words: Words, code: str) -> str:
@@ -85,8 +53,8 @@ def with_findings(words: Words, rows: pl.DataFrame) -> pl.DataFrame:
     for row in rows.iter_rows(named=True):
         broken.append(count_value(words, row["n_broken"], row["n_broken_status"]).text)
         checked.append(count_value(words, row["n_checked"], row["n_checked_status"]).text)
-        shares.append(rate_value(words, figures.RULE_SHARE, _counts(row, "")).text)
-        newest, before = (rate_value(words, figures.RULE_SHARE, _counts(row, end)) for end in ("_newest", "_before"))
+        shares.append(rate_value(words, RULE_SHARE, _counts(row, "")).text)
+        newest, before = (rate_value(words, RULE_SHARE, _counts(row, end)) for end in ("_newest", "_before"))
         changes.append(
             words("rules.change", before=before.text, newest=newest.text)
             + (

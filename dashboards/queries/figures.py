@@ -105,8 +105,6 @@ COMPLETENESS = Figure(
     controlled=False,
 )
 
-RULE_SHARE = Figure("rule_share", "DQ-04", Unit.PERCENT, 1, "agg_rule_results", "n_broken", "n_checked")
-
 OVERVIEW = (VISITS_PER_HEAD, CROSS_PROVINCE, SAME_DAY_REPEAT, REPEAT_7_DAYS, COMPLETENESS)
 NATION = (
     *(VISITS_PER_HEAD, ADMISSION_RATE, PRIMARY_SHARE, CROSS_PROVINCE),
