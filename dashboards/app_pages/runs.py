@@ -11,7 +11,7 @@ import streamlit as st
 from dashboards.access.guard import admit
 from dashboards.components.context import chosen_language
 from dashboards.components.exhibit import page_title
-from dashboards.components.export import export_button
+from dashboards.components.export import export_buttons
 from dashboards.components.filters import choice
 from dashboards.components.values import date_text
 from dashboards.components.words import Words
@@ -40,7 +40,9 @@ def show(words: Words, key: str, rows: list[dict[str, str]], columns: list[str])
     """A table and its download."""
     shown = text_frame(rows, columns).rename({name: words(f"runs.column.{name}") for name in columns})
     st.dataframe(shown, hide_index=True, alt=words(f"runs.{key}"), key=f"runs_{key}")
-    export_button(words, f"runs_{key}", shown)
+    # Nothing of this waits for a publication: it is as of now.
+    about = {"title": words(f"runs.{key}"), "published_at": datetime.now(UTC).isoformat(timespec="seconds")}
+    export_buttons(words, f"runs_{key}", shown, about)
 
 
 def gate_table(words: Words, home: DataHome) -> None:
