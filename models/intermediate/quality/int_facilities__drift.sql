@@ -54,7 +54,9 @@ standardised as (
 ranges as (
     select
         *,
-        abs(z - lag(z) over (partition by hospcode, service_month, series, member order by earlier_month)) as moving_range
+        abs(
+            z - lag(z) over (partition by hospcode, service_month, series, member order by earlier_month)
+        ) as moving_range
     from standardised
 ),
 

@@ -47,7 +47,12 @@ ill_defined as (
         visits.service_month,
         'ill_defined' as series,
         'all' as member,
-        sum(case when not coalesce(diseases.is_known, false) or diseases.chapter_code = chapters.chapter_code then 1 else 0 end)
+        sum(
+            case
+                when not coalesce(diseases.is_known, false) or diseases.chapter_code = chapters.chapter_code then 1
+                else 0
+            end
+        )
             as n_events,
         count(*) as n_asked
     from visits

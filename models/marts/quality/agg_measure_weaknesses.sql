@@ -10,7 +10,12 @@ visits as (
         count(*) as n_visits,
         sum(case when visits.principal_diagnosis is null then 1 else 0 end) as n_without_principal,
         sum(case when visits.principal_diagnosis is not null then 1 else 0 end) as n_with_principal,
-        sum(case when visits.principal_diagnosis is not null and not coalesce(diseases.is_known, false) then 1 else 0 end)
+        sum(
+            case
+                when visits.principal_diagnosis is not null and not coalesce(diseases.is_known, false) then 1
+                else 0
+            end
+        )
             as n_unknown_diagnoses,
         sum(case when visits.person_tier = 'C' then 1 else 0 end) as n_not_followed,
         sum(case when visits.is_home_known then 0 else 1 end) as n_unknown_homes,
