@@ -229,8 +229,9 @@ def utilization_rows(random: np.random.Generator) -> Iterator[dict[str, object]]
 
 def flow_rows(random: np.random.Generator) -> Iterator[dict[str, object]]:
     """Every pair of regions, and of provinces those of one region and all with Bangkok."""
+    pairs = list(flow_pairs())
     for period in all_periods():
-        for home, treatment in flow_pairs():
+        for home, treatment in pairs:
             at_home = home.code == treatment.code
             visits = 400_000 * period.months * home.weight * (0.96 if at_home else 0.04 * treatment.weight)
             number = round(visits * random.uniform(0.5, 1.5)) if visits >= 1 else None
@@ -245,8 +246,9 @@ def flow_rows(random: np.random.Generator) -> Iterator[dict[str, object]]:
 
 def flow_pairs() -> Iterator[tuple[Place, Place]]:
     regions: dict[str, str] = dict(PROVINCES.select("province_code", "region_code").iter_rows())
-    for home in all_places():
-        for treatment in all_places():
+    places = all_places()
+    for home in places:
+        for treatment in places:
             if home.level != treatment.level or home.level == "nation":
                 continue
             ends = (home.code, treatment.code)
