@@ -73,7 +73,7 @@ def catalogue(context: Context, rules: list[Entry], found: pl.DataFrame, complet
     st.dataframe(
         table.rename(columns), hide_index=True, alt=words("rules.catalogue_alt"), key="rules_table", height=460
     )
-    notes(context, "rules", figures.RULE_COST, completeness, table, columns)
+    notes(context, "rules", figures.RULE_COST, completeness, table, columns, title=words("rules.title"), is_table=True)
 
 
 def row_of(words: Words, rule: Entry, found: dict[str, object] | None) -> dict[str, str]:

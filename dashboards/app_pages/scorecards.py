@@ -146,7 +146,8 @@ def axis_card(context: Context, rows: pl.DataFrame, axis: str, name: str, comple
 def costliest(context: Context, area: Area, completeness: str) -> None:
     words = context.words
     rows = reads.rule_results(context.serving, area).filter(pl.col("cost_rank") <= N_RULES)
-    st.subheader(words("scorecards.costliest", n=N_RULES), anchor=False)
+    title = words("scorecards.costliest", n=N_RULES)
+    st.subheader(title, anchor=False)
     st.markdown(words("scorecards.costliest_caption"))
     if rows.is_empty():
         st.info(words("scorecards.nothing_broken"))
@@ -170,10 +171,10 @@ def costliest(context: Context, area: Area, completeness: str) -> None:
     st.dataframe(
         table.select(list(columns)).rename(columns),
         hide_index=True,
-        alt=words("scorecards.costliest", n=N_RULES),
+        alt=title,
         key="costliest",
     )
-    notes(context, "costliest", figures.RULE_COST, completeness, table, columns)
+    notes(context, "costliest", figures.RULE_COST, completeness, table, columns, title=title, is_table=True)
 
 
 def page() -> None:

@@ -179,7 +179,8 @@ def awaited(context: Context, area: Area, month: date, kind: str | None, as_of: 
         )
         .sort("place_of", "due_on", "hospcode")
     )
-    st.subheader(words("submissions.awaited", month=month_text(words, month)), anchor=False)
+    title = words("submissions.awaited", month=month_text(words, month))
+    st.subheader(title, anchor=False)
     st.markdown(words("submissions.awaited_caption", day=date_text(words, as_of)))
     if rows.is_empty():
         st.info(words("submissions.none_awaited"))
@@ -198,10 +199,10 @@ def awaited(context: Context, area: Area, month: date, kind: str | None, as_of: 
     st.dataframe(
         table.select(list(columns)).rename(columns),
         hide_index=True,
-        alt=words("submissions.awaited", month=month_text(words, month)),
+        alt=title,
         key="awaited",
     )
-    notes(context, "awaited", figures.ON_TIME, completeness, table, columns)
+    notes(context, "awaited", figures.ON_TIME, completeness, table, columns, title=title, is_table=True)
 
 
 def page() -> None:

@@ -215,3 +215,20 @@ def test_tables_without_areas_hold_none(published_home: Path) -> None:
         for table in WITHOUT_AREAS & set(tables(published_home)):
             columns = {row[0] for row in cursor.execute(f"describe {table}").fetchall()}
             assert not columns & {"area_code", "province_code", "region_code", "hospcode", "home_code"}, table
+
+
+@pytest.mark.parametrize(
+    ("level", "codes", "seen"),
+    [
+        (Level.REGION, ("01",), {"10713", "11119", "10674", "5001", "5002", "5701"}),
+        (Level.PROVINCE, ("57",), {"10674", "5701"}),
+        (Level.FACILITY, ("10713",), {"10713"}),
+    ],
+)
+def test_districts_and_facilities_are_of_their_province(
+    published_home: Path, level: Level, codes: tuple[str, ...], seen: set[str]
+) -> None:
+    serving = serving_of(published_home, Scope(level=level, codes=codes))
+    for table in ("dim_areas", "agg_scorecards", "agg_rule_results"):
+        rows = fetch(serving, f"select distinct area_code from {table} where area_level in ('district', 'facility')")
+        assert set(rows["area_code"]) == seen, table
