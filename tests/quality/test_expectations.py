@@ -106,6 +106,10 @@ def test_the_pages_name_each_check_and_neither_load_nor_show_anything_else(ran: 
         assert not re.search(r"""(src|href|action)\s*=\s*["']?\s*(https?:)?//""", page), path
         assert "default-src 'none'" in page
         assert "secret" not in page, "a row's value is shown"
+    index = pages[ran[1] / "index.html"]
+    linked = re.findall(r'<a href="([^"]+)">(\w+)</a></td><td>([\d,]+)</td><td>\d</td><td>(\d)</td>', index)
+    assert [(name, n_rows, bad) for _, name, n_rows, bad in linked][:2] == [("faulty", "7", "4"), ("empty", "0", "4")]
+    assert all((ran[1] / path).is_file() for path, *_ in linked)
     assert any("regexp_matches" in page for page in pages.values())
     assert {path.suffix for path in ran[1].rglob("*") if path.is_file()} == {".html"}
 
