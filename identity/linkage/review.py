@@ -42,7 +42,8 @@ class Review:
 
 
 def sample(connection: duckdb.DuckDBPyConnection, model: Model, path: Path, *, seed: int = 1) -> int:
-    """Write up to 400 pairs, half just above and half just below the threshold, in random order: returns their number.
+    """Write the 400 pairs nearest to the threshold, half of each side as far as there are so many, in random order:
+    returns their number.
 
     The file names people: it stays in the vault's zone, mode 0600. Reviewers fill in `reviewer_1` and `reviewer_2` with
     y, n or ?, each without seeing the other's; the score is not in it.
@@ -60,13 +61,14 @@ def sample(connection: duckdb.DuckDBPyConnection, model: Model, path: Path, *, s
                         abs(ln(probability / greatest(1 - probability, 1e-12)) - {_log_odds(model)}), hash(record_l, ?)
                 ) as nearness
             from linkage.edges
-        )
+        ),
+
+        nearest as (select * from near order by nearness, is_linked limit {PAIRS})
 
         select {_PAIR} as pair, {sides}, '' as reviewer_1, '' as reviewer_2
-        from near
-        inner join linkage.features as l on near.record_l = l.record
-        inner join linkage.features as r on near.record_r = r.record
-        where near.nearness <= {PAIRS // 2}
+        from nearest
+        inner join linkage.features as l on nearest.record_l = l.record
+        inner join linkage.features as r on nearest.record_r = r.record
         order by hash(record_l, record_r, ?)
         """,
         [seed, seed],
