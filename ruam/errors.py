@@ -69,7 +69,36 @@ class LinkageError(RuamError):
     exit_code = 9
 
 
+class CheckError(RuamError):
+    """A check of the landing or the warehouse failed, or could not be evaluated."""
+
+    exit_code = 10
+
+
 class NotSentError(RuamError):
     """Alerts or reports could not be handed over; they are the next time."""
 
     exit_code = 7
+
+
+class StorageError(RuamError):
+    """The disk is full, fails, or may not be written (EX_IOERR)."""
+
+    exit_code = 74
+
+
+class BusyError(RuamError):
+    """Another process holds the lock (EX_TEMPFAIL)."""
+
+    exit_code = 75
+
+
+def failed_at(error: BaseException) -> str:
+    """Class of an error and the line of our own code that it came through last: `KeyError at ingestion/checks.py:120`.
+
+    Of an unexpected error that is all that may be shown or logged: its words may hold a record's values.
+    """
+    passed = [(Path(frame.f_code.co_filename), line) for frame, line in walk_tb(error.__traceback__)]
+    inside = [(path.relative_to(_ROOT), line) for path, line in passed if path.is_relative_to(_ROOT)]
+    own = [f"{path}:{line}" for path, line in inside if path.parts[0] in _OWN]
+    return f"{type(error).__name__} at {own[-1] if own else 'an unknown place'}"
