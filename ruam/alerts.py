@@ -23,9 +23,9 @@ import polars as pl
 from sqlalchemy import Engine, delete, insert, select, update
 
 from ruam import stewards
-from ruam.build import is_sound, last_build_id
 from ruam.errors import NotSentError, SetupError
 from ruam.followup.tables import alerts_sent
+from ruam.gates import gates, stopped
 from ruam.geography import province_names
 from ruam.home import DataHome
 from ruam.publish import current
@@ -121,20 +121,24 @@ def drops(came: Mapping[tuple[str, str], Sequence[Came]]) -> list[Alert]:
     return found
 
 
-def gates(home: DataHome) -> list[Alert]:
-    """Whether the last build is not fit to be published, so that an older version stays."""
-    if not home.warehouse.exists() or is_sound(home):
+def stops(home: DataHome) -> list[Alert]:
+    """The gates that are shut, so that an older version stays published (`ruam.gates`)."""
+    told = stopped(home)
+    if told is None:
         return []
     pointer = current(home)
-    stays = f"เผยแพร่ล่าสุด {pointer['published_at'][:10]}" if pointer else "ยังไม่เคยเผยแพร่"
-    text = f"การสร้างคลังข้อมูลครั้งล่าสุดไม่ผ่าน ข้อมูลเดิมยังแสดงอยู่ ({stays}) ดู `ruam status`"
-    return [Alert(Kind.GATE, f"build after {last_build_id(home) or 'none'}", "", text)]
+    stays = f"ข้อมูลที่เผยแพร่เมื่อ {pointer['published_at'][:10]} ยังแสดงอยู่" if pointer else "ยังไม่เคยเผยแพร่"
+    return [
+        # By what holds it shut, not by the build: a gate that stays shut is one alert.
+        Alert(Kind.GATE, f"{stop.gate}: {stop.detail}"[:140], "", f"{gates()[stop.gate].th}: {stop.detail} ({stays})")
+        for stop in told.stops
+    ]
 
 
 def found(home: DataHome, now: datetime) -> list[Alert]:
     """All that is wrong now. Before anything was published for stewards, nobody's rhythm is known."""
     came = came_by_facility(home) if stewards.current_file(home) else {}
-    return [*gates(home), *silences(came, now), *drops(came)]
+    return [*stops(home), *silences(came, now), *drops(came)]
 
 
 def thai_day(day: date) -> str:

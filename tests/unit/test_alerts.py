@@ -20,6 +20,7 @@ from ruam import alerts
 from ruam.alerts import Alert, Came, Kind
 from ruam.errors import NotSentError, SetupError
 from ruam.followup.tables import open_database
+from ruam.gates import Stop, lift, record
 from ruam.settings import AlertSettings, Settings
 from tests.stewards_factory import delivery, write_stewards
 
@@ -70,6 +71,18 @@ def test_what_was_published_tells_who_fell_silent(tmp_path: Path) -> None:
     (one,) = alerts.found(home, NOW)
     assert (one.kind, one.subject, one.group) == (Kind.SILENCE, "90101", "50")
     assert "3/3/2568" in one.text
+
+
+def test_a_gate_that_is_shut_is_one_alert_however_often_it_is_tried(tmp_path: Path) -> None:
+    home = Settings(home=tmp_path).data_home
+    home.create()
+    for build_id in ("first", "second"):
+        record(home, build_id, [Stop(gate="keys", detail="unique_fct_visits_visit_key")])
+        (one,) = alerts.found(home, NOW)
+        assert one.key == "gate:keys: unique_fct_visits_visit_key"
+        assert "ยังไม่เคยเผยแพร่" in one.text
+    lift(home)
+    assert alerts.found(home, NOW) == []
 
 
 @pytest.fixture
