@@ -44,7 +44,7 @@ COMMANDS = [
     *("study rollout", "brief", "docs", "export", "audit verify", "audit subject"),
     *("access check", "access sessions", "access revoke", "report", "reports", "alerts send"),
     *("findings list", "findings show", "findings assign", "findings comment", "findings snooze", "findings accept"),
-    "findings reopen",
+    *("findings reopen", "scorecard"),
 ]
 
 
