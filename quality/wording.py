@@ -43,13 +43,5 @@ def wording(code: str) -> Wording:
 
 
 def _of_reading(code: str) -> Wording:
-    told = load_rules()[code].model_dump()
-    fix_en = str(told.get("fix_en") or told.get("fix"))
-    return Wording(
-        code=code,
-        level=told["level"],
-        th=told["th"],
-        en=told["en"],
-        fix_th=str(told.get("fix_th") or ""),
-        fix_en=fix_en,
-    )
+    rule = load_rules()[code]
+    return Wording(code=code, level=rule.level, th=rule.th, en=rule.en, fix_th=rule.fix_th, fix_en=rule.fix_en)

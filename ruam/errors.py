@@ -75,6 +75,12 @@ class CheckError(RuamError):
     exit_code = 10
 
 
+class NotSentError(RuamError):
+    """Alerts or reports could not be handed over; they are the next time."""
+
+    exit_code = 7
+
+
 class StorageError(RuamError):
     """The disk is full, fails, or may not be written (EX_IOERR)."""
 

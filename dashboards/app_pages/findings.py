@@ -64,7 +64,8 @@ def choose(desk: Desk) -> tuple[Wanted, str, pl.DataFrame]:
     with second[1]:
         wanted = replace(wanted, state=choose_of(words, "state", STATES, "state_of_finding"))
     with second[2]:
-        followup = choose_of(words, "followup", DESKS, "followup")
+        desks = {code: words(f"followup.{code}") for code in DESKS}
+        followup = choice(words("filter.followup"), "followup", desks, words.language)
     return wanted, followup, had
 
 
@@ -78,7 +79,7 @@ def totals(desk: Desk, had: pl.DataFrame) -> None:
         "fixed": had.filter(pl.col("state") == "fixed")["n"].sum(),
     }
     for column, (name, n) in zip(st.columns(len(shown)), shown.items(), strict=True):
-        column.metric(words(f"findings.n_{name}"), f"{n:,}", border=True)
+        column.metric(words(f"n_findings.{name}"), f"{n:,}", border=True)
 
 
 def rows_of(desk: Desk, wanted: Wanted, followup: str, states: Mapping[str, State]) -> pl.DataFrame:
@@ -90,7 +91,9 @@ def rows_of(desk: Desk, wanted: Wanted, followup: str, states: Mapping[str, Stat
     if followup in put_by:
         rows = stewardship.followed(desk.stewards, put_by[followup])
         chosen = {"severity": wanted.severity, "rule_code": wanted.rule, "hospcode": wanted.hospcode}
-        return rows.filter(pl.col(name) == value for name, value in chosen.items() if value != ALL).head(N_SHOWN)
+        for name, value in chosen.items():
+            rows = rows if value == ALL else rows.filter(pl.col(name) == value)
+        return rows.head(N_SHOWN)
     hidden = [*put_by["waiting"], *put_by["accepted"]] if followup == "todo" else []
     # What is put by is left out after reading: as many more are read, so that the list is as long as it can be.
     rows = stewardship.findings(desk.stewards, wanted, N_SHOWN + len(hidden))

@@ -114,7 +114,7 @@ def _report_button(words: Words, home: DataHome, hospcode: str, delivery_id: str
         record(f"report {hospcode} {delivery_id[:12]}{suffix}", 1, hashlib.sha256(content).hexdigest())
         return content
 
-    label = words(f"deliveries.report_{suffix.removeprefix('.')}")
+    label = words(f"report_form.{suffix.removeprefix('.')}")
     name = f"ruam-{hospcode}-{delivery_id[:12]}{suffix}"
     st.download_button(
         label, made, name, MIME[suffix], icon=":material/download:", key=f"report_{suffix}_{delivery_id}"

@@ -186,9 +186,9 @@ causes as (
 
 readings_found as (
     select
-        {{
-            surrogate_key(['causes.level', 'causes.rule_code', 'causes.hospcode', 'causes.file', 'causes.column_name'])
-        }} as finding_key,
+        {{ surrogate_key([
+            'causes.level', 'causes.rule_code', 'causes.hospcode', 'causes.file', 'causes.column_name',
+        ]) }} as finding_key,
         'reading' as kind,
         causes.rule_code,
         {{ null_text() }} as axis,

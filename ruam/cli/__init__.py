@@ -4,7 +4,7 @@ A command is a function in one of the modules here, and a line below. What it ne
 itself, so that `ruam --help` does not wait for a database engine.
 
 Exit codes: 0 done · 1 unexpected · 2 wrong argument · 3 nothing could be accepted · 4 home, keys or reference not
-ready · 5 build failed · 6 not published · 7 not all could be fetched · 8 Ruam itself failed on
+ready · 5 build failed · 6 not published · 7 not all could be fetched, or sent · 8 Ruam itself failed on
 some · 9 linkage was refused · 10 a check failed · 74 disk full or failing · 75 busy, try again.
 """
 
@@ -17,6 +17,7 @@ import typer
 
 from ruam.cli import (
     access,
+    alerts,
     audit,
     brief,
     check,
@@ -77,6 +78,7 @@ app.command()(scorecard.scorecard)
 app.command()(report.report)
 app.command()(report.reports)
 app.add_typer(findings.findings, name="findings")
+app.add_typer(alerts.alerts, name="alerts")
 app.command()(landing.compact)
 app.add_typer(landing.landing, name="landing")
 app.add_typer(inbox.inbox, name="inbox")

@@ -76,7 +76,7 @@ def test_the_worklist_has_the_gravest_first_and_counts_what_is_open(home: Path) 
     app = open_page("findings", lang="th")
     assert column(app, "ระดับ") == ["สูง", "สูง", "สูง", "ต่ำ"]
     assert {metric.label: metric.value for metric in app.metric}["ยังไม่แก้ไข"] == "4"
-    assert "ผู้ป่วยนอกไม่มีการวินิจฉัย" in str(column(app, "ปัญหา"))
+    assert "ผู้ป่วยนอกไม่มีรหัสวินิจฉัย" in str(column(app, "ปัญหา"))
 
 
 @pytest.mark.parametrize(

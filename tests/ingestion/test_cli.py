@@ -42,7 +42,9 @@ COMMANDS = [
     *("identity take-in", "identity status", "identity forget", "identity audit"),
     *("identity link", "identity review", "identity train", "identity evaluate", "keys show", "keys rotate"),
     *("study rollout", "brief", "docs", "export", "audit verify", "audit subject"),
-    *("access check", "access sessions", "access revoke"),
+    *("access check", "access sessions", "access revoke", "report", "reports", "alerts send"),
+    *("findings list", "findings show", "findings assign", "findings comment", "findings snooze", "findings accept"),
+    *("findings reopen", "scorecard"),
 ]
 
 

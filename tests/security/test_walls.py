@@ -18,8 +18,8 @@ ROOT = Path(__file__).parents[2]
 PACKAGES = ("dashboards", "identity", "ingestion", "ruam")
 OURS = ("identity", "ingestion", "dashboards", "quality")
 IN_MEMORY = "ingestion/ndjson.py"
-OF_WHAT_IS_PUBLISHED = ("ruam/export.py", "ruam/stable.py")
-"""They read the serving file alone."""
+OF_WHAT_IS_PUBLISHED = ("ruam/export.py", "ruam/stable.py", "ruam/stewards.py")
+"""They read what was published alone."""
 
 TEXT = {
     ".py",
@@ -140,9 +140,20 @@ def test_one_module_runs_great_expectations() -> None:
         path
         for package in (*PACKAGES, "quality")
         for path, tree in modules(package).items()
-        if {"great_expectations", "duckdb_engine", "sqlalchemy"} & imported(tree)
+        if {"great_expectations", "duckdb_engine"} & imported(tree)
     }
     assert users == {"quality/expectations.py"}
+
+
+def test_the_database_of_follow_up_is_reached_from_one_place() -> None:
+    users = {
+        path
+        for package in (*PACKAGES, "quality")
+        for path, tree in modules(package).items()
+        if {"sqlalchemy", "alembic"} & imported(tree)
+    }
+    of_alerts = "ruam/alerts.py"  # What was told of what lies in the same database.
+    assert {path for path in users if not path.startswith("ruam/followup/")} <= {of_alerts, "quality/expectations.py"}
 
 
 def test_no_wall_is_gone_round() -> None:

@@ -1,0 +1,203 @@
+"""What is told to whom, how often, and by which way; mail and webhook against real servers on loopback."""
+
+from __future__ import annotations
+
+import json
+import socket
+import threading
+from collections.abc import Iterator
+from datetime import datetime, timedelta
+from email import message_from_bytes, policy
+from http.server import BaseHTTPRequestHandler, HTTPServer
+from pathlib import Path
+from typing import Any
+
+import pytest
+from aiosmtpd.controller import Controller
+from pydantic import SecretStr
+
+from ruam import alerts
+from ruam.alerts import Alert, Came, Kind
+from ruam.errors import NotSentError, SetupError
+from ruam.followup.tables import open_database
+from ruam.gates import Stop, lift, record
+from ruam.settings import AlertSettings, Settings
+from tests.stewards_factory import delivery, write_stewards
+
+NOW = datetime(2025, 6, 1, 8)  # noqa: DTZ001 - as the database holds it
+SILENT = Alert(Kind.SILENCE, "90101", "50", "90101: ส่งครั้งสุดท้าย", "facility=90101")
+STOPPED = Alert(Kind.GATE, "build", "", "การสร้างคลังข้อมูลไม่ผ่าน")
+
+
+def came(*days_ago: int, n_rows: int = 1000) -> list[Came]:
+    return [Came(NOW - timedelta(days=days), n_rows) for days in days_ago]
+
+
+@pytest.mark.parametrize(
+    ("days_ago", "is_silent"),
+    [
+        ((93, 62, 31, 1), False),
+        ((150, 120, 90, 60), True),
+        ((130, 100, 70, 45), False),  # half as long again as its longest gap is not over yet
+        ((13, 12, 11, 10), True),
+        ((400, 300), False),  # two deliveries are no rhythm
+    ],
+)
+def test_a_facility_is_silent_by_its_own_rhythm(days_ago: tuple[int, ...], is_silent: bool) -> None:
+    found = alerts.silences({("90101", "50"): came(*days_ago)}, NOW)
+    assert [one.key for one in found] == (["silence:90101"] if is_silent else [])
+
+
+def test_a_drop_is_judged_by_what_the_facility_usually_sends() -> None:
+    usual = [Came(NOW - timedelta(days=30 * n), 1000 + 10 * n) for n in range(6, 1, -1)]
+    days = [NOW - timedelta(days=30 * n) for n in range(6, 1, -1)]
+    wild = [Came(at, size) for at, size in zip(days, (100, 3000, 900, 40, 2000), strict=True)]
+    small, half = Came(NOW, 300), Came(NOW, 600)
+    told = {
+        ("1", "50"): [*usual, small],
+        ("2", "50"): [*usual, half],
+        ("3", "50"): [*wild, small],
+        ("4", "50"): [small],
+    }
+    assert [one.subject[:1] for one in alerts.drops(told)] == ["1"]
+
+
+def test_what_was_published_tells_who_fell_silent(tmp_path: Path) -> None:
+    home = Settings(home=tmp_path).data_home
+    sent = [delivery(f"{n:064x}", sent_at=NOW - timedelta(days=30 * n)) for n in range(3, 8)]
+    sent.append(delivery("f" * 64, sent_at=NOW, outcome="rejected"))
+    assert alerts.found(home, NOW) == [], "before anything is published nobody's rhythm is known"
+    write_stewards(home.serving, [], sent)
+    (one,) = alerts.found(home, NOW)
+    assert (one.kind, one.subject, one.group) == (Kind.SILENCE, "90101", "50")
+    assert "3/3/2568" in one.text
+
+
+def test_a_gate_that_is_shut_is_one_alert_however_often_it_is_tried(tmp_path: Path) -> None:
+    home = Settings(home=tmp_path).data_home
+    home.create()
+    for build_id in ("first", "second"):
+        record(home, build_id, [Stop(gate="keys", detail="unique_fct_visits_visit_key")])
+        (one,) = alerts.found(home, NOW)
+        assert one.key == "gate:keys: unique_fct_visits_visit_key"
+        assert "ยังไม่เคยเผยแพร่" in one.text
+    lift(home)
+    assert alerts.found(home, NOW) == []
+
+
+@pytest.fixture
+def mailbox() -> Iterator[tuple[int, list[Any]]]:
+    """A mail server's port, and what it took."""
+    taken: list[Any] = []
+
+    class Handler:
+        async def handle_DATA(self, server: object, session: object, envelope: Any) -> str:  # noqa: N802
+            taken.append(message_from_bytes(envelope.content, policy=policy.default))
+            return "250 OK"
+
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = int(free.getsockname()[1])
+    server = Controller(Handler(), hostname="127.0.0.1", port=port)
+    server.start()
+    try:
+        yield port, taken
+    finally:
+        server.stop()
+
+
+@pytest.fixture
+def hook() -> Iterator[tuple[str, list[Any], list[int]]]:
+    """A web server's address, what it took, and the status of its answers."""
+    taken: list[Any] = []
+    status = [200]
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_POST(self) -> None:
+            taken.append(json.loads(self.rfile.read(int(self.headers["content-length"]))))
+            self.send_response(status[0])
+            self.end_headers()
+
+        def log_message(self, *_: object) -> None:
+            """Quiet."""
+
+    server = HTTPServer(("127.0.0.1", 0), Handler)
+    thread = threading.Thread(target=server.serve_forever, daemon=True)
+    thread.start()
+    try:
+        yield f"http://127.0.0.1:{server.server_port}/hook?key=hidden", taken, status
+    finally:
+        server.shutdown()
+        thread.join()
+        server.server_close()
+
+
+@pytest.fixture
+def engine(tmp_path: Path) -> Any:
+    return open_database(Settings(home=tmp_path / "home"))
+
+
+def by_mail(port: int, **more: Any) -> AlertSettings:
+    return AlertSettings(
+        smtp_host="127.0.0.1", smtp_port=port, smtp_tls=False, recipients=("a@example.org", "b@example.org"),
+        pages="https://ruam.example.org", **more,
+    )  # fmt: skip
+
+
+def test_one_mail_holds_all_that_is_new_with_links(engine: Any, mailbox: tuple[int, list[Any]]) -> None:
+    port, taken = mailbox
+    assert alerts.send(engine, [STOPPED, SILENT], by_mail(port), NOW) == {"mail": 2}
+    (message,) = taken
+    assert message["To"] == "a@example.org, b@example.org"
+    assert "ไม่ส่งข้อมูลนานกว่าปกติ 1" in message["Subject"]
+    text = message.get_content()
+    assert "https://ruam.example.org/deliveries?facility=90101" in text
+    assert "เชียงใหม่" in text, "alerts stand together by province"
+    assert text.index("90101") < text.index("การสร้างคลังข้อมูลไม่ผ่าน")
+
+
+def test_nobody_is_told_again_before_the_time_and_everybody_when_it_comes_back(
+    engine: Any, mailbox: tuple[int, list[Any]]
+) -> None:
+    port, taken = mailbox
+    settings = by_mail(port, again_hours=24)
+    told = []
+    runs = [(0, [SILENT]), (1, [SILENT, STOPPED]), (23, [SILENT]), (24, [SILENT]), (25, []), (26, [SILENT])]
+    for hours, standing in runs:
+        told.append(alerts.send(engine, standing, settings, NOW + timedelta(hours=hours))["mail"])
+    assert told == [1, 1, 0, 1, 0, 1]
+    assert len(taken) == 4, "without anything new no message is sent"
+
+
+def test_the_webhook_gets_the_same_and_each_channel_is_told_by_itself(
+    engine: Any, mailbox: tuple[int, list[Any]], hook: tuple[str, list[Any], list[int]]
+) -> None:
+    port, mails = mailbox
+    address, taken, status = hook
+    settings = by_mail(port, webhook=SecretStr(address))
+    status[0] = 500
+    with pytest.raises(NotSentError) as error:
+        alerts.send(engine, [SILENT], settings, NOW)
+    assert "hidden" not in str(error.value)
+    assert len(mails) == 1, "the mail went out nevertheless"
+    status[0] = 200
+    assert alerts.send(engine, [SILENT], settings, NOW) == {"mail": 0, "webhook": 1}
+    (one,) = taken[-1]["alerts"]
+    assert one["link"] == "https://ruam.example.org/deliveries?facility=90101"
+    assert "90101" in taken[-1]["text"]
+
+
+def test_too_many_are_counted() -> None:
+    many = [Alert(Kind.SILENCE, f"{n:05}", "50", f"{n:05}") for n in range(12)]
+    lines = alerts.lines_of(many, AlertSettings(most_lines=5))
+    assert sum(line.startswith("- ") for line in lines) == 5
+    assert "7" in lines[-1]
+
+
+def test_without_a_way_out_it_is_said(engine: Any) -> None:
+    with pytest.raises(SetupError, match="No way out"):
+        alerts.send(engine, [SILENT], AlertSettings(), NOW)
+    with pytest.raises(SetupError, match="TLS"):
+        alerts.send_mail([SILENT], AlertSettings(smtp_host="mail.example.org", smtp_tls=False, recipients=("a@x.org",)))
+    with pytest.raises(NotSentError, match="mail server"):
+        alerts.send_mail([SILENT], by_mail(1))
