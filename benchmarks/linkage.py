@@ -55,7 +55,9 @@ def _people(first: int, n: int, numbered: bool) -> str:
             null::varchar as passport,
             null::varchar as hn,
             timestamp '2025-01-01' + to_days((slip % 360)::int) as d_update,
-            'd' || (i // 1000)::varchar as delivery_id
+            'd' || (i // 1000)::varchar as delivery_id,
+            1 as arrived,
+            false as is_known
         from drawn
         inner join names as g on g.at = h // 13 % 4000
         inner join names as s on s.at = h // 17 % 4000

@@ -20,6 +20,7 @@ from ruam.checks import LANDING, WAREHOUSE, Status, Verdict, last_verdict
 from ruam.errors import BuildError
 from ruam.files import replacing, sync_folder
 from ruam.home import DataHome
+from ruam.landing import is_schema
 
 GATES = Path(__file__).with_name("gates.yml")
 STOPPED = "stopped.json"
@@ -94,7 +95,8 @@ def of_checks(home: DataHome, build_id: str, built: frozenset[str]) -> Iterator[
     yield from _failed(warehouse)
     if warehouse is None or warehouse.build_id != build_id or not (warehouse.is_passed or warehouse.stopping):
         yield Stop(gate=UNCHECKED, detail=f"the warehouse of build {build_id}: ruam check warehouse")
-    unchecked = built - frozenset(landing.batches if landing else ())
+    # A schema batch holds no rows, so there is nothing to check of it.
+    unchecked = {one for one in built if not is_schema(one)} - set(landing.batches if landing else ())
     if unchecked and not (landing and landing.stopping):
         yield Stop(gate=UNCHECKED, detail=f"{len(unchecked):,} batches of the landing: ruam check landing")
 

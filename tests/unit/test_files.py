@@ -97,7 +97,7 @@ def test_defaults(clean: pytest.MonkeyPatch, tmp_path: Path) -> None:
     assert settings.data_home.root == tmp_path / "data"
     assert settings.host == "127.0.0.1"
     assert settings.limits.max_zip_bytes == 200 * MEBIBYTE
-    assert settings.batch_zips == 500
+    assert settings.batch_zips == 2_000
 
 
 def test_a_toml_file_is_read(clean: pytest.MonkeyPatch, tmp_path: Path) -> None:
