@@ -51,7 +51,7 @@ app = typer.Typer(
     "[bold]identity[/] looks after who is who.\n\n"
     "Settings come from RUAM_* variables, then ruam.toml; RUAM_HOME names the data home (default ./data).",
     epilog="Exit codes: 0 done, 2 wrong argument, 3 nothing could be accepted, 4 home, keys or reference not ready, "
-    "5 build failed, 6 not published, 7 not all could be fetched, 8 Ruam itself failed on some, 9 linkage was "
+    "5 build failed, 6 not published, 7 not all could be fetched or sent, 8 Ruam itself failed on some, 9 linkage was "
     "refused, 10 a check failed, 74 disk full or failing, 75 busy (try again). "
     f"What to do about each: {RUNBOOKS}/",
     no_args_is_help=True,
