@@ -22,10 +22,10 @@ FORMS: dict[str, Callable[[report.Report], bytes]] = {
 }
 
 
-def due(home: DataHome, came: pl.DataFrame) -> list[tuple[str, str]]:
+def due(home: DataHome, came: pl.DataFrame, *, older: bool = True) -> list[tuple[str, str]]:
     """Facility and delivery of each report that is not there, or tells of what has changed since.
 
-    `came` is `history.deliveries`. What is standing changes with a publication, and is asked for at a facility's newest
+    `came` is `history.deliveries`; without `older` it is of each facility's newest delivery alone. What is standing changes with a publication, and is asked for at a facility's newest
     delivery; reports of older ones stay as they were written.
     """
     pointer = current(home)
@@ -39,6 +39,8 @@ def due(home: DataHome, came: pl.DataFrame) -> list[tuple[str, str]]:
         written = [path_of(home, hospcode, delivery_id, suffix) for suffix in SUFFIXES]
         is_newest = hospcode not in newest
         newest.add(hospcode)
+        if not (is_newest or older):
+            continue
         if any(not path.exists() or (is_newest and path.stat().st_mtime < published) for path in written):
             wanted.append((hospcode, delivery_id))
     return wanted
@@ -49,11 +51,13 @@ def write(
     accepted: Collection[str] = (),
     hospcode: str | None = None,
     progress: Callable[[int, int], None] = lambda *_: None,
+    *,
+    older: bool = True,
 ) -> int:
-    """Write the reports that are due, of one facility or of all; returns how many deliveries they are of."""
+    """Write the reports that are `due`, of one facility or of all; returns how many deliveries they are of."""
     home = settings.data_home
     came = history.deliveries(home)
-    wanted = [one for one in due(home, came) if hospcode in (None, one[0])]
+    wanted = [one for one in due(home, came, older=older) if hospcode in (None, one[0])]
     for n, (code, delivery_id) in enumerate(wanted, start=1):
         made = report.make(settings, code, delivery_id, accepted, came)
         for suffix, form in FORMS.items():

@@ -179,7 +179,7 @@ def run(places: Places = None, region: NodeRegion = None) -> None:
         say(f"Published already: {said(pointer['file'])}")
     else:
         _publish(active)
-    write_reports()
+    write_reports(older=False)
     _empty_inbox(active)
     if failure:
         raise failure

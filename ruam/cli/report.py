@@ -75,7 +75,8 @@ def reports(
     write_reports(hospcode)
 
 
-def write_reports(hospcode: str | None = None) -> None:
+def write_reports(hospcode: str | None = None, *, older: bool = True) -> None:
+    """Of each facility's newest delivery; of older ones too, unless they can wait until somebody asks."""
     from quality.reports import write
     from ruam.followup import Followup
 
@@ -87,6 +88,7 @@ def write_reports(hospcode: str | None = None) -> None:
             Followup.of(active).accepted(),
             hospcode,
             lambda done, total: follow(Advance("reports", done, total, f"{done:,} of {total:,} deliveries")),
+            older=older,
         )
     say(f"Reports to senders: {many(n, 'delivery', 'deliveries')} written. {said(active.data_home.reports)}")
     log.info("reports written", extra={"deliveries": n})
