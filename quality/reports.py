@@ -25,8 +25,9 @@ FORMS: dict[str, Callable[[report.Report], bytes]] = {
 def due(home: DataHome, came: pl.DataFrame, *, older: bool = True) -> list[tuple[str, str]]:
     """Facility and delivery of each report that is not there, or tells of what has changed since.
 
-    `came` is `history.deliveries`; without `older` it is of each facility's newest delivery alone. What is standing changes with a publication, and is asked for at a facility's newest
-    delivery; reports of older ones stay as they were written.
+    `came` is `history.deliveries`; without `older` it is of each facility's newest delivery alone. What is standing
+    changes with a publication, and is asked for at a facility's newest delivery; reports of older ones stay as they
+    were written.
     """
     pointer = current(home)
     published = datetime.fromisoformat(pointer["published_at"]).timestamp() if pointer else 0.0
