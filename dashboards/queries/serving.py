@@ -102,10 +102,15 @@ def connection(path: str) -> duckdb.DuckDBPyConnection:
 
 @st.cache_resource(max_entries=4, show_spinner=False)
 def _columns(path: str) -> dict[str, frozenset[str]]:
-    """Columns of each published table."""
+    """Columns of each published table; views for other tools lie in a schema of their own, and are not read here."""
     with connection(path).cursor() as cursor:
         rows = cursor.execute(
-            "select table_name, list(column_name) from duckdb_columns() where not internal group by table_name"
+            """
+            select table_name, list(column_name)
+            from duckdb_columns()
+            where schema_name = 'main' and not internal
+            group by table_name
+            """
         ).fetchall()
     return {table: frozenset(columns) for table, columns in rows}
 

@@ -17,6 +17,8 @@ import duckdb
 import numpy as np
 import polars as pl
 
+from ruam.stable import stable_schema
+
 RUN_ID = "20260102T030405"
 FIRST_MONTH = date(2024, 4, 1)
 N_MONTHS = 12
@@ -579,6 +581,11 @@ def write_serving(home: Path, run_id: str = RUN_ID, only: Collection[str] | None
             connection.register("frame", frame.to_arrow())
             connection.execute(f"create table {name} as select * from frame")
             connection.unregister("frame")
+        # Views for other tools lie beside the tables, under names of their own that statements of pages may use too.
+        connection.execute(f"create schema {stable_schema().name}")
+        for view in stable_schema().views:
+            if only is None or view.table in only:
+                connection.execute(f"create view {stable_schema().name}.{view.name} as from main.{view.table}")
     pointer = {"file": path.name, "run_id": run_id, "published_at": "2025-04-09T20:30:00+00:00"}
     (folder / "current.json").write_text(json.dumps(pointer), encoding="utf-8")
     return path
