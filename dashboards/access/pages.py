@@ -49,7 +49,7 @@ ENTRIES = (
     Entry("scorecards", ":material/grading:", frozenset({Role.EXECUTIVE, Role.ANALYST, Role.STEWARD})),
     Entry("rules", ":material/rule:", frozenset({Role.ANALYST, Role.STEWARD})),
     Entry("findings", ":material/checklist:", frozenset({Role.STEWARD})),
-    Entry("deliveries", ":material/inbox:", frozenset({Role.STEWARD})),
+    Entry("deliveries", ":material/receipt_long:", frozenset({Role.STEWARD})),
     Entry("audit", ":material/policy:", frozenset({Role.PROTECTION_OFFICER}), is_of_nation=True),
 )
 PAGES = {entry.name: entry for entry in ENTRIES}

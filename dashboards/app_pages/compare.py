@@ -24,11 +24,14 @@ COLUMNS = ("first", "second", "difference", "interval", "verdict")
 Side = tuple[Area, str, Period]
 
 
-def choose_side(context: Context, name: str, suffix: str) -> Side:
-    """One side: an area and a period. In the URL of the second: `area_b`, `period_b`."""
+def choose_side(context: Context, name: str, suffix: str, place: int) -> Side:
+    """One side: an area (by default the part of the nation at this place) and a period.
+
+    In the URL of the second: `area_b`, `period_b`.
+    """
     with st.container(border=True):
         st.markdown(f"**{context.words(f'compare.{name}')}**")
-        area, area_name = choose_area(context, provinces=True, key=f"area{suffix}", nation_first=not suffix)
+        area, area_name = choose_area(context, provinces=True, key=f"area{suffix}", first_part=place)
         period = choose_period(context, key=f"period{suffix}")
     return area, area_name, period
 
@@ -168,9 +171,9 @@ def page() -> None:
     page_title(words, "compare")
     left, right = st.columns(2)
     with left:
-        first = choose_side(context, "first", "")
+        first = choose_side(context, "first", "", 0)
     with right:
-        second = choose_side(context, "second", "_b")
+        second = choose_side(context, "second", "_b", 1)
     shown = {code: words(f"compare_group.{code}") for code in GROUPS}
     group = choice(words("filter.compare"), "compare", shown, words.language, style="segments")
     known = figures_of(context, group)

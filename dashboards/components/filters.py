@@ -97,19 +97,21 @@ def place_label(words: Words, level: str, code: str) -> str:
 
 
 def choose_area(
-    context: Context, *, provinces: bool, unknown: bool = True, key: str = "area", nation_first: bool = True
+    context: Context, *, provinces: bool, unknown: bool = True, key: str = "area", first_part: int | None = None
 ) -> tuple[Area, str]:
-    """The area and its label. Codes in the URL: `TH`, `R04`, `P50`. The first is the default.
+    """The area and its label. Codes in the URL: `TH`, `R04`, `P50`. The nation is the default.
 
-    `unknown`: with the unknown region and province.
+    `unknown`: with the unknown region and province. `first_part`: the default is the known region or province of this
+    place, where there is one.
     """
     rows = {
         _area_code(row): row
         for row in reads.areas(context.serving).iter_rows(named=True)
         if (provinces or row["area_level"] != "province") and (unknown or row["area_code"] not in UNKNOWN_CODES)
     }
-    if not nation_first:
-        rows["TH"] = rows.pop("TH")
+    parts = [code for code, row in rows.items() if code != "TH" and row["area_code"] not in UNKNOWN_CODES]
+    if first_part is not None and first_part < len(parts):
+        rows = {parts[first_part]: rows[parts[first_part]]} | rows
 
     words = context.words
     shown = {code: area_label(words, row) for code, row in rows.items()}
