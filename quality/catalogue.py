@@ -3,7 +3,7 @@
 What reading a delivery can find stands in `ingestion/rules/f43.yml`. What rows that fit their file can say against
 their person, their visit, other files and facilities stands in the meta of `int_<rows>__examined`, as one expression
 over the examined columns (`models/intermediate/quality/`), and what a facility's months say against its own history in
-that of `int_facilities__drift`. Each place runs its own; pages, reports and docs read this.
+that of `fct_facility_drifts`. Each place runs its own; pages, reports and docs read this.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from ruam.settings import PROJECT
 
 _LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 EXAMINED = PROJECT / "models" / "intermediate" / "quality"
-DRIFT = EXAMINED / "int_facilities__drift.yml"
+DRIFT = PROJECT / "models/measures/fct_facility_drifts.yml"
 
 
 class _Strict(BaseModel):
@@ -58,7 +58,7 @@ class Examined(_Strict):
 
 
 class DriftRule(_Strict):
-    """A rule over one facility's months: `series` of `int_facilities__series` against their own history."""
+    """A rule over one facility's months: `series` of `fct_facility_series` against their own history."""
 
     code: str = Field(pattern=r"^[a-z][a-z0-9_]*$")
     axis: Axis

@@ -39,7 +39,7 @@ landed as (
         file,
         report_month,
         sum(n_rows) as n_rows
-    from {{ ref('stg_ruam__landed_months') }}
+    from {{ ref('stg_ruam__landed_counts') }}
     group by delivery_id, hospcode, file, report_month
 ),
 

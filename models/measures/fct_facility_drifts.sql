@@ -10,7 +10,7 @@ with series as (
     select
         *,
         {{ ratio('n_events', 'n_asked') }} as value
-    from {{ ref('int_facilities__series') }}
+    from {{ ref('fct_facility_series') }}
     where n_asked > 0
 ),
 
@@ -45,9 +45,10 @@ standardised as (
         member,
         earlier_month,
         center,
-        (value - center) / nullif(
-            sqrt(case when series = 'visits' then center else center * (1 - center) end / n_asked), 0
-        ) as z
+        {{ ratio(
+            'value - center',
+            'sqrt(' ~ ratio("case when series = 'visits' then center else center * (1 - center) end", 'n_asked') ~ ')'
+        ) }} as z
     from histories
 ),
 
@@ -67,7 +68,7 @@ dispersions as (
         series,
         member,
         max(center) as center,
-        greatest(1, coalesce(avg(moving_range) / {{ moving_range_to_sigma }}, 1)) as sigma_z,
+        greatest(1, coalesce({{ ratio('avg(moving_range)', moving_range_to_sigma) }}, 1)) as sigma_z,
         count(*) as n_months
     from ranges
     group by hospcode, service_month, series, member
@@ -86,12 +87,11 @@ limited as (
         case when dispersions.n_months >= {{ least_months }} then dispersions.center end as center,
         case
             when dispersions.n_months >= {{ least_months }}
-                then {{ sigmas }} * dispersions.sigma_z * sqrt(
-                    case
-                        when series.series = 'visits' then dispersions.center
-                        else dispersions.center * (1 - dispersions.center)
-                    end / series.n_asked
-                )
+                then {{ sigmas }} * dispersions.sigma_z * sqrt({{ ratio(
+                    "case when series.series = 'visits' then dispersions.center"
+                    " else dispersions.center * (1 - dispersions.center) end",
+                    'series.n_asked'
+                ) }})
         end as allowed
     from series
     left join dispersions
@@ -108,7 +108,7 @@ select
     series,
     member,
     case series
-        {%- for rule in rules_over('int_facilities__drift') %}
+        {%- for rule in rules_over('fct_facility_drifts') %}
         when '{{ rule.get("series", "none") }}' then '{{ rule.code }}'
         {%- endfor %}
     end as rule_code,
