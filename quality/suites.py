@@ -160,8 +160,9 @@ def warehouse_suites(manifest: Mapping[str, Any]) -> list[Suite]:
     refer to is there. A model refers to a dimension when one of its columns is called as that dimension's key.
 
     `manifest` is dbt's. Models with `meta: {never_empty: true}` must have rows, those with `meta: {never: […]}` none
-    that meets the `condition` of a `rule` of a `gate`; a column with `meta: {refers: false}` may name what its
-    dimension lacks.
+    that meets the `condition` of a `rule` of a `gate`. A column with `meta: {refers: false}` may name what its
+    dimension lacks, and so may every column where that dimension has `meta: {of_senders: true}`: it is made of what
+    senders sent of somebody, and what they did not send is no fault of ours.
     """
     nodes = manifest["nodes"].values()
     models = {
@@ -174,7 +175,10 @@ def warehouse_suites(manifest: Mapping[str, Any]) -> list[Suite]:
         unique[0]: name
         for name, found in keys.items()
         for unique in found
-        if len(unique) == 1 and name.startswith("dim_") and models[name]["fqn"][1] == "warehouse"
+        if len(unique) == 1
+        and name.startswith("dim_")
+        and models[name]["fqn"][1] == "warehouse"
+        and not _meta(models[name]).get("of_senders", False)
     }
     return [
         Suite(

@@ -295,6 +295,8 @@ def test_what_is_published_is_controlled(country: Country) -> None:
             "agg_measure_results",
             "agg_unknown_codes",
             "agg_measure_weaknesses",
+            "agg_rule_results",
+            "agg_scorecards",
         }
         assert {table for table, _ in tables} == marts
         for table, status in tables:

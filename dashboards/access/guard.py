@@ -10,6 +10,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from secrets import token_hex
+from typing import NoReturn
 
 import streamlit as st
 
@@ -109,6 +110,12 @@ def reads_from(serving: Serving) -> None:
     """Note the published file that the page reads, whose rows the audit log counts."""
     if (view := st.session_state.get(VIEW)) is not None:
         view.serving = serving
+
+
+def end_page() -> NoReturn:
+    """End the page here, recorded: after `st.stop` nothing more can be noted."""
+    record()
+    st.stop()
 
 
 def record() -> None:

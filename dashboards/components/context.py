@@ -8,7 +8,7 @@ from datetime import UTC
 
 import streamlit as st
 
-from dashboards.access.guard import admit, reads_from
+from dashboards.access.guard import admit, end_page, reads_from
 from dashboards.components.values import date_text
 from dashboards.components.words import LANGUAGES, Language, Words
 from dashboards.queries import reads
@@ -76,10 +76,10 @@ def open_context(page: str) -> Context:
             return Context(words, serving, publication)
         st.header(words("state.empty_title"))
         st.info(words("state.empty_text"), icon=":material/hourglass_empty:")
-        st.stop()
+        end_page()
     except ServingFileError as error:
         # The message names paths: it goes to the log, never to the page.
         LOGGER.error("serving file cannot be opened: %s", error)
         st.header(words("state.damaged_title"))
         st.error(words("state.damaged_text"), icon=":material/error:")
-        st.stop()
+        end_page()

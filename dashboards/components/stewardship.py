@@ -9,7 +9,7 @@ from datetime import UTC, date, datetime
 import polars as pl
 import streamlit as st
 
-from dashboards.access.guard import recorder
+from dashboards.access.guard import end_page, recorder
 from dashboards.components.context import Context, open_context
 from dashboards.components.exhibit import page_title
 from dashboards.components.filters import choice, choose_area
@@ -53,7 +53,7 @@ def open_desk(page: str) -> Desk:
     stewards = stewards_serving(Settings().data_home.serving, context.serving)
     if stewards is None:
         st.info(context.words("steward.empty"), icon=":material/hourglass_empty:")
-        st.stop()
+        end_page()
     return Desk(context, stewards, stewardship.facility_names(context.serving))
 
 

@@ -282,7 +282,7 @@ def test_an_error_of_ours_is_a_number_on_the_page_and_a_place_in_the_log(caplog:
 def test_every_page_file_is_registered_and_guards_itself(path: Path) -> None:
     text = path.read_text(encoding="utf-8")
     assert path.stem in PAGES
-    assert re.search(rf'(open_context\("{path.stem}"\)|admit\(words, "{path.stem}"\))', text)
+    assert re.search(rf'(open_(context|desk)\("{path.stem}"\)|admit\(words, "{path.stem}"\))', text)
 
 
 def test_every_registered_page_has_a_file_and_a_role() -> None:
