@@ -16,7 +16,7 @@ from tests.warehouse.country import CORRECTION, FIRST, LATE, land, make_country
 
 
 def tables(home: DataHome) -> dict[str, list[tuple[object, ...]]]:
-    """All but the build's own ledger, and what successive builds saw of a finding: one build of all sees the end alone."""
+    """All but the build's own ledger, and what successive builds saw of a finding: one build sees the end alone."""
     return {
         name: rows
         for name, rows in contents(home).items()
