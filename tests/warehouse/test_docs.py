@@ -126,7 +126,7 @@ def test_lineage_goes_from_the_field_over_every_store_to_the_figure_and_its_page
         ["msr_red_02.is_numerator", "fct_measure_cells.numerator", "agg_measure_results.numerator"]
     ]
     assert {page["name"] for page in measure.pages} == {"compare", "explore", "measures", "nation", "overview"}
-    assert {page["name"] for page in facts.measures["UT-07"].pages} == {"utilization"}
+    assert {page["name"] for page in facts.measures["UT-07"].pages} == {"flow"}
 
 
 def test_every_registered_measure_has_its_page_with_all_its_sections(site: Path) -> None:
