@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -161,8 +161,8 @@ def warehouse_suites(manifest: Mapping[str, Any]) -> list[Suite]:
 
     `manifest` is dbt's. Models with `meta: {never_empty: true}` must have rows, those with `meta: {never: […]}` none
     that meets the `condition` of a `rule` of a `gate`. A column with `meta: {refers: false}` may name what its
-    dimension lacks, and so may every column where that dimension has `meta: {of_senders: true}`: it is made of what
-    senders sent of somebody, and what they did not send is no fault of ours.
+    dimension lacks. So may an orphan (`is_orphan`: its sender has not sent the row that it hangs on), where the
+    dimension has `meta: {without_orphans: true}`.
     """
     nodes = manifest["nodes"].values()
     models = {
@@ -175,11 +175,9 @@ def warehouse_suites(manifest: Mapping[str, Any]) -> list[Suite]:
         unique[0]: name
         for name, found in keys.items()
         for unique in found
-        if len(unique) == 1
-        and name.startswith("dim_")
-        and models[name]["fqn"][1] == "warehouse"
-        and not _meta(models[name]).get("of_senders", False)
+        if len(unique) == 1 and name.startswith("dim_") and models[name]["fqn"][1] == "warehouse"
     }
+    without_orphans = {name for name in dimensions.values() if _meta(models[name]).get("without_orphans", False)}
     return [
         Suite(
             table=name,
@@ -188,7 +186,7 @@ def warehouse_suites(manifest: Mapping[str, Any]) -> list[Suite]:
                 Check(rule="columns", gate="contracts", kind=Kind.COLUMNS, columns=tuple(node["columns"])),
                 *_key_checks(keys.get(name, [])),
                 *(Check.model_validate({"kind": Kind.NEVER, **one}) for one in _meta(node).get("never", [])),
-                *(_references(node, dimensions) if node["fqn"][1] == "warehouse" else ()),
+                *(_references(node, dimensions, without_orphans) if node["fqn"][1] == "warehouse" else ()),
             ),
         )
         for name, node in sorted(models.items())
@@ -205,12 +203,16 @@ def _key_checks(keys: list[tuple[str, ...]]) -> Iterator[Check]:
         yield Check(rule="key", gate="keys", kind=Kind.UNIQUE, columns=unique)
 
 
-def _references(node: Mapping[str, Any], dimensions: Mapping[str, str]) -> Iterator[Check]:
+def _references(
+    node: Mapping[str, Any], dimensions: Mapping[str, str], without_orphans: Collection[str]
+) -> Iterator[Check]:
     for name, column in node["columns"].items():
         dimension = dimensions.get(name)
         if dimension and dimension != node["name"] and _meta(column).get("refers", True):
             known = f'select "{name}" from "{dimension}" where "{name}" is not null'
             condition = f'"{name}" is not null and "{name}" not in ({known})'
+            if dimension in without_orphans and "is_orphan" in node["columns"]:
+                condition += " and not is_orphan"
             yield Check(
                 rule=f"in_{dimension}", gate="references", kind=Kind.NEVER, columns=(name,), condition=condition
             )

@@ -76,9 +76,9 @@ class CheckError(RuamError):
 
 
 class NotSentError(RuamError):
-    """Alerts or reports could not be handed over; they are the next time."""
+    """Alerts could not be handed over; they are the next time."""
 
-    exit_code = 7
+    exit_code = 11
 
 
 class StorageError(RuamError):

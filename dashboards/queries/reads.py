@@ -137,7 +137,7 @@ def parameters(serving: Serving, measure_id: str) -> pl.DataFrame:
         serving,
         """
         select parameter, value, valid_from, source
-        from dim_measure_parameters
+        from dim_parameters
         where measure_id in ($measure_id, '*')
         order by measure_id = '*', parameter, valid_from
         """,

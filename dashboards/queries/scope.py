@@ -16,7 +16,7 @@ from ruam.access import Level, Scope
 from ruam.geography import province_names, region_of_province
 
 WITHOUT_AREAS = frozenset(
-    {"agg_rollout_effects", "agg_unknown_codes", "dim_indicators", "dim_measure_parameters", "dim_measures"}
+    {"agg_rollout_effects", "agg_unknown_codes", "dim_indicators", "dim_parameters", "dim_measures"}
     | {"dim_members", "publication"}
 )
 """Published tables with no row of any area: registries, labels, and figures of the nation alone."""

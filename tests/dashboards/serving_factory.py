@@ -568,7 +568,7 @@ def write_serving(home: Path, run_id: str = RUN_ID, only: Collection[str] | None
         "agg_rule_results": rule_result_rows(),
         "dim_areas": area_rows(),
         "dim_measures": definition_rows(),
-        "dim_measure_parameters": PARAMETERS,
+        "dim_parameters": PARAMETERS,
         "dim_members": member_rows(),
         "publication": [publication_row(run_id)],
     }

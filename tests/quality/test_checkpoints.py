@@ -193,10 +193,13 @@ def test_suites_of_the_warehouse_follow_its_models_and_their_keys() -> None:
         ),
         key_of("fct_visits", "coalesce(hospcode, '')", "seq"),
         node("fct_deliveries", {"hospcode": {"refers": False}}),
+        node("dim_persons", {"person_key": {}}, without_orphans=True),
+        key_of("dim_persons", "person_key"),
+        node("fct_charges", {"hospcode": {}, "person_key": {}, "is_orphan": {}}),
         node("msr_x", {"hospcode": {}}, layer="measures"),
     ]
     suites = {one.table: one for one in warehouse_suites({"nodes": dict(enumerate(nodes))})}
-    assert set(suites) == {"dim_facilities", "fct_visits", "fct_deliveries"}
+    assert set(suites) == {"dim_facilities", "dim_persons", "fct_visits", "fct_deliveries", "fct_charges"}
     assert not suites["dim_facilities"].may_be_empty
     told = {(one.rule, one.kind, one.gate) for one in suites["fct_visits"].checks}
     assert told == {
@@ -208,6 +211,8 @@ def test_suites_of_the_warehouse_follow_its_models_and_their_keys() -> None:
         ("in_dim_facilities", Kind.NEVER, "references"),
     }
     assert [one.rule for one in suites["fct_deliveries"].checks] == ["columns"]
+    excuses = {one.rule: "and not is_orphan" in one.condition for one in suites["fct_charges"].checks if one.condition}
+    assert excuses == {"in_dim_facilities": False, "in_dim_persons": True}, "an orphan excuses its person alone"
 
 
 def test_a_verdict_on_nothing_is_not_passed() -> None:

@@ -19,7 +19,7 @@ NAMES = {
     "intermediate": r"int_[a-z]+__[a-z]+ed(_to_[a-z]+s)?",
     "warehouse": r"(dim|fct|bridge)_[a-z_]+s",
     "measures": r"msr_[a-z]+_[0-9]{2}|fct_[a-z_]+s",
-    "marts": r"agg_[a-z_]+|dim_[a-z_]+s|publication",
+    "marts": r"agg_[a-z_]+|dim_[a-z]+s|publication",
 }
 MAY_READ = {
     "staging": {"sources", "staging"},
