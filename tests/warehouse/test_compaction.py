@@ -14,14 +14,25 @@ from ruam.settings import Settings
 from tests.warehouse.contents import contents
 from tests.warehouse.country import CORRECTION, FIRST, LATE, land, make_country
 
+HISTORIES = {"fct_finding_events", "fct_finding_histories"}
+"""What successive builds saw of a finding: one build of all sees the end alone."""
+
 
 def tables(home: DataHome) -> dict[str, list[tuple[object, ...]]]:
-    """All but the build's own ledger, and what successive builds saw of a finding: one build sees the end alone."""
+    """All but the build's own ledger and `HISTORIES`."""
     return {
-        name: rows
-        for name, rows in contents(home).items()
-        if not name.startswith(("ruam.", "fct_finding_events", "fct_finding_histories"))
+        name: rows for name, rows in contents(home).items() if not name.startswith("ruam.") and name not in HISTORIES
     }
+
+
+def histories(home: DataHome) -> dict[str, list[tuple[object, ...]]]:
+    return {name: rows for name, rows in contents(home).items() if name in HISTORIES}
+
+
+def open_findings(home: DataHome) -> set[str]:
+    with duckdb.connect(str(home.warehouse), read_only=True) as connection:
+        rows = connection.execute("select finding_key from fct_finding_histories where state <> 'fixed'").fetchall()
+    return {key for (key,) in rows}
 
 
 def test_after_a_compaction_only_new_rows_are_built_and_they_are_built(built_home: DataHome, tmp_path: Path) -> None:
@@ -43,11 +54,14 @@ def test_after_a_compaction_only_new_rows_are_built_and_they_are_built(built_hom
     second = build(settings)
     assert (second.is_full_refresh, second.n_batches) == (False, 1)
     assert tables(home) == tables(built_home)
+    assert open_findings(home) == open_findings(built_home) != set()
+    before = histories(home)
 
     compact(settings)
     assert build(settings).skipped
     assert build(settings, full_refresh=True).is_full_refresh
     assert tables(home) == tables(built_home)
+    assert histories(home) == before, "what builds saw of findings outlives a compaction and a build of everything"
 
 
 def test_rows_of_each_file_and_delivery_stand_or_were_replaced(warehouse: duckdb.DuckDBPyConnection) -> None:
