@@ -97,7 +97,7 @@ class Entry(_Strict):
 
     code: str = Field(pattern=r"^[a-z][a-z0-9_]*$")
     axis: Axis
-    level: Literal["delivery", "row", "warning", "note", "both", "drift"]
+    level: Literal["delivery", "row", "warning", "note", "both", "standing", "drift"]
     severity: Severity
     population: str
     th: str
@@ -107,13 +107,13 @@ class Entry(_Strict):
 
 
 def entries() -> Iterator[Entry]:
-    """Every rule there is: of reading, over standing rows (kept and flagged), and of drift."""
+    """Every rule there is: of reading, over standing rows (which stay as they are), and of drift."""
     for rule in load_rules().values():
         yield Entry(population=rule.applies, **rule.model_dump(exclude={"applies", "landed"}))
     for rows in examined():
         for one in rows.rules:
             kept = one.model_dump(exclude={"applies", "breaks", "broken", "sound"})
-            yield Entry(level="warning", population=f"{rows.name}: {one.applies}", **kept)
+            yield Entry(level="standing", population=f"{rows.name}: {one.applies}", **kept)
     for drift in drift_rules():
         kept = drift.model_dump(exclude={"series", "applies"})
         yield Entry(level="drift", population=drift.applies, **kept)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import zipfile
 from collections.abc import Collection, Iterator, Mapping
-from datetime import UTC, date, datetime
+from datetime import UTC, datetime
 from itertools import groupby
 from typing import Any, Literal
 
@@ -345,13 +345,3 @@ def _file(told: Mapping[str, Any], faults: pl.DataFrame, shown: Mapping[str, pl.
     contract = load_contracts().get(file)
     counts = {name: told[name] for name in COUNTS}
     return File(file=file, label_th=contract.label_th if contract else file, member=told["member"], rows=rows, **counts)
-
-
-def thai_date(moment: date | None) -> str:
-    """`12 เม.ย. 2568`, or a dash."""
-    if moment is None:
-        return "–"
-    return f"{moment.day} {_MONTHS[moment.month - 1]} {moment.year + 543}"
-
-
-_MONTHS = ("ม.ค.", "ก.พ.", "มี.ค.", "เม.ย.", "พ.ค.", "มิ.ย.", "ก.ค.", "ส.ค.", "ก.ย.", "ต.ค.", "พ.ย.", "ธ.ค.")

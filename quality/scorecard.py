@@ -14,20 +14,19 @@ from pathlib import Path
 
 import duckdb
 import polars as pl
-import xlsxwriter
 
 from quality.catalogue import entries
+from ruam.era import short_day, short_month
 from ruam.errors import PublishError, UsageError
 from ruam.files import replacing
 from ruam.home import DataHome
 from ruam.publish import current
+from ruam.sheets import Cell, add_table, csv_of, workbook
 
 N_RULES = 10
-BUDDHIST_ERA_OFFSET = 543
 MISSING = "ไม่มีข้อมูล"
 _AREA = re.compile(r"(TH)|R(\d{2})|P(\d{2})|D(\d{4})|(\d{5})")
 _LEVELS = ("nation", "region", "province", "district", "facility")
-_FORMULA = re.compile(r"^[=+\-@\t\r]")
 
 AXES = {"correct": "ความถูกต้อง", "consistent": "ความสอดคล้อง", "complete": "ความครบถ้วน", "timely": "ความทันเวลา"}
 SIGNALS = {
@@ -54,8 +53,6 @@ STATES = {
     "not_registered": "ยังไม่ขึ้นทะเบียน",
 }
 SEVERITIES = {"high": "สูง", "medium": "กลาง", "low": "ต่ำ"}
-
-Cell = str | float | int | None
 
 
 @dataclass(frozen=True)
@@ -101,9 +98,13 @@ def write_scorecard(home: DataHome, area: str, path: Path) -> int:
     months = next(sheet for sheet in sheets if sheet.title == "รายเดือน")
     with replacing(path) as temporary:
         if path.suffix == ".csv":
-            temporary.write_bytes(_csv(months))
+            rows = [[None if cell is None else str(cell) for cell in row] for row in months.rows]
+            schema = dict.fromkeys(months.heads, pl.String)
+            temporary.write_bytes(csv_of(pl.DataFrame(rows, schema=schema, orient="row")))
         else:
-            _write_workbook(temporary, sheets)
+            with workbook(temporary) as book:
+                for sheet in sheets:
+                    add_table(book, sheet.title, sheet.heads, sheet.rows)
     return len({row[0] for row in months.rows})
 
 
@@ -129,7 +130,7 @@ def _sheets(connection: duckdb.DuckDBPyConnection, level: str, code: str, name: 
         ("แกน", "เดือน", "คะแนน", "เปลี่ยนจากเดือนก่อน", "สัญญาณ", "ช่วงควบคุมต่ำ", "ช่วงควบคุมสูง", "เทียบกลุ่มเดียวกัน",
          "มัธยฐานของกลุ่ม", "ควอร์ไทล์ที่ 1", "ควอร์ไทล์ที่ 3", "จำนวนในกลุ่ม"),
         [
-            (AXES[row["axis"]], _month(row["report_month"]), _rounded(row["score"]), _rounded(row["change"]),
+            (AXES[row["axis"]], short_month(row["report_month"]), _rounded(row["score"]), _rounded(row["change"]),
              SIGNALS[row["signal"]], _rounded(row["lower_limit"]), _rounded(row["upper_limit"]),
              BANDS[row["peer_band"]],
              _rounded(row["median_score"]), _rounded(row["first_quartile"]), _rounded(row["third_quartile"]),
@@ -142,7 +143,7 @@ def _sheets(connection: duckdb.DuckDBPyConnection, level: str, code: str, name: 
         ("เดือน", "แกน", "คะแนน", "เปลี่ยนจากเดือนก่อน", "สัญญาณ", "ช่วงควบคุมต่ำ", "ช่วงควบคุมสูง", "มัธยฐานของกลุ่ม",
          "แถวที่ตรวจ", "แถวที่ผิด", "รายงานที่ต้องส่ง", "รายงานที่ได้"),
         [
-            (_month(row["report_month"]), AXES[row["axis"]], _rounded(row["score"]), _rounded(row["change"]),
+            (short_month(row["report_month"]), AXES[row["axis"]], _rounded(row["score"]), _rounded(row["change"]),
              SIGNALS[row["signal"]], _rounded(row["lower_limit"]), _rounded(row["upper_limit"]),
              _rounded(row["median_score"]), _count(row, "n_checked"), _count(row, "n_broken"), row["n_reports_due"],
              row["n_reports_met"])
@@ -178,7 +179,7 @@ def _reports(connection: duckdb.DuckDBPyConnection, level: str, code: str) -> Sh
             "การส่งข้อมูล",
             ("เดือน", "สถานะ", "วันครบกำหนด", "วันที่ส่ง", "แฟ้มที่ขาด", "แฟ้มที่น้อยผิดปกติ"),
             [
-                (_month(row["report_month"]), STATES[row["state"]], _day(row["due_on"]), _day(row["sent_on"]),
+                (short_month(row["report_month"]), STATES[row["state"]], _day(row["due_on"]), _day(row["sent_on"]),
                  row["missing_files"], row["short_files"])
                 for row in rows.iter_rows(named=True)
             ],
@@ -193,7 +194,7 @@ def _reports(connection: duckdb.DuckDBPyConnection, level: str, code: str) -> Sh
         "การส่งข้อมูล",
         ("เดือน", *STATES.values()),
         [
-            (_month(month), *(counts.get((month, state), 0) for state in STATES))
+            (short_month(month), *(counts.get((month, state), 0) for state in STATES))
             for month in dict.fromkeys(month for month, _, _ in found)
         ],
     )
@@ -222,12 +223,8 @@ def _explanation(connection: duckdb.DuckDBPyConnection, name: str) -> Sheet:
     )  # fmt: skip
 
 
-def _month(day: date) -> str:
-    return f"{day.month:02d}/{day.year + BUDDHIST_ERA_OFFSET}"
-
-
 def _day(day: date | None) -> str | None:
-    return None if day is None else f"{day.day}/{day.month}/{day.year + BUDDHIST_ERA_OFFSET}"
+    return None if day is None else short_day(day)
 
 
 def _rounded(number: float | None) -> float | None:
@@ -237,35 +234,3 @@ def _rounded(number: float | None) -> float | None:
 def _count(row: dict[str, object], column: str) -> Cell:
     number, status = row[column], row[f"{column}_status"]
     return "<10" if status == "below_10" else number if isinstance(number, int) else MISSING
-
-
-def _csv(sheet: Sheet) -> bytes:
-    """UTF-8 with a byte-order mark, for spreadsheets; a text that they would run as a formula gets an apostrophe."""
-
-    def safe(cell: Cell) -> str | None:
-        return f"'{cell}" if isinstance(cell, str) and _FORMULA.match(cell) else None if cell is None else str(cell)
-
-    rows = [[safe(cell) for cell in row] for row in sheet.rows]
-    frame = pl.DataFrame(rows, schema=dict.fromkeys(sheet.heads, pl.String), orient="row")
-    return b"\xef\xbb\xbf" + frame.write_csv().encode()
-
-
-def _write_workbook(path: Path, sheets: Sequence[Sheet]) -> None:
-    options = {"strings_to_formulas": False, "strings_to_urls": False, "strings_to_numbers": False}
-    with xlsxwriter.Workbook(str(path), options) as book:
-        bold = book.add_format({"bold": True, "bottom": 1, "text_wrap": True, "valign": "top"})
-        plain = book.add_format({"text_wrap": True, "valign": "top"})
-        for sheet in sheets:
-            page = book.add_worksheet(sheet.title)
-            page.freeze_panes(1, 0)
-            page.autofilter(0, 0, max(len(sheet.rows), 1), len(sheet.heads) - 1)
-            for place, head in enumerate(sheet.heads):
-                longest = max((len(str(row[place])) for row in sheet.rows if row[place] is not None), default=0)
-                page.set_column(place, place, min(max(longest, len(head), 8) + 2, 60), plain)
-                page.write_string(0, place, head, bold)
-            for line, row in enumerate(sheet.rows, start=1):
-                for place, cell in enumerate(row):
-                    if isinstance(cell, str):
-                        page.write_string(line, place, cell, plain)
-                    elif cell is not None:
-                        page.write_number(line, place, cell, plain)

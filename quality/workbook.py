@@ -11,15 +11,14 @@ from collections.abc import Iterator
 from io import BytesIO
 from typing import Any
 
-import xlsxwriter
 from xlsxwriter.worksheet import Worksheet
 
 from ingestion.contract import Contract, load_contracts
-from quality.report import BrokenRule, Fault, File, Report, Row, thai_date
+from quality.report import BrokenRule, Fault, File, Report, Row
 from quality.wording import wording
+from ruam import sheets
+from ruam.era import thai_day
 
-FORMULA = ("=", "+", "-", "@", "\t", "\r")
-"""How a text begins that a spreadsheet may run, once its cell is edited or saved as CSV."""
 MOST_ROWS = 20_000
 """Lines of one sheet; the JSON has them all, and the sheet says so."""
 
@@ -51,8 +50,7 @@ class _Book:
     """A workbook and the few looks of its cells."""
 
     def __init__(self, target: BytesIO, report: Report) -> None:
-        options = {"in_memory": True, "strings_to_formulas": False, "strings_to_urls": False}
-        self.book = xlsxwriter.Workbook(target, options)
+        self.book = sheets.workbook(target)
         self.book.set_properties(
             {
                 "title": f"Ruam {report.facility.hospcode}",
@@ -85,7 +83,7 @@ class _Book:
         if text is None:
             sheet.write_blank(row, column, None, self.looks[look])
             return
-        is_risky = text.startswith(FORMULA) and look in self.quoted
+        is_risky = text.startswith(sheets.FORMULA) and look in self.quoted
         sheet.write_string(row, column, text, self.quoted[look] if is_risky else self.looks[look])
 
     def number(self, sheet: Worksheet, row: int, column: int, value: int | None) -> None:
@@ -163,7 +161,7 @@ def _summary(made: _Book, report: Report) -> None:
 
 
 def _moment(moment: Any) -> str:
-    return f"{thai_date(moment)} เวลา {moment:%H:%M} น."
+    return f"{thai_day(moment)} เวลา {moment:%H:%M} น."
 
 
 def _looked(report: Report) -> str:
@@ -171,8 +169,8 @@ def _looked(report: Report) -> str:
     if standing.as_of is None:
         return "ยังไม่เคยตรวจ รายงานนี้มีเฉพาะผลการอ่านไฟล์"
     if not standing.includes_delivery:
-        return f"{thai_date(standing.as_of)} ก่อนรับไฟล์นี้ รายงานนี้จึงมีเฉพาะผลการอ่านไฟล์"
-    return thai_date(standing.as_of)
+        return f"{thai_day(standing.as_of)} ก่อนรับไฟล์นี้ รายงานนี้จึงมีเฉพาะผลการอ่านไฟล์"
+    return thai_day(standing.as_of)
 
 
 def _counts(made: _Book, sheet: Worksheet, row: int, report: Report) -> int:
@@ -238,7 +236,7 @@ def _rules(made: _Book, sheet: Worksheet, row: int, rules: list[BrokenRule]) -> 
     made.heads(sheet, row + 1, ("ผลการตรวจ", "รหัสกฎ", "ปัญหา", "วิธีแก้ไข", "จำนวนแถว", "แฟ้ม"))
     row += 2
     for rule in rules:
-        texts = (LEVELS.get(rule.level, rule.level), rule.code, rule.th, rule.fix_th or rule.fix_en)
+        texts = (LEVELS.get(rule.level, rule.level), rule.code, rule.th, rule.fix_th)
         for column, text in enumerate(texts):
             made.write(sheet, row, column, text)
         made.number(sheet, row, 4, rule.n_rows)
@@ -305,9 +303,9 @@ def _line(made: _Book, sheet: Worksheet, at: int, row: Row, fault: Fault, column
         KINDS[fault.kind],
         fault.column or "–",
         words.th,
-        words.fix_th or words.fix_en,
+        words.fix_th,
         STATES[fault.state] if fault.state else NOT_LOOKED,
-        thai_date(fault.first_opened_at),
+        thai_day(fault.first_opened_at) if fault.first_opened_at else "–",
         fault.rule,
         fault.finding_key[:12] if fault.finding_key else "–",
     )

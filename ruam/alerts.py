@@ -12,7 +12,7 @@ import smtplib
 import ssl
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import UTC, date, datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from email.message import EmailMessage
 from enum import StrEnum
 from itertools import groupby, pairwise
@@ -23,6 +23,7 @@ import polars as pl
 from sqlalchemy import Engine, delete, insert, select, update
 
 from ruam import stewards
+from ruam.era import short_day
 from ruam.errors import NotSentError, SetupError
 from ruam.followup.tables import alerts_sent
 from ruam.gates import gates, stopped
@@ -100,7 +101,7 @@ def silences(came: Mapping[tuple[str, str], Sequence[Came]], now: datetime) -> l
             continue
         waiting = (now.date() - days[-1]).days
         if waiting > LATE_FACTOR * max(gaps):
-            text = f"{hospcode}: ส่งครั้งสุดท้าย {thai_day(days[-1])} ({waiting:,} วัน; ปกติไม่เกิน {max(gaps):,} วัน)"
+            text = f"{hospcode}: ส่งครั้งสุดท้าย {short_day(days[-1])} ({waiting:,} วัน; ปกติไม่เกิน {max(gaps):,} วัน)"
             found.append(Alert(Kind.SILENCE, hospcode, province, text, f"facility={hospcode}"))
     return found
 
@@ -115,7 +116,7 @@ def drops(came: Mapping[tuple[str, str], Sequence[Came]]) -> list[Alert]:
         usual = median(before)
         spread = 1.4826 * median(abs(n - usual) for n in before)
         if last.n_rows < min(DROP_SHARE * usual, usual - DROP_SPREADS * spread):
-            text = f"{hospcode}: ส่ง {thai_day(last.at.date())} {last.n_rows:,} แถว (ปกติราว {usual:,.0f} แถว)"
+            text = f"{hospcode}: ส่ง {short_day(last.at.date())} {last.n_rows:,} แถว (ปกติราว {usual:,.0f} แถว)"
             # By the delivery: the next small one is another drop.
             found.append(Alert(Kind.DROP, f"{hospcode}@{last.at:%Y%m%d%H%M%S}", province, text, f"facility={hospcode}"))
     return found
@@ -139,11 +140,6 @@ def found(home: DataHome, now: datetime) -> list[Alert]:
     """All that is wrong now. Before anything was published for stewards, nobody's rhythm is known."""
     came = came_by_facility(home) if stewards.current_file(home) else {}
     return [*stops(home), *silences(came, now), *drops(came)]
-
-
-def thai_day(day: date) -> str:
-    """`12/4/2568`, in the Buddhist Era."""
-    return f"{day.day}/{day.month}/{day.year + 543}"
 
 
 # What was told already

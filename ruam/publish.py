@@ -21,6 +21,7 @@ from ruam.errors import PublishError
 from ruam.files import locked, replacing, stamp, sync_folder
 from ruam.home import DataHome
 from ruam.lattice import Lattice, withhold
+from ruam.settings import FRESH_HOURS
 from ruam.stable import create_views, stable_schema
 from ruam.stewards import FILE as STEWARDS
 
@@ -51,11 +52,7 @@ class Publication:
     n_rows: int
 
 
-FRESH = timedelta(hours=48)
-"""So long what was landed may wait to be built, unless the settings say otherwise."""
-
-
-def publish(home: DataHome, fresh: timedelta = FRESH) -> Publication:
+def publish(home: DataHome, fresh: timedelta = timedelta(hours=FRESH_HOURS)) -> Publication:
     """Write the serving file and switch to it, if every gate is open (`ruam/gates.yml`).
 
     Raises `PublishError` when the last build did not succeed, a checkpoint failed or did not see it, what was landed

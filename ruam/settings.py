@@ -17,6 +17,7 @@ from ruam.home import DataHome
 PROJECT = Path(__file__).resolve().parent.parent
 """Where the dbt project and the pages lie."""
 
+FRESH_HOURS = 48.0
 MEBIBYTE = 1 << 20
 
 REGIONS = tuple(f"{number:02d}" for number in range(1, 14))
@@ -126,7 +127,7 @@ class Settings(BaseSettings):
     s3_endpoint: str | None = None
     """Of an S3 server that is not Amazon's."""
     network: NetworkLimits = NetworkLimits()
-    fresh_hours: float = Field(default=48, gt=0)
+    fresh_hours: float = Field(default=FRESH_HOURS, gt=0)
     """So long what was landed may wait to be built; then nothing is published until it is."""
     watch_seconds: float = Field(default=10, gt=0)
     """Between two looks of `ruam ingest --watch`; a zip is taken when two of them saw it alike."""

@@ -10,21 +10,19 @@ import polars as pl
 import streamlit as st
 
 from dashboards.components.filters import choose_of
+from dashboards.components.rule_texts import rule_fix, rule_name
 from dashboards.components.stewardship import (
     Desk,
     choose_facility,
     choose_wanted,
+    chosen_row,
     day_text,
-    fix_text,
     open_desk,
     report_buttons,
-    rule_name,
-    rule_text,
 )
 from dashboards.components.tables import texts
 from dashboards.queries import stewardship
 from dashboards.queries.stewardship import ALL
-from quality.wording import wording
 
 N_SHOWN = 300
 OUTCOMES = (ALL, "accepted", "accepted_with_rejects", "rejected", "duplicate")
@@ -53,18 +51,9 @@ def listed(desk: Desk, rows: pl.DataFrame) -> Mapping[str, Any] | None:
         told["file_name"].append(str(row["file_name"]))
     table = pl.DataFrame([texts(name, values) for name, values in told.items()])
     headings = {name: words(f"delivery_column.{name}") for name in COLUMNS}
-    event = st.dataframe(
-        table.rename(headings),
-        hide_index=True,
-        alt=words("deliveries.table_alt"),
-        key=f"deliveries_{words.language}",
-        on_select="rerun",
-        selection_mode="single-row",
-        height=min(38 + 35 * max(rows.height, 1), 440),
-    )
+    picked = chosen_row(words, table.rename(headings), "deliveries", words("deliveries.table_alt"))
     st.caption(words("deliveries.note", n=f"{N_SHOWN:,}"))
-    picked = event["selection"]["rows"]
-    return rows.row(picked[0], named=True) if picked and picked[0] < rows.height else None
+    return None if picked is None else rows.row(picked, named=True)
 
 
 def receipt(desk: Desk, row: Mapping[str, Any]) -> None:
@@ -76,8 +65,8 @@ def receipt(desk: Desk, row: Mapping[str, Any]) -> None:
         st.markdown(words("deliveries.receipt", outcome=words(f"outcome.{row['outcome']}"), **told))
         st.caption(words("deliveries.id", id=row["delivery_id"][:12], name=row["file_name"]))
         if row["reason"]:
-            rule = wording(row["reason"])
-            st.error(f"**{rule_text(words, rule)}**  \n{fix_text(words, rule)}", icon=":material/block:")
+            code = row["reason"]
+            st.error(f"**{rule_name(words, code)}**  \n{rule_fix(words, code)}", icon=":material/block:")
         faults = stewardship.faults_of(desk.stewards, row["delivery_id"])
         if faults.height:
             _faults(desk, faults)

@@ -12,15 +12,14 @@ import streamlit as st
 
 from dashboards.access.guard import present
 from dashboards.components.filters import choice, choose_of
+from dashboards.components.rule_texts import rule_fix, rule_name
 from dashboards.components.stewardship import (
     Desk,
     choose_facility,
     choose_wanted,
+    chosen_row,
     day_text,
-    fix_text,
     open_desk,
-    rule_name,
-    rule_text,
     today,
 )
 from dashboards.components.tables import texts
@@ -28,7 +27,6 @@ from dashboards.components.values import date_text
 from dashboards.queries import stewardship
 from dashboards.queries.reads import THAILAND
 from dashboards.queries.stewardship import ALL, Wanted
-from quality.wording import wording
 from ruam.errors import UsageError
 from ruam.followup import NOBODY, By, Finding, Followup, State
 from ruam.settings import Settings
@@ -117,18 +115,9 @@ def worklist(desk: Desk, rows: pl.DataFrame, states: Mapping[str, State]) -> str
         told["assignee"].append(state.assignee or "–")
     table = pl.DataFrame([texts(name, values) for name, values in told.items()])
     headings = {name: words(f"finding_column.{name}") for name in COLUMNS}
-    event = st.dataframe(
-        table.rename(headings),
-        hide_index=True,
-        alt=words("findings.table_alt"),
-        key=f"findings_{words.language}",
-        on_select="rerun",
-        selection_mode="single-row",
-        height=min(38 + 35 * max(rows.height, 1), 440),
-    )
+    picked = chosen_row(words, table.rename(headings), "findings", words("findings.table_alt"))
     st.caption(words("findings.note", n=f"{N_SHOWN:,}"))
-    picked = event["selection"]["rows"]
-    return rows["finding_key"][picked[0]] if picked and picked[0] < rows.height else None
+    return None if picked is None else rows["finding_key"][picked]
 
 
 def place_text(desk: Desk, row: Mapping[str, Any]) -> str:
@@ -138,10 +127,10 @@ def place_text(desk: Desk, row: Mapping[str, Any]) -> str:
 
 def one(desk: Desk, row: Mapping[str, Any], followup: Followup) -> None:
     """One finding: what is wrong, how to mend it, what was done, and what can be done."""
-    words, rule = desk.words, wording(row["rule_code"])
+    words, code = desk.words, row["rule_code"]
     with st.container(border=True):
-        st.subheader(rule_text(words, rule), anchor=False)
-        st.markdown(words("findings.fix", fix=fix_text(words, rule)))
+        st.subheader(rule_name(words, code), anchor=False)
+        st.markdown(words("findings.fix", fix=rule_fix(words, code)))
         line = "–" if row["source_line"] is None else f"{row['source_line']:,}"
         st.markdown(
             words(
@@ -160,7 +149,7 @@ def one(desk: Desk, row: Mapping[str, Any], followup: Followup) -> None:
                 first=day_text(words, row["first_opened_at"]),
                 n=row["n_times_opened"],
                 finding=row["finding_key"][:12],
-                rule=row["rule_code"],
+                rule=code,
             )
         )
         history(desk, row["finding_key"], followup)

@@ -17,31 +17,21 @@ from zipfile import ZIP_DEFLATED, ZipFile, ZipInfo
 import polars as pl
 import pyarrow.parquet as pq
 import streamlit as st
-import xlsxwriter
 
 from dashboards.access.guard import recorder
 from dashboards.components.words import Words
+from ruam.sheets import WIDTHS, add_table, csv_of, workbook
 
 About: TypeAlias = Mapping[str, Any]
 """What a table is; texts, numbers and mappings of them. `published_at` (ISO 8601) dates the file."""
 
-_FORMULA = r"^[=+\-@\t\r]"
-_BOM = b"\xef\xbb\xbf"
 DESCRIPTION = "metadata.json"
 PARQUET_KEY = b"ruam"
 """Under which the footer of a Parquet file holds the description."""
-EXCEL_WIDTHS = (10, 60)
-"""Characters: the narrowest and the widest column of a sheet."""
 
 
 def description_of(about: About) -> bytes:
     return json.dumps(about, ensure_ascii=False, indent=1, default=str).encode()
-
-
-def csv_of(table: pl.DataFrame) -> bytes:
-    """UTF-8 with a byte-order mark, for spreadsheets; a text that they would run as a formula gets an apostrophe."""
-    safe = table.with_columns(pl.col(pl.String).str.replace(_FORMULA, "'$0"))
-    return _BOM + safe.write_csv().encode()
 
 
 def csv_package(table: pl.DataFrame, about: About) -> bytes:
@@ -69,25 +59,13 @@ def _package(files: Mapping[str, bytes], about: About) -> bytes:
 def excel_of(table: pl.DataFrame, about: About, sheets: tuple[str, str]) -> bytes:
     """Two sheets, the table and what it is. A text stays a text, whatever it begins with."""
     content = BytesIO()
-    with xlsxwriter.Workbook(content, {"in_memory": True, "strings_to_formulas": False}) as book:
+    with workbook(content) as book:
         book.set_properties({"title": str(about.get("title", "")), "created": _published_at(about)})
-        head = book.add_format({"bold": True, "bottom": 1, "text_wrap": True, "valign": "top"})
+        add_table(book, sheets[0], table.columns, table.rows())
         wrapped = book.add_format({"text_wrap": True, "valign": "top"})
-        data = book.add_worksheet(sheets[0])
-        data.freeze_panes(1, 0)
-        for column, name in enumerate(table.columns):
-            data.write_string(0, column, name, head)
-            cells = table[name].to_list()
-            for row, cell in enumerate(cells, start=1):
-                if isinstance(cell, int | float):
-                    data.write_number(row, column, cell)
-                elif cell is not None:  # A cell without a value stays empty, and is no 0.
-                    data.write_string(row, column, str(cell))
-            longest = max((len(str(cell)) for cell in [name, *cells] if cell is not None), default=0)
-            data.set_column(column, column, min(max(longest + 2, EXCEL_WIDTHS[0]), EXCEL_WIDTHS[1]))
         told = book.add_worksheet(sheets[1])
-        told.set_column(0, 0, EXCEL_WIDTHS[1] // 2)
-        told.set_column(1, 1, 2 * EXCEL_WIDTHS[1])
+        told.set_column(0, 0, WIDTHS[1] // 2)
+        told.set_column(1, 1, 2 * WIDTHS[1])
         for row, (name, text) in enumerate(_lines(about)):
             told.write_string(row, 0, name, wrapped)
             told.write_string(row, 1, text, wrapped)

@@ -11,6 +11,7 @@ from dashboards.components.values import count_value, rate_value
 from dashboards.components.words import Words
 from dashboards.queries.figures import RULE_COST, Figure, Unit
 from quality.catalogue import Entry, entries, examined
+from quality.wording import wording
 
 RULE_SHARE = Figure("rule_share", RULE_COST, Unit.PERCENT, 1, "agg_rule_results", "n_broken", "n_checked")
 """The share of the rows that a rule was asked of which break it."""
@@ -38,13 +39,13 @@ def population_text(words: Words, rule: Entry) -> str:
 
 
 def rule_name(words: Words, code: str) -> str:
-    rule = rule_texts().get(code)
-    return code if rule is None else rule.th if words.language == "th" else rule.en
+    rule = wording(code)
+    return rule.th if words.language == "th" else rule.en
 
 
 def rule_fix(words: Words, code: str) -> str:
-    rule = rule_texts().get(code)
-    return "–" if rule is None else rule.fix_th if words.language == "th" else rule.fix_en
+    rule = wording(code)
+    return rule.fix_th if words.language == "th" else rule.fix_en
 
 
 def with_findings(words: Words, rows: pl.DataFrame) -> pl.DataFrame:

@@ -19,7 +19,6 @@ from dashboards.queries import reads, stewardship
 from dashboards.queries.reads import THAILAND
 from dashboards.queries.serving import Serving, stewards_serving
 from dashboards.queries.stewardship import ALL, Wanted
-from quality.wording import Wording, wording
 from ruam import reports
 from ruam.home import DataHome
 from ruam.settings import Settings
@@ -71,16 +70,19 @@ def choose_facility(desk: Desk, codes: list[str]) -> str:
     return choice(desk.words("filter.facility"), "facility", shown, desk.words.language)
 
 
-def rule_text(words: Words, rule: Wording) -> str:
-    return rule.th if words.language == "th" else rule.en
-
-
-def fix_text(words: Words, rule: Wording) -> str:
-    return (rule.fix_th or rule.fix_en) if words.language == "th" else rule.fix_en
-
-
-def rule_name(words: Words, code: str) -> str:
-    return rule_text(words, wording(code))
+def chosen_row(words: Words, table: pl.DataFrame, page: str, alt: str) -> int | None:
+    """A table of which one row may be chosen, and that row's place."""
+    event = st.dataframe(
+        table,
+        hide_index=True,
+        alt=alt,
+        key=f"{page}_{words.language}",
+        on_select="rerun",
+        selection_mode="single-row",
+        height=min(38 + 35 * max(table.height, 1), 440),
+    )
+    picked = event["selection"]["rows"]
+    return picked[0] if picked and picked[0] < table.height else None
 
 
 def day_text(words: Words, moment: object) -> str:

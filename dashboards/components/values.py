@@ -16,10 +16,10 @@ import polars as pl
 from dashboards.components.words import Words
 from dashboards.queries.figures import Figure, Unit
 from dashboards.queries.reads import Period
+from ruam.era import BUDDHIST_ERA
 
 SMALLEST_BASE = 30
 BELOW_10_BOUND = 10
-BUDDHIST_ERA_OFFSET = 543
 
 
 class Status(StrEnum):
@@ -137,7 +137,7 @@ def compact(number: float) -> str:
 
 def month_text(words: Words, day: date, *, short: bool = False) -> str:
     """`เม.ย. 2567`; on axes `เม.ย. 67`."""
-    year = day.year + BUDDHIST_ERA_OFFSET
+    year = day.year + BUDDHIST_ERA
     name = words("month.names").split()[day.month - 1]
     return f"{name} {year % 100:02d}" if short else words("month.text", name=name, year=year)
 
@@ -149,7 +149,7 @@ def date_text(words: Words, day: date | None) -> str:
 
 def fiscal_year(day: date) -> int:
     """The Buddhist-Era year of the fiscal year (October to September) that the day falls in."""
-    return day.year + BUDDHIST_ERA_OFFSET + (1 if day.month >= 10 else 0)
+    return day.year + BUDDHIST_ERA + (1 if day.month >= 10 else 0)
 
 
 def fiscal_quarter(day: date) -> int:

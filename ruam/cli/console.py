@@ -45,8 +45,6 @@ RUNBOOK_OF_EXIT = {
     75: "busy.md",
 }
 
-_FORMULA = ("=", "+", "-", "@", "\t", "\r")
-
 
 def console(*, stderr: bool = False) -> Console:
     """A console on the output as it is now, as wide as its terminal."""
@@ -139,11 +137,12 @@ def print_json(value: Any) -> None:
 
 def print_csv(columns: Sequence[str], rows: Iterable[Mapping[str, Any]]) -> None:
     """A header and one line a row. A text that a spreadsheet would run as a formula begins with an apostrophe."""
+    from ruam.sheets import safe
+
     writer = csv.writer(sys.stdout, lineterminator="\n")
     writer.writerow(columns)
     for row in rows:
         cells = [for_machines(row[name]) for name in columns]
         writer.writerow(
-            f"'{cell}" if isinstance(row[name], str) and str(row[name]).startswith(_FORMULA) else cell
-            for name, cell in zip(columns, cells, strict=True)
+            safe(cell) if isinstance(row[name], str) else cell for name, cell in zip(columns, cells, strict=True)
         )

@@ -148,7 +148,7 @@ def show_(finding: Key, as_json: AsJson = False) -> None:
         print_json({**_told(row, standing_of(history)), "rule": words.model_dump(), "history": done})
         return
     _show([_told(row, standing_of(history))], 1)
-    say(f"{said(words.th)} / {said(words.en)}\n[dim]fix:[/] {said(words.fix_th or words.fix_en)}")
+    say(f"{said(words.th)} / {said(words.en)}\n[dim]fix:[/] {said(words.fix_th)}")
     say(f"First seen {row['first_opened_at']:%Y-%m-%d}, opened {many(row['n_times_opened'], 'time', 'times')}.")
     for one in history:
         what = [str(one.action), one.assignee or "", f"until {one.until}" if one.until else "", one.note or ""]

@@ -18,6 +18,7 @@ from pygments.lexers import get_lexer_by_name
 
 from ruam.docs.facts import Facts
 from ruam.docs.lineage import Column, Origin
+from ruam.era import BUDDHIST_ERA
 from ruam.settings import PROJECT
 
 LANGUAGES = ("th", "en")
@@ -25,7 +26,6 @@ FONTS = PROJECT / "dashboards" / "static" / "fonts"
 LINEAGE = "lineage.json"
 DBT = "dbt.html"
 GROUPS = ("RED", "NEC", "UNR", "UT", "RO", "DQ")
-BUDDHIST_ERA = 543
 
 
 @dataclass(frozen=True)
