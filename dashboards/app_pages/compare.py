@@ -10,7 +10,7 @@ import streamlit as st
 from dashboards.components import charts
 from dashboards.components.context import Context, open_context
 from dashboards.components.difference import Interval, difference_of, overlap
-from dashboards.components.exhibit import completeness_text, exhibit, notes, page_title
+from dashboards.components.exhibit import completeness_text, exhibit, page_title, tabled
 from dashboards.components.filters import choice, choose_area, choose_period
 from dashboards.components.tables import columns_of, figure_months, spoken, texts
 from dashboards.components.values import figure_value
@@ -115,8 +115,16 @@ def differences(context: Context, rows: pl.DataFrame, first: Side, second: Side,
         first=completeness_text(context, first[0], first[2]),
         second=completeness_text(context, second[0], second[2]),
     )
-    st.dataframe(rows.select(list(columns)).rename(columns), hide_index=True, alt=words("compare.alt"), key="compared")
-    notes(context, "compared", measure_id, completeness, rows, columns, title=words("compare.title"), is_table=True)
+    tabled(
+        context,
+        "compared",
+        title=words("compare.title"),
+        measure_id=measure_id,
+        completeness=completeness,
+        table=rows,
+        columns=columns,
+        alt=words("compare.alt"),
+    )
     shown = rows.filter(pl.col("low").is_not_null())
     if shown.is_empty():
         st.info(words("compare.nothing_to_draw"), icon=":material/info:")

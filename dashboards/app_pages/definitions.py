@@ -6,7 +6,7 @@ import polars as pl
 import streamlit as st
 
 from dashboards.components.context import Context, open_context
-from dashboards.components.exhibit import DEFINITION_FIELDS, completeness_text, notes, page_title
+from dashboards.components.exhibit import DEFINITION_FIELDS, completeness_text, page_title, tabled
 from dashboards.components.filters import choice
 from dashboards.components.tables import texts
 from dashboards.components.values import date_text
@@ -91,16 +91,18 @@ def page() -> None:
         "owner": words("definitions.owner"),
         "review": words("definitions.review"),
     }
-    st.dataframe(
-        rows.select(list(columns)).rename(columns),
-        hide_index=True,
+    newest = reads.periods(context.serving)[0]
+    tabled(
+        context,
+        "registry",
+        title=words("definitions.title"),
+        measure_id=chosen,
+        completeness=completeness_text(context, NATION, newest),
+        table=rows,
+        columns=columns,
         alt=words("definitions.alt"),
-        key="registry",
         height=320,
     )
-    newest = reads.periods(context.serving)[0]
-    completeness = completeness_text(context, NATION, newest)
-    notes(context, "registry", chosen, completeness, rows, columns, title=words("definitions.title"), is_table=True)
     card(context, rows.row(by_predicate=pl.col("measure_id") == chosen, named=True))
 
 

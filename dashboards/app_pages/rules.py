@@ -7,7 +7,7 @@ import streamlit as st
 
 from dashboards.components import charts
 from dashboards.components.context import Context, open_context
-from dashboards.components.exhibit import completeness_text, exhibit, notes, page_title
+from dashboards.components.exhibit import completeness_text, exhibit, page_title, tabled
 from dashboards.components.filters import area_label, choice, choose_area, choose_of
 from dashboards.components.rule_texts import (
     RULE_SHARE,
@@ -70,10 +70,17 @@ def catalogue(context: Context, rules: list[Entry], found: pl.DataFrame, complet
     if not rules:
         st.info(words("rules.no_match"))
         return
-    st.dataframe(
-        table.rename(columns), hide_index=True, alt=words("rules.catalogue_alt"), key="rules_table", height=460
+    tabled(
+        context,
+        "rules",
+        title=words("rules.title"),
+        measure_id=figures.RULE_COST,
+        completeness=completeness,
+        table=table,
+        columns=columns,
+        alt=words("rules.catalogue_alt"),
+        height=460,
     )
-    notes(context, "rules", figures.RULE_COST, completeness, table, columns, title=words("rules.title"), is_table=True)
 
 
 def row_of(words: Words, rule: Entry, found: dict[str, object] | None) -> dict[str, str]:

@@ -7,7 +7,7 @@ import streamlit as st
 
 from dashboards.components import charts
 from dashboards.components.context import Context, open_context
-from dashboards.components.exhibit import completeness_text, exhibit, notes, page_title
+from dashboards.components.exhibit import completeness_text, exhibit, page_title, tabled
 from dashboards.components.filters import choice, choose_area, choose_district
 from dashboards.components.rule_texts import with_findings
 from dashboards.components.tables import texts
@@ -168,13 +168,15 @@ def costliest(context: Context, area: Area, completeness: str) -> None:
         "fix": words("column.fix"),
         "rule_code": words("column.code"),
     }
-    st.dataframe(
-        table.select(list(columns)).rename(columns),
-        hide_index=True,
-        alt=title,
-        key="costliest",
+    tabled(
+        context,
+        "costliest",
+        title=title,
+        measure_id=figures.RULE_COST,
+        completeness=completeness,
+        table=table,
+        columns=columns,
     )
-    notes(context, "costliest", figures.RULE_COST, completeness, table, columns, title=title, is_table=True)
 
 
 def page() -> None:

@@ -10,7 +10,7 @@ import streamlit as st
 from dashboards.components import charts
 from dashboards.components.charts import MARKS
 from dashboards.components.context import Context, open_context
-from dashboards.components.exhibit import completeness_text, exhibit, notes, page_title
+from dashboards.components.exhibit import completeness_text, exhibit, notes, page_title, tabled
 from dashboards.components.filters import area_label, choose_area
 from dashboards.components.report_states import (
     CAME,
@@ -196,13 +196,15 @@ def awaited(context: Context, area: Area, month: date, kind: str | None, as_of: 
         "short": words("column.short_files"),
     }
     table = with_texts(words, rows)
-    st.dataframe(
-        table.select(list(columns)).rename(columns),
-        hide_index=True,
-        alt=title,
-        key="awaited",
+    tabled(
+        context,
+        "awaited",
+        title=title,
+        measure_id=figures.ON_TIME,
+        completeness=completeness,
+        table=table,
+        columns=columns,
     )
-    notes(context, "awaited", figures.ON_TIME, completeness, table, columns, title=title, is_table=True)
 
 
 def page() -> None:

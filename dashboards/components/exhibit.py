@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, Literal
 
 import polars as pl
 import streamlit as st
@@ -127,6 +127,24 @@ def exhibit(
         st.markdown(caption)
     st.altair_chart(chart, alt=description, key=f"chart_{key}")
     notes(context, key, measure_id, completeness, table, columns, title=title)
+
+
+def tabled(
+    context: Context,
+    key: str,
+    *,
+    title: str,
+    measure_id: str,
+    completeness: str,
+    table: pl.DataFrame,
+    columns: Mapping[str, str],
+    alt: str | None = None,
+    height: int | Literal["auto"] = "auto",
+) -> None:
+    """A table that is the figure itself, with its notes; its title, which is said where it stands, names the files."""
+    shown = table.select(list(columns)).rename(dict(columns))
+    st.dataframe(shown, hide_index=True, alt=alt or title, key=key, height=height)
+    notes(context, key, measure_id, completeness, table, columns, title=title, is_table=True)
 
 
 def page_title(words: Words, page: str) -> None:

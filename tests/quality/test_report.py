@@ -20,9 +20,10 @@ from ingestion.inbox import stored
 from ingestion.sent import HIDDEN, masked
 from quality import report, reports
 from quality.report import Report
-from quality.workbook import FORMULA, MOST_ROWS, workbook
+from quality.workbook import MOST_ROWS, workbook
 from ruam.errors import UsageError
 from ruam.settings import Settings
+from ruam.sheets import FORMULA
 from tests.ingestion.odd_zips import SENDER, cid, make_zip, row, text, visits, zip_name
 from tests.ingestion.reading import take_in
 from tests.stewards_factory import delivery, finding, write_stewards

@@ -14,31 +14,17 @@ by_area as (
     select
         areas.area_level,
         areas.area_code,
-        reports.report_month,
-        reports.as_of_date,
-        reports.facility_type_group,
-        reports.state,
-        count(*) as n_reports
+        reports.*
     from reports
     inner join {{ ref('bridge_provinces_areas') }} as areas on reports.province_code = areas.province_code
-    group by
-        areas.area_level, areas.area_code, reports.report_month, reports.as_of_date, reports.facility_type_group,
-        reports.state
     union all
     select
         areas.area_level,
         areas.area_code,
-        reports.report_month,
-        reports.as_of_date,
-        reports.facility_type_group,
-        reports.state,
-        count(*) as n_reports
+        reports.*
     from reports
     inner join {{ ref('bridge_facilities_areas') }} as areas on reports.hospcode = areas.hospcode
     where areas.area_level = 'district'
-    group by
-        areas.area_level, areas.area_code, reports.report_month, reports.as_of_date, reports.facility_type_group,
-        reports.state
 )
 
 select
@@ -48,5 +34,6 @@ select
     as_of_date,
     facility_type_group,
     state,
-    cast(n_reports as integer) as n_reports
+    cast(count(*) as integer) as n_reports
 from by_area
+group by area_level, area_code, report_month, as_of_date, facility_type_group, state
