@@ -142,7 +142,6 @@ def print_csv(columns: Sequence[str], rows: Iterable[Mapping[str, Any]]) -> None
     writer = csv.writer(sys.stdout, lineterminator="\n")
     writer.writerow(columns)
     for row in rows:
-        cells = [for_machines(row[name]) for name in columns]
-        writer.writerow(
-            safe(cell) if isinstance(row[name], str) else cell for name, cell in zip(columns, cells, strict=True)
-        )
+        # A text is made safe as it came: `plain` writes a tab as a backslash, behind which no formula would be seen.
+        texts = (safe(row[name]) if isinstance(row[name], str) else row[name] for name in columns)
+        writer.writerow(for_machines(text) for text in texts)
