@@ -15,22 +15,19 @@ months as (
     where touched.month_start between data.first_month and data.last_month and months.month_start <= data.last_month
 ),
 
-facilities as (
-    select
-        hospcode,
-        level <> 'primary' as has_inpatients
-    from {{ ref('dim_facilities') }}
-    where is_expected_to_send
-),
-
+-- Who owes a report of which month is worked out once for all (`int_reports__expected`).
 owed as (
     select
         inputs.measure_id,
-        facilities.hospcode,
+        reports.hospcode,
+        reports.report_month,
         count(*) as n_files
-    from facilities
-    inner join {{ ref('measure_inputs') }} as inputs on facilities.has_inpatients or not inputs.is_of_inpatients
-    group by inputs.measure_id, facilities.hospcode
+    from {{ ref('fct_reports') }} as reports
+    inner join months on reports.report_month = months.month_start
+    inner join {{ ref('dim_facilities') }} as facilities on reports.hospcode = facilities.hospcode
+    inner join {{ ref('measure_inputs') }} as inputs on facilities.level <> 'primary' or not inputs.is_of_inpatients
+    where reports.is_expected
+    group by inputs.measure_id, reports.hospcode, reports.report_month
 ),
 
 -- A file belongs to the months whose visits came in the same delivery.
@@ -65,12 +62,11 @@ received as (
 select
     owed.measure_id,
     owed.hospcode,
-    months.month_start as service_month,
+    owed.report_month as service_month,
     coalesce(received.n_files = owed.n_files, false) as is_received
 from owed
-cross join months
 left join received
     on
         owed.measure_id = received.measure_id
         and owed.hospcode = received.hospcode
-        and months.month_start = received.service_month
+        and owed.report_month = received.service_month
