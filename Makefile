@@ -18,7 +18,7 @@ SERVE ?= 1
 SECONDS ?= 3600
 COUNTRY := $(RUAM_HOME)/synthetic/$(FACILITIES)-$(MONTHS)-$(SEED)-$(SCALE)
 
-.PHONY: help setup demo test lint proof fuzz bench bench-all bench-spark bench-tools profile browser services provider lock clean
+.PHONY: help setup demo test lint proof fuzz bench bench-all bench-pages bench-spark bench-tools profile browser services provider lock clean
 
 help: ## List the targets.
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 14
@@ -88,6 +88,9 @@ bench-all: bench ## The slow ones too: small zips, memory, thirty days, pseudony
 	@$(BIN)/python -m benchmarks.build
 	@$(BIN)/python -m benchmarks.incremental
 	@$(BIN)/python -m benchmarks.checkpoint
+
+bench-pages: setup ## What `make demo` published, under 20 people who change filters and 200 open sessions.
+	@$(BIN)/python -m benchmarks.pages
 
 bench-spark: bench-tools ## Ingestion against Spark too (480 MB to install; needs Java 17 or later).
 	@command -v java >/dev/null || { [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null \

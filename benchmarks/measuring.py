@@ -110,6 +110,11 @@ class _PeakMemory:
             self._failure = error
 
 
+def held_below(pid: int) -> int:
+    """Bytes that all descendants of a process hold now (PSS)."""
+    return sum(map(_held, _tree(pid))) - _held(pid)
+
+
 def _tree(pid: int) -> Iterator[int]:
     """A process and its descendants, as far as they still live."""
     yield pid
