@@ -71,6 +71,7 @@ def land_country(folder: Path) -> DataHome:
     create_keys(home.keys)
     load(home, "registry", folder / "country" / "registry.csv", START)
     load(home, "drugs", folder / "country" / "drugs.csv", START)
+    ensure_links(home.links)
     ingest(settings, [folder / "country" / "deliveries"])
     return home
 
@@ -210,9 +211,15 @@ def bare(home: DataHome, memory_limit: str, visits: int) -> int:
     CPU seconds of each go to `bare/cpu.json`.
     """
     spent = {}
-    config = {"threads": THREADS, "memory_limit": memory_limit, "temp_directory": str(home.root / "bare" / "spill")}
+    spill = str(home.root / "bare" / "spill")
     with duckdb.connect(
-        str(home.root / "bare" / "warehouse.duckdb"), config={**config, "preserve_insertion_order": False}
+        str(home.root / "bare" / "warehouse.duckdb"),
+        config={
+            "threads": THREADS,
+            "memory_limit": memory_limit,
+            "temp_directory": spill,
+            "preserve_insertion_order": False,
+        },
     ) as connection:
         connection.execute("set TimeZone = 'UTC'; set enable_progress_bar = false")
         for name, kind, sql in statements(home):
@@ -224,16 +231,23 @@ def bare(home: DataHome, memory_limit: str, visits: int) -> int:
 
 
 def statements(home: DataHome) -> list[tuple[str, str, str]]:
-    """Name, `table` or `view`, and compiled SQL of every model, each after those it reads."""
+    """Name, `table` or `view`, and compiled SQL of every model that is kept, each after those it reads."""
     models = {key: node for key, node in manifest(home)["nodes"].items() if node["resource_type"] == "model"}
     ordered: dict[str, tuple[str, str, str]] = {}
+    seen: set[str] = set()
 
     def place(key: str) -> None:
-        if key in models and key not in ordered:
+        if key in models and key not in seen:
+            seen.add(key)
             for parent in models[key]["depends_on"]["nodes"]:
                 place(parent)
-            kind = "view" if models[key]["config"]["materialized"] == "view" else "table"
-            ordered[key] = (models[key]["name"], kind, models[key]["compiled_code"])
+            kept = models[key]["config"]["materialized"]
+            if kept != "ephemeral":
+                ordered[key] = (
+                    models[key]["name"],
+                    "view" if kept == "view" else "table",
+                    models[key]["compiled_code"],
+                )
 
     for key in sorted(models):
         place(key)
