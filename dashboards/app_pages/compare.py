@@ -11,6 +11,7 @@ from dashboards.components import charts
 from dashboards.components.context import Context, open_context
 from dashboards.components.difference import Interval, difference_of, overlap
 from dashboards.components.exhibit import completeness_text, exhibit, page_title, tabled
+from dashboards.components.figure_views import linkage_band
 from dashboards.components.filters import choice, choose_area, choose_period
 from dashboards.components.tables import columns_of, figure_months, spoken, texts
 from dashboards.components.values import figure_value
@@ -147,8 +148,11 @@ def differences(context: Context, rows: pl.DataFrame, first: Side, second: Side,
 
 
 def months(context: Context, figure: Figure, name: str, first: Side, second: Side) -> None:
-    """The figure of both areas by month; one line where both sides are one area."""
+    """The figure of both areas by month; one line where both sides are one area. Before it what linkage leaves open."""
     words = context.words
+    for letter, (area, area_name, period) in zip("AB", (first, second), strict=True):
+        if band := linkage_band(context, figure, area, period):
+            st.markdown(f"{letter} · {area_name}: {band}")
     sides = {first[1]: first[0]} | {second[1]: second[0]}
     rows = pl.concat(
         figure_months(context, figure, area).with_columns(pl.lit(area_name).alias("area"))

@@ -11,7 +11,7 @@ import streamlit as st
 from dashboards.components import charts
 from dashboards.components.context import Context, open_context
 from dashboards.components.exhibit import completeness_text, exhibit, page_title
-from dashboards.components.figure_views import SMALLEST_COVERAGE, coverage_of
+from dashboards.components.figure_views import SMALLEST_COVERAGE, coverage_of, linkage_band
 from dashboards.components.filters import choice, choose_area, choose_of, choose_period, place_label
 from dashboards.components.maps import credit, map_groups
 from dashboards.components.tables import columns_of, spoken, texts
@@ -50,6 +50,11 @@ class Chosen:
     @property
     def dimensions(self) -> tuple[str, ...]:
         return figures.dimensions_of(self.dimension_set)
+
+    @property
+    def is_whole(self) -> bool:
+        """Whether it is the figure as registered, by its main rule and undivided."""
+        return self.variant == "main" and not self.dimensions
 
 
 def dimension_name(words: Words, dimension: str) -> str:
@@ -189,7 +194,10 @@ def groups(context: Context, chosen: Chosen, area: Area, area_name: str, period:
         label = pl.col(f"dimension_{axes[0]}") if axes else pl.lit(area_name)
         rows = rows.with_columns(label.alias("label"))
         chart, said = charts.bars(rows.select("label", "value", "shown")), spoken(rows)
-    show(context, chosen, chart, said, rows, (), area, f"{area_name} · {period_text(words, period)}", period)
+    caption = f"{area_name} · {period_text(words, period)}"
+    if chosen.is_whole and (band := linkage_band(context, chosen.figure, area, period)):
+        caption = f"{caption} · {band}"
+    show(context, chosen, chart, said, rows, (), area, caption, period)
 
 
 def time(context: Context, chosen: Chosen, area: Area, area_name: str, step: str, period: Period) -> None:

@@ -12,7 +12,7 @@ from dashboards.components.context import Context, open_context
 from dashboards.components.exhibit import completeness_text, notes, page_title
 from dashboards.components.export import recorded_button
 from dashboards.components.facts import Fact, fact_of, headlines, limits_text, went_live
-from dashboards.components.figure_views import region_tiles
+from dashboards.components.figure_views import linkage_band, region_tiles
 from dashboards.components.filters import choose_area, choose_of, choose_period
 from dashboards.components.tables import columns_of
 from dashboards.components.values import month_text
@@ -39,6 +39,8 @@ def card(context: Context, fact: Fact, area: Area, area_name: str, month: Period
         st.metric(fact.name, fact.shown)
         mark = ":material/priority_high:" if fact.asks_for_a_look else ":material/check:"
         st.markdown(f"{mark} **{words(f'signal.{fact.signal}')}**  \n{limits_text(words, fact)}")
+        if band := linkage_band(context, fact.figure, area, month):
+            st.markdown(band)
         limits = (fact.limits.mean, fact.limits.low, fact.limits.high) if fact.limits else None
         rows = fact.months.select("label", "value", "shown")
         if rows["value"].count():

@@ -45,7 +45,7 @@ def figure_card(context: Context, figure: Figure, area: Area, area_name: str, pe
             delta_description=words("overview.month_change") if change else None,
         )
         if band := linkage_band(context, figure, area, period):
-            st.markdown(words("overview.band", band=band))
+            st.markdown(band)
         if months["value"].count():
             st.altair_chart(
                 charts.sparkline(months.select("label", "value", "shown")),
@@ -68,12 +68,13 @@ def figure_card(context: Context, figure: Figure, area: Area, area_name: str, pe
 
 
 def linkage_band(context: Context, figure: Figure, area: Area, period: Period) -> str | None:
-    """The rate at both linkage thresholds, of figures that have it."""
+    """The rate at both linkage thresholds in words, of figures that have it."""
     if figure.table != "agg_measure_results":
         return None
     group, _, _ = figure.measure_id.partition("-")
     rows = reads.measure_results(context.serving, area, period, group).filter(pl.col("measure_id") == figure.measure_id)
-    return band_text(context.words, figure, rows.row(0, named=True)) if rows.height else None
+    band = band_text(context.words, figure, rows.row(0, named=True)) if rows.height else None
+    return context.words("overview.band", band=band) if band else None
 
 
 def region_tiles(context: Context, figure: Figure, name: str, period: Period) -> None:

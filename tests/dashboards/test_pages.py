@@ -285,11 +285,21 @@ def test_a_table_of_measures_says_what_its_counts_rest_on() -> None:
 
 
 @pytest.mark.usefixtures("home")
-def test_a_card_of_repeats_shows_what_linkage_may_change() -> None:
-    app = open_page("overview", lang="en")
+@pytest.mark.parametrize("page", ["overview", "nation"])
+def test_a_card_of_repeats_shows_what_linkage_may_change(page: str) -> None:
+    app = open_page(page, lang="en")
     bands = [element.value for element in app.markdown if element.value.startswith("by linkage threshold ")]
     (band,) = bands
     assert band.split()[-1].startswith(metrics(app)["Same-day repeat share"].removesuffix("%"))
+
+
+@pytest.mark.usefixtures("home")
+def test_a_compared_or_explored_figure_shows_what_linkage_may_change() -> None:
+    compared = texts(open_page("compare", lang="en", area="R04", area_b="R05", compare="redundancy"))
+    assert "A · Health Region 4: by linkage threshold " in compared
+    assert "B · Health Region 5: by linkage threshold " in compared
+    assert "by linkage threshold " in texts(open_page("explore", lang="en", measure="RED-01"))
+    assert "by linkage threshold " not in texts(open_page("explore", lang="en", measure="RED-01", set="sex"))
 
 
 def test_every_figure_of_utilization_has_a_name_a_unit_a_definition_and_a_value(home: Path) -> None:
