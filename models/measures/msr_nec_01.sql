@@ -1,10 +1,14 @@
 {{ config(materialized='incremental', incremental_strategy='by_watched_person') }}
 
+{%- set month = measure_parameter('NEC-01', 'window_max_days') | int -%}
+{%- set four_weeks = measure_parameter('NEC-01', 'window_max_days_28') | int -%}
 {%- set variants = {
-    'main': {'linkage': 'main', 'days': measure_parameter('NEC-01', 'window_max_days') | int},
-    '28_days': {'linkage': 'main', 'days': measure_parameter('NEC-01', 'window_max_days_28') | int},
-    'same_facility': {'linkage': 'main', 'days': measure_parameter('NEC-01', 'window_max_days') | int},
-    'wide': {'linkage': 'wide', 'days': measure_parameter('NEC-01', 'window_max_days') | int},
+    'main': {'days': month},
+    '28_days': {'days': four_weeks},
+    'same_condition': {'days': four_weeks, 'where': 'followed.next_condition = followed.condition'},
+    'same_facility': {'days': month, 'where': 'followed.next_hospcode = followed.last_hospcode'},
+    'elective': {'days': month, 'where': 'not followed.is_next_elective'},
+    'wide': {'days': month, 'linkage': 'wide'},
 } -%}
 {%- set first_day = measure_parameter('NEC-01', 'window_min_days') | int -%}
 
@@ -17,37 +21,60 @@ code_classes as (
     select
         codes.first_principal_diagnosis,
         max(case when code_sets.set_id = 'readmission_planned' then 1 else 0 end) as is_planned,
-        max(case when code_sets.set_id = 'readmission_index_excluded' then 1 else 0 end) as is_excluded
+        max(case when code_sets.set_id = 'readmission_index_excluded' then 1 else 0 end) as is_excluded,
+        max(case when code_sets.set_id = 'readmission_acute' then 1 else 0 end) as is_acute
     from (select distinct first_principal_diagnosis from all_episodes) as codes
     inner join {{ ref('code_sets') }} as code_sets
         on
-            code_sets.set_id in ('readmission_planned', 'readmission_index_excluded')
+            code_sets.set_id in ('readmission_planned', 'readmission_index_excluded', 'readmission_acute')
             and {{ matches_pattern('codes.first_principal_diagnosis', 'code_sets.pattern') }}
     group by codes.first_principal_diagnosis
+),
+
+procedures as (
+    select
+        admission_key,
+        procedure_code
+    from {{ of_affected(ref('fct_procedures'), 'watched') }}
+    where setting = 'ipd'
+),
+
+elective_codes as (
+    {{ codes_of_set('procedures', 'procedure_code', 'readmission_elective') }}
+),
+
+-- An episode has the key of its first stay.
+operated as (
+    select distinct procedures.admission_key
+    from procedures
+    inner join elective_codes on procedures.procedure_code = elective_codes.procedure_code
 ),
 
 episodes as (
     select
         all_episodes.*,
+        substr(all_episodes.first_principal_diagnosis, 1, 3) as condition,
+        operated.admission_key is not null and coalesce(code_classes.is_acute, 0) = 0 as is_elective,
         coalesce(all_episodes.first_typein, '') = '2' or coalesce(code_classes.is_planned, 0) = 1 as is_planned,
         coalesce(all_episodes.last_discharge_type, '') in ('1', '5')
         and coalesce(all_episodes.last_discharge_status, '') not in ('8', '9')
         and coalesce(code_classes.is_excluded, 0) = 0 as is_index
     from all_episodes
     left join code_classes on all_episodes.first_principal_diagnosis = code_classes.first_principal_diagnosis
+    left join operated on all_episodes.episode_key = operated.admission_key
 ),
 
 -- The next episode alone: an unplanned one after a planned one does not count.
 followed as (
     select
         *,
-        {{ days_between(
-            date_of('ended_at'),
-            date_of('lead(started_at) over (partition by linkage, person_key order by started_at, episode_key)')
-        ) }} as days_to_next,
-        lead(is_planned) over (partition by linkage, person_key order by started_at, episode_key) as is_next_planned,
-        lead(first_hospcode) over (partition by linkage, person_key order by started_at, episode_key) as next_hospcode
+        {{ days_between(date_of('ended_at'), date_of('lead(started_at) over of_person')) }} as days_to_next,
+        lead(is_planned) over of_person as is_next_planned,
+        lead(is_elective) over of_person as is_next_elective,
+        lead(condition) over of_person as next_condition,
+        lead(first_hospcode) over of_person as next_hospcode
     from episodes
+    window of_person as (partition by linkage, person_key order by started_at, episode_key)
 ),
 
 data as (
@@ -68,7 +95,9 @@ select
     coalesce(
         followed.days_to_next between {{ first_day }} and {{ rule.days }}
         and not followed.is_next_planned
-        {%- if variant == 'same_facility' %} and followed.next_hospcode = followed.last_hospcode{% endif %},
+        {%- if rule.where %}
+        and {{ rule.where }}
+        {%- endif %},
         false
     ) as is_numerator,
     followed.person_tier in ('A', 'B') as is_linkable,
@@ -77,7 +106,7 @@ select
 from followed
 cross join data
 where
-    followed.linkage = '{{ rule.linkage }}'
+    followed.linkage = '{{ rule.linkage or 'main' }}'
     and followed.is_index
     -- The last discharges have not been watched for the whole window yet.
     and {{ days_between(date_of('followed.ended_at'), 'data.last_day') }} >= {{ rule.days }}
