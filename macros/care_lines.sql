@@ -53,3 +53,8 @@
 {% macro key_of_provider(hospcode, provider) -%}
     case when {{ provider }} <> '' then {{ surrogate_key([hospcode, provider]) }} end
 {%- endmacro %}
+
+{#- The department (2 digits) of a clinic's or ward's code; null when the code has not the standard's form. -#}
+{% macro department_of_clinic(code) -%}
+    case when {{ matches_pattern(code, "'^[01][0-9]{4}$'") }} then substr({{ code }}, 2, 2) end
+{%- endmacro %}

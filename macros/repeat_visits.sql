@@ -5,10 +5,11 @@
   A window of 0 days orders the day by time, facility and SEQ; any other compares whole days before the visit.
 
   Variants: `main` (3 characters of ICD-10, people with a number), `group` (condition groups, and 3 characters where a
-  code has no group), `wide` (everybody, by the key of the lower linkage threshold) and, where the measure has the
-  parameter, `<n>_days` with a window of n days.
+  code has no group), `wide` (everybody, by the key of the lower linkage threshold), `<n>_days` with a window of n days
+  for each of `other_windows`, and with `by_clinic` `clinic` (the department that gave the principal diagnosis in place
+  of the diagnosis; departments that are no specialty are compared with none).
 -#}
-{% macro repeat_visits(measure_id, other_windows=[]) -%}
+{% macro repeat_visits(measure_id, other_windows=[], by_clinic=false) -%}
 {%- set first_day = measure_parameter(measure_id, 'window_min_days') | int -%}
 {%- set last_day = measure_parameter(measure_id, 'window_max_days') | int -%}
 {%- set population = measure_parameter(measure_id, 'population') -%}
@@ -21,6 +22,13 @@
     },
     'wide': {'person': 'wide_person_key', 'condition': three_characters, 'population': 'all', 'last_day': last_day},
 } -%}
+{%- if by_clinic -%}
+    {%- do variants.update({
+        'clinic': {
+            'person': 'person_key', 'condition': 'specialty_code', 'population': population, 'last_day': last_day
+        }
+    }) -%}
+{%- endif -%}
 {%- for days in other_windows -%}
     {%- do variants.update({
         days ~ '_days': {
@@ -46,6 +54,10 @@ with visits as (
         treatment_province_code,
         condition_code,
         condition_group,
+        {%- if by_clinic %}
+        case when department_code not in {{ parameter_list(measure_id, 'departments_without_specialty') }} then department_code end
+            as specialty_code,
+        {%- endif %}
         price,
         {{ in_scope(measure_parameter(measure_id, 'visit_scope')) }}
         {%- if measure_parameter(measure_id, 'require_diagnosis') == 'true' %} and condition_code is not null{% endif %} as is_denominator,
@@ -71,7 +83,7 @@ comparable_{{ variant }} as (
         {{ rule.condition }} as condition
     from visits
     where
-        condition_code is not null
+        {{ rule.condition }} is not null
         and (is_denominator or is_index)
         {%- if rule.population == 'tier_a' %}
         and person_tier = 'A'

@@ -14,7 +14,7 @@ shaped as (
     select
         clinic_code,
         case when {{ matches_pattern('clinic_code', "'^[01][0-9]{4}$'") }} then substr(clinic_code, 1, 1) end as side,
-        case when {{ matches_pattern('clinic_code', "'^[01][0-9]{4}$'") }} then substr(clinic_code, 2, 2) end
+        {{ department_of_clinic('clinic_code') }}
             as department_code
     from codes
 ),

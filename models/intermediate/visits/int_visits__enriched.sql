@@ -38,7 +38,16 @@ diagnoses as (
         -- The code of the first line: the line, padded so that it sorts as text, then the code.
         substr(
             min(case when diagtype = '1' then lpad({{ as_text('source_line') }}, 10, '0') || diagnosis_code end), 11
-        ) as principal_diagnosis
+        ) as principal_diagnosis,
+        nullif(
+            substr(
+                min(
+                    case when diagtype = '1' then lpad({{ as_text('source_line') }}, 10, '0') || coalesce(clinic, '') end
+                ),
+                11
+            ),
+            ''
+        ) as clinic_code
     from {{ of_affected(ref('stg_f43__diagnosis_opd'), 'visit') }}
     group by hospcode, seq, date_serv
 ),
@@ -97,6 +106,7 @@ located as (
         and services.hospcode <> coalesce(services.hsub, services.main) as is_elsewhere,
         case when claim_months.hospcode is not null then coalesce(claims.is_walkin, 0) = 1 end as has_walkin_code,
         diagnoses.principal_diagnosis,
+        diagnoses.clinic_code,
         coalesce(diagnoses.n_diagnoses, 0) as n_diagnoses
     from services
     inner join persons on services.hospcode = persons.hospcode and services.pid = persons.pid
@@ -177,6 +187,7 @@ select
     ) as is_policy_eligible,
     located.has_walkin_code,
     located.principal_diagnosis,
+    located.clinic_code,
     located.n_diagnoses,
     located.has_accident,
     located.is_urgent,

@@ -19,6 +19,7 @@ with ordered as (
         sub_hospcode,
         treatment_province_code,
         principal_diagnosis,
+        clinic_code,
         row_number() over (
             partition by {{ visit | join(', ') }}
             order by time_serv nulls last, seq
@@ -61,6 +62,8 @@ select
     first_rows.sub_hospcode,
     first_rows.treatment_province_code,
     coalesce(first_rows.principal_diagnosis, other_diagnoses.principal_diagnosis) as principal_diagnosis,
+    case when first_rows.principal_diagnosis is null then other_diagnoses.clinic_code else first_rows.clinic_code end
+        as clinic_code,
     cast(first_rows.price as decimal(18, 2)) as price,
     first_rows.n_services
 from first_rows

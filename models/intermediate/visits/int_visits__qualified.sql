@@ -50,6 +50,7 @@ select
             then substr(visits.principal_diagnosis, 1, 3)
     end as condition_code,
     grouped_codes.condition_group,
+    {{ department_of_clinic('visits.clinic_code') }} as department_code,
     visits.price,
     visits.n_services,
     necessary_repeats.principal_diagnosis is not null as is_necessary_repeat,
