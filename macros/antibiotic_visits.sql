@@ -1,6 +1,7 @@
 {#-
-  One row for each visit whose principal diagnosis is in `set_id`: did an antibiotic go with it? Not counted: visits
-  that ended in admission, and those with another infection or a weak immune system among their diagnoses.
+  One row for each visit, of the classes that the measure's parameter names, whose principal diagnosis is in `set_id`:
+  did an antibiotic go with it? Not counted: visits that ended in admission, and those with another infection or a weak
+  immune system among their diagnoses.
 -#}
 {% macro antibiotic_visits(measure_id, set_id) -%}
 {%- set visit = merged_visit().split(', ') -%}
@@ -66,6 +67,7 @@ left join excluded
         and visits.date_serv = excluded.diagnosis_date
 where
     visits.set_id = '{{ set_id }}'
+    and lower(visits.visit_class) in {{ parameter_list(measure_id, 'visit_classes') }}
     and coalesce(visits.typeout, '') <> '2'
     and excluded.person_key is null
 {%- endmacro %}

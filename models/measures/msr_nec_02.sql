@@ -1,7 +1,10 @@
 {{ config(materialized='incremental', incremental_strategy='by_person') }}
 
 {%- set min_age = measure_parameter('NEC-02', 'min_age_years') | int -%}
-{%- set principal_sets = ['main', 'oecd_5', 'nhs_19', 'bronchitis', 'asthma', 'pregnancy_newborn'] -%}
+{%- set principal_sets = [
+    'main', 'oecd_5', 'nhs_19', 'nhs_19_no_operation', 'nhs_19_no_heart_operation', 'bronchitis', 'asthma',
+    'pregnancy_newborn'
+] -%}
 {%- set any_sets = ['nhs_19_any', 'pneumonia', 'sickle_cell', 'copd', 'respiratory_anomaly', 'pregnancy_newborn'] -%}
 
 with admissions as (
@@ -55,6 +58,27 @@ any_classes as (
     group by diagnoses.admission_key
 ),
 
+procedures as (
+    select
+        admission_key,
+        procedure_code
+    from {{ of_affected(ref('fct_procedures')) }}
+    where setting = 'ipd'
+),
+
+operation_codes as (
+    {{ sets_of_codes('procedures', 'procedure_code', ['CS_OPERATION', 'heart_operation']) }}
+),
+
+operated as (
+    select
+        procedures.admission_key,
+        max(case when operation_codes.set_id = 'heart_operation' then 1 else 0 end) as has_heart_operation
+    from procedures
+    inner join operation_codes on procedures.procedure_code = operation_codes.procedure_code
+    group by procedures.admission_key
+),
+
 classified as (
     select
         admissions.admission_key,
@@ -74,6 +98,11 @@ classified as (
         coalesce(principal_classes.is_oecd_5, 0) = 1
         and not (coalesce(principal_classes.is_asthma, 0) = 1 and any_classes.has_respiratory_anomaly = 1) as is_oecd_5,
         coalesce(principal_classes.is_nhs_19, 0) = 1
+        or (coalesce(principal_classes.is_nhs_19_no_operation, 0) = 1 and operated.admission_key is null)
+        or (
+            coalesce(principal_classes.is_nhs_19_no_heart_operation, 0) = 1
+            and coalesce(operated.has_heart_operation, 0) = 0
+        )
         or any_classes.has_nhs_19_any = 1
         or (any_classes.has_pneumonia = 1 and any_classes.has_sickle_cell = 0)
         or (coalesce(principal_classes.is_bronchitis, 0) = 1 and any_classes.has_copd = 1) as is_nhs_19,
@@ -81,6 +110,7 @@ classified as (
     from admissions
     inner join any_classes on admissions.admission_key = any_classes.admission_key
     left join principal_classes on admissions.principal_diagnosis = principal_classes.diagnosis_code
+    left join operated on admissions.admission_key = operated.admission_key
     left join {{ ref('dim_persons') }} as persons on admissions.person_key = persons.person_key
 )
 
