@@ -63,6 +63,12 @@ def card(context: Context, row: dict[str, object]) -> None:
             alt=words("definitions.parameters"),
             key="parameters",
         )
+    unmeasured = reads.unmeasured_rules(context.serving, measure_id)
+    if unmeasured.height:
+        st.subheader(words("definitions.unmeasured"), anchor=False)
+        for rule in unmeasured.iter_rows(named=True):
+            told = words("definitions.for_want_of", rule=words.name(rule), wanting=words.name(rule, "wanting"))
+            st.text(told)
     versions = reads.registry(context.serving).filter(pl.col("measure_id") == measure_id)
     if versions.height > 1:
         st.subheader(words("definitions.versions"), anchor=False)

@@ -145,6 +145,20 @@ def parameters(serving: Serving, measure_id: str) -> pl.DataFrame:
     )
 
 
+def unmeasured_rules(serving: Serving, measure_id: str) -> pl.DataFrame:
+    """name_th, name_en, wanting_th, wanting_en: rules of the measure that cannot be measured, and for want of what."""
+    return fetch(
+        serving,
+        """
+        select name_th, name_en, wanting_th, wanting_en
+        from dim_unmeasured_rules
+        where measure_id = $measure_id
+        order by rule
+        """,
+        {"measure_id": measure_id},
+    )
+
+
 def members(serving: Serving, dimension: str) -> pl.DataFrame:
     """member_code, label_th, label_en in their order."""
     return fetch(

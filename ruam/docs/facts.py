@@ -15,6 +15,7 @@ from ruam.docs.lineage import Column, Lineage, Origin
 from ruam.settings import PROJECT
 
 REGISTRY, PARAMETERS, CODE_SETS = "measure_registry", "measure_parameters", "code_sets"
+UNMEASURED = "unmeasured_rules"
 EVERY_MEASURE = "*"
 
 Row = dict[str, str]
@@ -93,6 +94,8 @@ class Measure:
     versions: tuple[Row, ...]
     """Rows of the registry, oldest first."""
     parameters: tuple[Parameter, ...]
+    unmeasured: tuple[Row, ...]
+    """Rules that cannot be measured, with what is wanting."""
     models: tuple[Node, ...]
     """The model of its events, or the marts that hold its figures."""
     figures: tuple[Column, ...]
@@ -218,6 +221,7 @@ class Facts:
             id_,
             tuple(versions),
             tuple(_parameters(self._seed(PARAMETERS), id_)),
+            tuple(row for row in self._seed(UNMEASURED) if row["measure_id"] == id_),
             tuple(models),
             tuple(figures),
             tuple(self._last_leg(targets, figures) if model else ()),

@@ -38,6 +38,7 @@ PARAMETERS = (
     .with_columns(pl.col("valid_from").str.to_date())
     .to_dicts()
 )
+UNMEASURED = pl.read_csv(SEEDS / "measures" / "unmeasured_rules.csv").to_dicts()
 SILENT_REGION = "13"
 MEMBERS = {
     "facility_type": {
@@ -569,6 +570,7 @@ def write_serving(home: Path, run_id: str = RUN_ID, only: Collection[str] | None
         "dim_areas": area_rows(),
         "dim_measures": definition_rows(),
         "dim_parameters": PARAMETERS,
+        "dim_unmeasured_rules": UNMEASURED,
         "dim_members": member_rows(),
         "publication": [publication_row(run_id)],
     }

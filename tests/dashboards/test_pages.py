@@ -461,6 +461,14 @@ def test_a_definition_is_read_whole_with_its_parameters() -> None:
     assert all(row["Source"] for row in parameters.values())
 
 
+@pytest.mark.usefixtures("home")
+def test_a_rule_that_cannot_be_measured_says_for_want_of_what() -> None:
+    app = open_page("definitions", lang="en", registry="RED", measure="RED-01")
+    told = [element.value for element in app.get("text") if "cannot be measured, for want of" in element.value]
+    assert len(told) == 2
+    assert any("prescription" in text for text in told)
+
+
 def indicators(app: AppTest) -> dict[str, dict[str, str]]:
     """Rows of the table of indicators by name and state."""
     (table,) = (frame.value for frame in app.dataframe if "State" in frame.value.columns)
