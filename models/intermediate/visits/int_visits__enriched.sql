@@ -29,26 +29,27 @@ rights as (
     group by codes.instype
 ),
 
+-- The line of a principal diagnosis, padded so that it sorts as text; what follows it is of the first line.
+diagnosis_lines as (
+    select
+        hospcode,
+        seq,
+        date_serv,
+        case when diagtype = '1' then lpad({{ as_text('source_line') }}, 10, '0') end as principal_line,
+        diagnosis_code,
+        coalesce(clinic, '') as clinic
+    from {{ of_affected(ref('stg_f43__diagnosis_opd'), 'visit') }}
+),
+
 diagnoses as (
     select
         hospcode,
         seq,
         date_serv,
         count(*) as n_diagnoses,
-        -- The code of the first line: the line, padded so that it sorts as text, then the code.
-        substr(
-            min(case when diagtype = '1' then lpad({{ as_text('source_line') }}, 10, '0') || diagnosis_code end), 11
-        ) as principal_diagnosis,
-        nullif(
-            substr(
-                min(
-                    case when diagtype = '1' then lpad({{ as_text('source_line') }}, 10, '0') || coalesce(clinic, '') end
-                ),
-                11
-            ),
-            ''
-        ) as clinic_code
-    from {{ of_affected(ref('stg_f43__diagnosis_opd'), 'visit') }}
+        substr(min(principal_line || diagnosis_code), 11) as principal_diagnosis,
+        nullif(substr(min(principal_line || clinic), 11), '') as clinic_code
+    from diagnosis_lines
     group by hospcode, seq, date_serv
 ),
 
