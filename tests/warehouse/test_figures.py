@@ -69,6 +69,15 @@ def test_affiliation_is_that_of_the_day(warehouse: Warehouse) -> None:
     assert groups == [(date(2025, 1, 9), "moph"), (date(2025, 1, 20), "local_government")]
 
 
+def test_figures_count_a_visit_at_the_affiliation_of_its_day(warehouse: Warehouse) -> None:
+    """The unit went over to local government on 10 January, between its two visits."""
+    counts = warehouse.execute(
+        "select dimension_value, n_visits from agg_utilization where area_code = '45' and dimension = 'affiliation' "
+        "and period_type = 'month' and period_start = '2025-01-01' order by 1"
+    ).fetchall()
+    assert counts == [("local_government", 1), ("moph", 1)]
+
+
 def test_a_child_waits_for_its_parent(warehouse: Warehouse) -> None:
     assert one(warehouse, "select is_orphan from fct_diagnoses where diagnosis_code = 'I10'") == (False,)
     assert one(warehouse, "select count(*) from fct_visits where principal_diagnosis = 'I10'") == (1,)
