@@ -18,7 +18,7 @@ import duckdb
 from rich.console import Console
 from rich.table import Table
 
-CONFIG = {"threads": 2, "memory_limit": "4GB"}
+LIMITS: dict[str, str | bool | int | float | list[str]] = {"threads": 2, "memory_limit": "4GB"}
 SOURCE = re.compile(r'"warehouse"\."main"\."(\w+)"')
 
 JOINED = """
@@ -87,7 +87,7 @@ class Joined:
 def bands(home: Path) -> Iterator[Band]:
     """The band of each measure that has a model, by its variant `main`."""
     compiled = home / "dbt" / "target" / "compiled" / "ruam" / "models"
-    with duckdb.connect(config=CONFIG) as connection:
+    with duckdb.connect(config=LIMITS) as connection:
         connection.execute(
             f"set enable_progress_bar = false; attach '{home / 'warehouse.duckdb'}' as warehouse (read_only)"
         )
