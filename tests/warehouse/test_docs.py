@@ -159,7 +159,8 @@ def test_code_sets_are_those_of_the_measure_and_of_what_it_reads(facts: Facts) -
     assert sets["RED-02"] == {"necessary_repeat"}
     # The index of merged visits, which UNR-01 reads, is made of what says whether a repeat is called for.
     assert sets["UNR-01"] == {"CS_ABX", "CS_IMMUNE", "CS_OTHER_INFECTION", "CS_URI", "necessary_repeat"}
-    assert sets["NEC-01"] == {"readmission_index_excluded", "readmission_planned"}
+    of_readmission = {"acute", "elective", "index_excluded", "planned"}
+    assert sets["NEC-01"] == {f"readmission_{name}" for name in of_readmission}
     assert {"acsc_main", "acsc_oecd_5"} <= sets["NEC-02"]
     assert set(facts.measures["RED-05"].tables) == {"retest_intervals"}
 
