@@ -8,6 +8,7 @@ holds all that is new.
 from __future__ import annotations
 
 import json
+import logging
 import smtplib
 import ssl
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -32,6 +33,8 @@ from ruam.home import DataHome
 from ruam.publish import current
 from ruam.serve import LOOPBACK
 from ruam.settings import AlertSettings
+
+_log = logging.getLogger(__name__)
 
 SHORTEST_HISTORY = 3
 """Gaps between reports, or deliveries before the last, from which a rhythm or a size can be told."""
@@ -195,8 +198,35 @@ def subject_of(alerts: Sequence[Alert]) -> str:
     return "Ruam: " + ", ".join(f"{TITLES[kind].split(' / ')[0]} {n:,}" for kind, n in counts.items() if n)
 
 
+_ADVICE: tuple[tuple[type[Exception], str], ...] = (
+    (
+        smtplib.SMTPNotSupportedError,
+        "it offers no STARTTLS, or no login, and nothing is said to it in clear. Name its port for submission "
+        "(RUAM_ALERTS__SMTP_PORT), or another server",
+    ),
+    (
+        smtplib.SMTPAuthenticationError,
+        "it refused the account. Put RUAM_ALERTS__SMTP_USER and RUAM_ALERTS__SMTP_PASSWORD right",
+    ),
+    (
+        ssl.SSLCertVerificationError,
+        "its certificate does not hold. RUAM_ALERTS__SMTP_HOST must be the name in it, and SSL_CERT_FILE must name the "
+        "authority that signed it, if it is one of your own",
+    ),
+    (
+        smtplib.SMTPRecipientsRefused,
+        "it knows none of the recipients. Put RUAM_ALERTS__RECIPIENTS right",
+    ),
+)
+"""What to do about a mail server that refuses, by how it does."""
+
+
 def send_mail(alerts: Sequence[Alert], settings: AlertSettings) -> None:
-    """One message to all recipients. Raises `NotSentError` when the server does not take it."""
+    """One message to all recipients.
+
+    Raises `NotSentError` when the server does not take it, `SetupError` when it would be sent in clear to another
+    machine, or an account is named by half.
+    """
     message = EmailMessage()
     message["Subject"] = subject_of(alerts)
     message["From"] = settings.sender
@@ -205,15 +235,21 @@ def send_mail(alerts: Sequence[Alert], settings: AlertSettings) -> None:
     host = str(settings.smtp_host)
     if not settings.smtp_tls and host not in LOOPBACK:
         raise SetupError(f"{host} is not this machine: mail goes there by TLS alone (RUAM_ALERTS__SMTP_TLS).")
+    if bool(settings.smtp_user) is not bool(settings.smtp_password):
+        raise SetupError("Set both RUAM_ALERTS__SMTP_USER and RUAM_ALERTS__SMTP_PASSWORD, or neither of them.")
     try:
         with smtplib.SMTP(host, settings.smtp_port, timeout=settings.timeout_seconds) as server:
             if settings.smtp_tls:
                 server.starttls(context=ssl.create_default_context())
             if settings.smtp_user and settings.smtp_password:
                 server.login(settings.smtp_user, settings.smtp_password.get_secret_value())
-            server.send_message(message)
+            refused = server.send_message(message)
     except (OSError, smtplib.SMTPException) as error:
-        raise NotSentError(f"The mail server {host} did not take the alerts ({type(error).__name__}).") from error
+        why = next((words for kind, words in _ADVICE if isinstance(error, kind)), "is it up, and host and port right?")
+        # Neither the error's words nor its cause: a server may answer with what it was told.
+        raise NotSentError(f"The mail server {host} did not take the alerts ({type(error).__name__}): {why}.") from None
+    if refused:  # The others have the message: they are not told again for its sake.
+        _log.warning("recipients refused", extra={"n_refused": len(refused), "n_recipients": len(settings.recipients)})
 
 
 def send_webhook(alerts: Sequence[Alert], settings: AlertSettings) -> None:

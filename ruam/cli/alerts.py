@@ -24,7 +24,7 @@ def send(
 ) -> None:
     """Tell each channel what is new: facilities past their own rhythm, sudden drops, a build that is not published.
 
-    What goes on is told again after RUAM_ALERTS__AGAIN_HOURS. Exit code 7 when a channel did not take it; it is told
+    What goes on is told again after RUAM_ALERTS__AGAIN_HOURS. Exit code 11 when a channel did not take it; it is told
     the next time.
     """
     from ruam import alerts as telling

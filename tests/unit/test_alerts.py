@@ -4,16 +4,24 @@ from __future__ import annotations
 
 import json
 import socket
+import ssl
 import threading
-from collections.abc import Iterator
-from datetime import datetime, timedelta
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime, timedelta
 from email import message_from_bytes, policy
 from http.server import BaseHTTPRequestHandler, HTTPServer
+from ipaddress import ip_address
 from pathlib import Path
 from typing import Any
 
 import pytest
 from aiosmtpd.controller import Controller
+from aiosmtpd.smtp import AuthResult, LoginPassword
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.x509.oid import NameOID
 from pydantic import SecretStr
 
 from ruam import alerts
@@ -85,25 +93,76 @@ def test_a_gate_that_is_shut_is_one_alert_however_often_it_is_tried(tmp_path: Pa
     assert alerts.found(home, NOW) == []
 
 
-@pytest.fixture
-def mailbox() -> Iterator[tuple[int, list[Any]]]:
-    """A mail server's port, and what it took."""
-    taken: list[Any] = []
+class Mailbox:
+    """What a mail server took, and every line that was said to it before or beside."""
 
-    class Handler:
-        async def handle_DATA(self, server: object, session: object, envelope: Any) -> str:  # noqa: N802
-            taken.append(message_from_bytes(envelope.content, policy=policy.default))
-            return "250 OK"
+    def __init__(self) -> None:
+        self.messages: list[Any] = []
 
+    async def handle_DATA(self, server: object, session: object, envelope: Any) -> str:  # noqa: N802
+        self.messages.append(message_from_bytes(envelope.content, policy=policy.default))
+        return "250 OK"
+
+
+@contextmanager
+def mail_server(handler: Mailbox, **more: Any) -> Iterator[int]:
+    """A mail server's port on loopback."""
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = int(free.getsockname()[1])
-    server = Controller(Handler(), hostname="127.0.0.1", port=port)
+    server = Controller(handler, hostname="127.0.0.1", port=port, **more)
     server.start()
     try:
-        yield port, taken
+        yield port
     finally:
         server.stop()
+
+
+@pytest.fixture
+def mailbox() -> Iterator[tuple[int, list[Any]]]:
+    """A mail server's port, and what it took."""
+    box = Mailbox()
+    with mail_server(box) as port:
+        yield port, box.messages
+
+
+ACCOUNT = LoginPassword(b"alerts", b"right and proper")
+
+
+@pytest.fixture(scope="module")
+def certified(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, ssl.SSLContext]:
+    """A certificate of 127.0.0.1 signed by itself, and a server's side of TLS with it."""
+    key = ec.generate_private_key(ec.SECP256R1())
+    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "mail")])
+    now = datetime.now(UTC)
+    signed = (
+        x509.CertificateBuilder(name, name, key.public_key(), x509.random_serial_number(), now, now + timedelta(days=1))
+        .add_extension(x509.SubjectAlternativeName([x509.IPAddress(ip_address("127.0.0.1"))]), critical=False)
+        .add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
+        .sign(key, hashes.SHA256())
+    )
+    folder = tmp_path_factory.mktemp("certified")
+    certificate, held = folder / "certificate.pem", folder / "key.pem"
+    certificate.write_bytes(signed.public_bytes(serialization.Encoding.PEM))
+    form = (serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
+    held.write_bytes(key.private_bytes(*form))
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(certificate, held)
+    return certificate, context
+
+
+@pytest.fixture
+def guarded(certified: tuple[Path, ssl.SSLContext]) -> Iterator[tuple[int, Mailbox]]:
+    """A server that takes mail by STARTTLS from `ACCOUNT` alone: its port, and what it took."""
+    box = Mailbox()
+
+    def known(*told: Any) -> AuthResult:
+        return AuthResult(success=told[-1] == ACCOUNT, handled=False)
+
+    with mail_server(
+        box, tls_context=certified[1], require_starttls=True, auth_required=True, authenticator=known
+    ) as port:
+        yield port, box
 
 
 @pytest.fixture
@@ -139,8 +198,15 @@ def engine(tmp_path: Path) -> Any:
 
 def by_mail(port: int, **more: Any) -> AlertSettings:
     return AlertSettings(
-        smtp_host="127.0.0.1", smtp_port=port, smtp_tls=False, recipients=("a@example.org", "b@example.org"),
-        pages="https://ruam.example.org", **more,
+        smtp_host="127.0.0.1", smtp_port=port, smtp_tls=False, pages="https://ruam.example.org",
+        **({"recipients": ("a@example.org", "b@example.org")} | more),
+    )  # fmt: skip
+
+
+def by_guarded_mail(port: int, password: str = ACCOUNT.password.decode()) -> AlertSettings:
+    return AlertSettings(
+        smtp_host="127.0.0.1", smtp_port=port, recipients=("a@example.org",), timeout_seconds=5,
+        smtp_user=ACCOUNT.login.decode(), smtp_password=SecretStr(password),
     )  # fmt: skip
 
 
@@ -201,3 +267,97 @@ def test_without_a_way_out_it_is_said(engine: Any) -> None:
         alerts.send_mail([SILENT], AlertSettings(smtp_host="mail.example.org", smtp_tls=False, recipients=("a@x.org",)))
     with pytest.raises(NotSentError, match="mail server"):
         alerts.send_mail([SILENT], by_mail(1))
+
+
+def test_mail_goes_by_tls_from_an_account(
+    engine: Any,
+    guarded: tuple[int, Mailbox],
+    certified: tuple[Path, ssl.SSLContext],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    port, box = guarded
+    monkeypatch.setenv("SSL_CERT_FILE", str(certified[0]))
+    assert alerts.send(engine, [SILENT], by_guarded_mail(port), NOW) == {"mail": 1}
+    (message,) = box.messages
+    assert "90101" in message.get_content()
+
+
+def test_a_wrong_password_is_told_with_what_to_do_and_the_alert_is_told_when_it_is_right(
+    command: Callable[..., int],
+    settings: Settings,
+    guarded: tuple[int, Mailbox],
+    certified: tuple[Path, ssl.SSLContext],
+    monkeypatch: pytest.MonkeyPatch,
+    capfd: pytest.CaptureFixture[str],
+) -> None:
+    port, box = guarded
+    record(settings.data_home, "first", [Stop(gate="keys", detail="unique_fct_visits_visit_key")])
+    named = {"HOST": "127.0.0.1", "PORT": port, "USER": "alerts", "PASSWORD": "a wrong one"}
+    for name, value in named.items():
+        monkeypatch.setenv(f"RUAM_ALERTS__SMTP_{name}", str(value))
+    monkeypatch.setenv("RUAM_ALERTS__RECIPIENTS", '["a@example.org"]')
+    monkeypatch.setenv("SSL_CERT_FILE", str(certified[0]))
+    assert command("alerts", "send") == 11
+    said = " ".join(capfd.readouterr().err.split())
+    assert "RUAM_ALERTS__SMTP_PASSWORD" in said
+    assert "a wrong one" not in said
+    assert box.messages == []
+    monkeypatch.setenv("RUAM_ALERTS__SMTP_PASSWORD", ACCOUNT.password.decode())
+    assert command("alerts", "send") == 0
+    assert len(box.messages) == 1
+
+
+def test_a_server_that_cannot_be_trusted_is_told_nothing(engine: Any, guarded: tuple[int, Mailbox]) -> None:
+    port, box = guarded
+    with pytest.raises(NotSentError, match="SSL_CERT_FILE"):
+        alerts.send(engine, [SILENT], by_guarded_mail(port), NOW)
+    assert box.messages == []
+
+
+def test_nothing_is_said_in_clear_to_a_server_without_tls(engine: Any) -> None:
+    class Listener(Mailbox):
+        """Keeps whatever it is told of an account or an alert."""
+
+        told: tuple[str, ...] = ()
+
+        async def auth_PLAIN(self, _: object, words: list[str]) -> AuthResult:  # noqa: N802
+            self.told += tuple(words)
+            return AuthResult(success=True)
+
+        async def auth_LOGIN(self, _: object, words: list[str]) -> AuthResult:  # noqa: N802
+            return await self.auth_PLAIN(_, words)
+
+        async def handle_MAIL(self, *words: object) -> str:  # noqa: N802
+            self.told += tuple(map(str, words))
+            return "250 OK"
+
+    box = Listener()
+    with mail_server(box, auth_require_tls=False) as port, pytest.raises(NotSentError, match="STARTTLS"):
+        alerts.send(engine, [SILENT], by_guarded_mail(port), NOW)
+    assert (box.told, box.messages) == ((), [])
+
+
+def test_an_account_is_named_whole() -> None:
+    with pytest.raises(SetupError, match="SMTP_PASSWORD"):
+        alerts.send_mail([SILENT], by_mail(1, smtp_user="alerts"))
+
+
+def test_one_recipient_that_is_refused_does_not_keep_the_others_from_being_told(
+    engine: Any, caplog: pytest.LogCaptureFixture
+) -> None:
+    class Choosy(Mailbox):
+        async def handle_RCPT(  # noqa: N802
+            self, server: object, session: object, envelope: Any, address: str, options: list[str]
+        ) -> str:
+            if address.startswith("b@"):
+                return "550 unknown"
+            envelope.rcpt_tos.append(address)
+            return "250 OK"
+
+    box = Choosy()
+    with mail_server(box) as port:
+        assert alerts.send(engine, [SILENT], by_mail(port), NOW) == {"mail": 1}
+        assert [one.message for one in caplog.records if one.name == "ruam.alerts"] == ["recipients refused"]
+        with pytest.raises(NotSentError, match="RECIPIENTS"):
+            alerts.send_mail([SILENT], by_mail(port, recipients=("b@example.org",)))
+    assert len(box.messages) == 1
