@@ -3,9 +3,10 @@
     python -m quality.expectations REQUEST ANSWER DOCS
 
 runs in a process of its own (`quality.checkpoints` starts it): the import takes seconds, and one that ends the process
-must not end ours. Great Expectations does not support DuckDB; what it takes to push its work down, and what can go
-wrong unseen, is in docs/decisions/0023-checkpoints-and-gates.md. Each answer is therefore held against the number of
-rows that DuckDB itself counts, and each run also judges a planted table whose every check must fail.
+must not end ours. All checks of a table are counted by DuckDB in one statement, so that its rows are read once; Great
+Expectations judges these counts, and the table's columns. It does not support DuckDB; what that takes, and what can go
+wrong unseen, is in docs/decisions/0023-checkpoints-and-gates.md. Each count is therefore held against the number of
+rows that a statement of its own counts, and each run also judges a planted table whose every check must fail.
 """
 
 from __future__ import annotations
@@ -14,8 +15,12 @@ import os
 import re
 import sys
 import tempfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from importlib.abc import MetaPathFinder
+from importlib.machinery import ModuleSpec, PathFinder
+from importlib.util import LazyLoader
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 import duckdb
@@ -39,6 +44,8 @@ CANARY_BROKEN = (2, 1, 2, 1)
 
 CHECK = "check"
 """Where an expectation's meta holds the number of its check: results come back in any order."""
+ROWS = -1
+"""In place of a check's number: the rows that the statement saw which counted."""
 
 _TELLING = re.compile(r"(?:Binder|Catalog|Parser) Error: [^\n\\]*|The column \S+ in \w+ does not exist")
 """Words of errors that speak of names alone; others may hold a row's values, and are not told."""
@@ -65,12 +72,18 @@ def run(request: Request, docs: Path) -> list[Outcome]:
 
 
 def judge(suite: Suite, n_rows: int | None, results: Mapping[int, Mapping[str, Any]]) -> list[Outcome]:
-    """What answers mean. `results` by number of the check: `success`, `result`, `exception_info` as Great Expectations
-    gives them; `n_rows` is what DuckDB counts, None where there is no such table."""
-    return [_outcome(suite, check, n_rows, results.get(number)) for number, check in enumerate(suite.checks)]
+    """What answers mean. `results` by number of the check (`ROWS`: of the rows seen): `success`, `result`,
+    `exception_info` as Great Expectations gives them; `n_rows` is what DuckDB counts, None where there is no table.
+    """
+    n_seen = _observed(results.get(ROWS))
+    return [_outcome(suite, check, n_rows, n_seen, results.get(number)) for number, check in enumerate(suite.checks)]
 
 
-def _outcome(suite: Suite, check: Check, n_rows: int | None, answer: Mapping[str, Any] | None) -> Outcome:
+def _observed(answer: Mapping[str, Any] | None) -> Any:
+    return ((answer or {}).get("result") or {}).get("observed_value")
+
+
+def _outcome(suite: Suite, check: Check, n_rows: int | None, n_seen: Any, answer: Mapping[str, Any] | None) -> Outcome:
     def outcome(status: Status, message: str = "", n_broken: int | None = None) -> Outcome:
         return Outcome(table=suite.table, check=check, status=status, n_rows=n_rows, n_broken=n_broken, message=message)
 
@@ -82,26 +95,20 @@ def _outcome(suite: Suite, check: Check, n_rows: int | None, answer: Mapping[str
         return outcome(Status.ERROR, f"it could not be evaluated: {trouble}")
     if n_rows == 0 and not suite.may_be_empty:
         return outcome(Status.ERROR, "the table has no rows")
+    if n_seen != n_rows:
+        return outcome(Status.ERROR, f"it was evaluated on {n_seen} rows of {n_rows}")
     if n_rows == 0 and check.kind is not Kind.COLUMNS:
         return outcome(Status.NO_ROWS)
-    success, result = answer.get("success"), answer.get("result") or {}
-    if check.kind is Kind.FILLED and result.get("element_count") != n_rows:
-        return outcome(Status.ERROR, f"it was evaluated on {result.get('element_count')} rows of {n_rows}")
-    n_broken = _n_broken(check.kind, success, result)
+    success = answer.get("success")
+    n_broken = _observed(answer)
+    if check.kind is Kind.COLUMNS:
+        # The list of what was found must be there: without it nothing was compared.
+        n_broken = int(not success) if n_broken else None
     if not isinstance(n_broken, int) or success is not (n_broken == 0):
         return outcome(Status.ERROR, "its answer contradicts itself")
-    return outcome(Status.FAILED, _differences(result), n_broken) if n_broken else outcome(Status.PASSED, "", 0)
-
-
-def _n_broken(kind: Kind, success: Any, result: Mapping[str, Any]) -> Any:
-    match kind:
-        case Kind.FILLED:
-            return result.get("unexpected_count")
-        case Kind.COLUMNS:
-            # The list of what was found must be there: without it nothing was compared.
-            return int(not success) if result.get("observed_value") else None
-        case _:
-            return result.get("observed_value")
+    return (
+        outcome(Status.FAILED, _differences(answer["result"]), n_broken) if n_broken else outcome(Status.PASSED, "", 0)
+    )
 
 
 def _differences(result: Mapping[str, Any]) -> str:
@@ -122,10 +129,30 @@ def _exception(info: Any) -> str | None:
     return told.group() if told else "an exception of the engine"
 
 
+_UNUSED = ("scipy.stats", "scipy.special", "altair", "boto3", "botocore")
+"""What Great Expectations imports and no check of ours calls: half of what its import costs."""
+
+
+class _WhenCalled(MetaPathFinder):
+    """Finds the modules `_UNUSED`, and has each imported when something in it is first asked for."""
+
+    def find_spec(
+        self, fullname: str, path: Sequence[str] | None, target: ModuleType | None = None
+    ) -> ModuleSpec | None:
+        spec = PathFinder.find_spec(fullname, path, target) if fullname in _UNUSED else None
+        if spec and spec.loader:
+            spec.loader = LazyLoader(spec.loader)
+        return spec
+
+
 def _context(docs: Path) -> Any:
     """A context that writes nothing but its pages and tells nobody."""
     os.environ["GX_ANALYTICS_ENABLED"] = "false"
-    import great_expectations as gx
+    sys.meta_path.insert(0, finder := _WhenCalled())
+    try:
+        import great_expectations as gx
+    finally:
+        sys.meta_path.remove(finder)
     from great_expectations.execution_engine import sqlalchemy_execution_engine as engine
 
     # Unless the dialect stands here, the connection is closed before its result is fetched, and most checks fail with
@@ -151,44 +178,48 @@ def _context(docs: Path) -> Any:
 def _evaluated(context: Any, request: Request) -> list[Outcome]:
     import great_expectations as gx
 
-    counts = _counted(request)
-    source = context.data_sources.add_sql(
-        request.name,
-        connection_string=f"duckdb:///{request.database}",
-        create_temp_table=False,
-        kwargs={"connect_args": {"read_only": True}},
-    )
-    definitions = {}
-    for suite in request.suites:
-        if counts[suite.table] is None:
-            continue
-        asset = source.add_table_asset(suite.table, table_name=suite.table)
-        name = f"{request.name}.{suite.table}"
-        expected = context.suites.add(gx.ExpectationSuite(name, expectations=_expectations(suite)))
-        data = asset.add_batch_definition_whole_table("all")
-        definition = gx.ValidationDefinition(name=name, data=data, suite=expected)
-        definitions[suite.table] = context.validation_definitions.add(definition)
+    n_rows = _rows_of(request)
     answers: dict[str, dict[int, Mapping[str, Any]]] = {}
-    if definitions:
-        checkpoint = gx.Checkpoint(
-            name=request.name,
-            validation_definitions=list(definitions.values()),
-            # No value of any row, only numbers.
-            result_format={"result_format": "BASIC", "partial_unexpected_count": 0},
+    with tempfile.TemporaryDirectory(prefix="ruam-counted-") as folder:
+        counted = Path(folder) / "counted.duckdb"
+        for table, number, trouble in _count(request, n_rows, counted):
+            answers.setdefault(table, {})[number] = {
+                "exception_info": {"raised_exception": True, "exception_message": trouble}
+            }
+        source = context.data_sources.add_sql(
+            request.name,
+            connection_string=f"duckdb:///{counted}",
+            create_temp_table=False,
+            kwargs={"connect_args": {"read_only": True}},
         )
-        for result in context.checkpoints.add(checkpoint).run().run_results.values():
-            table = result.suite_name.removeprefix(f"{request.name}.")
-            answers[table] = {one.expectation_config.meta[CHECK]: one.to_json_dict() for one in result.results}
-    source.get_execution_engine().close()
-    source.get_engine().dispose()
+        definitions = []
+        for suite in request.suites:
+            if n_rows[suite.table] is None:
+                continue
+            asset = source.add_table_asset(suite.table, table_name=suite.table)
+            name = f"{request.name}.{suite.table}"
+            asked = _expectations(suite, answers.get(suite.table, {}))
+            expected = context.suites.add(gx.ExpectationSuite(name, expectations=asked))
+            data = asset.add_batch_definition_whole_table("all")
+            definition = gx.ValidationDefinition(name=name, data=data, suite=expected)
+            definitions.append(context.validation_definitions.add(definition))
+        if definitions:
+            checkpoint = gx.Checkpoint(
+                name=request.name, validation_definitions=definitions, result_format={"result_format": "BASIC"}
+            )
+            for result in context.checkpoints.add(checkpoint).run().run_results.values():
+                told = answers.setdefault(result.suite_name.removeprefix(f"{request.name}."), {})
+                told |= {one.expectation_config.meta[CHECK]: one.to_json_dict() for one in result.results}
+        source.get_execution_engine().close()
+        source.get_engine().dispose()
     return [
         outcome
         for suite in request.suites
-        for outcome in judge(suite, counts[suite.table], answers.get(suite.table, {}))
+        for outcome in judge(suite, n_rows[suite.table], answers.get(suite.table, {}))
     ]
 
 
-def _counted(request: Request) -> dict[str, int | None]:
+def _rows_of(request: Request) -> dict[str, int | None]:
     """Rows of each table as DuckDB counts them; None where there is none."""
     found: dict[str, int | None] = {}
     with duckdb.connect(str(request.database), read_only=True) as connection:
@@ -201,34 +232,98 @@ def _counted(request: Request) -> dict[str, int | None]:
     return found
 
 
-def _expectations(suite: Suite) -> list[Any]:
+def _count(request: Request, n_rows: Mapping[str, int | None], into: Path) -> Iterator[tuple[str, int, str]]:
+    """Count what breaks each check; gives table, number and words of those that cannot be counted.
+
+    `into` gets a table of the same name for each that there is, with one row: its own columns, empty, and beside them
+    how many rows were seen and how many break each check. No value of any row is there to be shown.
+    """
+    with duckdb.connect() as connection:
+        for name, path, how in (("asked", request.database, "(read_only)"), ("counted", into, "")):
+            quoted = str(path).replace("'", "''")
+            connection.execute(f"attach '{quoted}' as {name} {how}")
+        connection.execute("use asked")  # Conditions name other tables of the same file.
+        for suite in request.suites:
+            if n_rows[suite.table] is None:
+                continue
+            counts = dict(enumerate(suite.checks))
+            counts = {number: check for number, check in counts.items() if check.kind is not Kind.COLUMNS}
+            try:
+                row = _counts(connection, suite.table, counts)
+            except duckdb.Error:
+                row = _counts(connection, suite.table, {})
+                for number, check in counts.items():
+                    try:
+                        row |= _counts(connection, suite.table, {number: check})
+                    except duckdb.Error as error:
+                        yield suite.table, number, str(error)
+            shown = ", ".join(f'{n}::bigint as "{_name(number)}"' for number, n in row.items())
+            connection.execute(
+                f'create table counted."{suite.table}" as select shape.*, {shown} '
+                f'from (select 1) left join (select * from "{suite.table}" limit 0) as shape on true'
+            )
+
+
+def _counts(connection: duckdb.DuckDBPyConnection, table: str, checks: Mapping[int, Check]) -> dict[int, int]:
+    """Rows seen (`ROWS`) and rows that break each check, in one statement. Raises `duckdb.Error`."""
+    asked = ", ".join(f"({_broken(check)}) as c{n}" for n, check in checks.items() if check.kind is not Kind.UNIQUE)
+    told = [
+        f'(select count(*) from (select 1 from "{table}" group by {_key(check)} having count(*) > 1))'
+        if check.kind is Kind.UNIQUE
+        else f"count(*) filter (where c{n})"
+        for n, check in checks.items()
+    ]
+    row = connection.execute(
+        f'select {", ".join(["count(*)", *told])} from (select {asked or "1"} from "{table}")'
+    ).fetchone()
+    return dict(zip((ROWS, *checks), row or (), strict=True))
+
+
+def _broken(check: Check) -> str:
+    """The condition that a row meets which breaks the check."""
+    return check.condition if check.kind is Kind.NEVER else f'"{check.columns[0]}" is null'
+
+
+def _key(check: Check) -> str:
+    return ", ".join(f'"{name}"' if name.isidentifier() else name for name in check.columns)
+
+
+def _name(number: int) -> str:
+    """Of the column that holds a count; no column of ours is called so."""
+    return "__rows" if number == ROWS else f"__check_{number}"
+
+
+def _expectations(suite: Suite, uncounted: Collection[int]) -> list[Any]:
+    """What is expected of a table's counts: rows, where it must have some, and none that breaks a check."""
     import great_expectations.expectations as gxe
 
-    made: list[Any] = [gxe.ExpectTableRowCountToBeBetween(min_value=int(not suite.may_be_empty), meta={CHECK: -1})]
-    for number, check in enumerate(suite.checks):
+    numbers = [number for number in range(len(suite.checks)) if number not in uncounted]
+    counted = [number for number in numbers if suite.checks[number].kind is not Kind.COLUMNS]
+    made: list[Any] = [
+        gxe.ExpectColumnMaxToBeBetween(
+            column=_name(ROWS),
+            min_value=int(not suite.may_be_empty),
+            description="rows of the table",
+            meta={CHECK: ROWS},
+        )
+    ]
+    for number in numbers:
+        check = suite.checks[number]
         meta = {CHECK: number, "rule": check.rule, "gate": check.gate}
-        match check.kind:
-            case Kind.FILLED:
-                (column,) = check.columns
-                made.append(gxe.ExpectColumnValuesToNotBeNull(column=column, meta=meta))
-            case Kind.COLUMNS:
-                made.append(
-                    gxe.ExpectTableColumnsToMatchSet(column_set=list(check.columns), exact_match=True, meta=meta)
+        if check.kind is Kind.COLUMNS:
+            columns = [*check.columns, *map(_name, (ROWS, *counted))]
+            made.append(gxe.ExpectTableColumnsToMatchSet(column_set=columns, exact_match=True, meta=meta))
+        else:
+            words = f"{check.rule}: rows {_WORDS[check.kind]} {check.condition or ', '.join(check.columns)}"
+            made.append(
+                gxe.ExpectColumnMaxToBeBetween(
+                    column=_name(number), min_value=0, max_value=0, description=words, meta=meta
                 )
-            case Kind.UNIQUE:
-                key = ", ".join(f'"{name}"' if name.isidentifier() else name for name in check.columns)
-                query = f"select 1 as repeated from {{batch}} group by {key} having count(*) > 1"
-                made.append(_no_rows(gxe, query, f"{check.rule}: unique {', '.join(check.columns)}", meta))
-            case Kind.NEVER:
-                condition = check.condition.replace("{", "{{").replace("}", "}}")
-                query = f"select 1 as broken from {{batch}} where {condition}"
-                made.append(_no_rows(gxe, query, f"{check.rule}: never {check.condition}", meta))
+            )
     return made
 
 
-def _no_rows(gxe: Any, query: str, description: str, meta: Mapping[str, Any]) -> Any:
-    """The query selects a constant: no row's values come into results or pages."""
-    return gxe.UnexpectedRowsExpectation(unexpected_rows_query=query, description=description, meta=meta)
+_WORDS = {Kind.FILLED: "without", Kind.UNIQUE: "that share", Kind.NEVER: "in which"}
 
 
 STYLE = """

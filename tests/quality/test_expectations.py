@@ -10,7 +10,7 @@ import duckdb
 import pytest
 
 from quality import expectations
-from quality.expectations import judge, offline, run
+from quality.expectations import ROWS, judge, offline, run
 from ruam.checks import Check, Kind, Outcome, Request, Status, Suite
 
 FILLED = Check(rule="filled", gate="keys", kind=Kind.FILLED, columns=("code",))
@@ -126,9 +126,10 @@ def test_links_pictures_and_scripts_of_other_hosts_are_taken_out() -> None:
 
 SOUND: dict[str, Any] = {
     "success": True,
-    "result": {"element_count": 5, "unexpected_count": 0},
+    "result": {"observed_value": 0},
     "exception_info": {"raised_exception": False},
 }
+SEEN = {ROWS: SOUND | {"result": {"observed_value": 5}}}
 
 
 @pytest.mark.parametrize(
@@ -139,19 +140,25 @@ SOUND: dict[str, Any] = {
         (SOUND | {"exception_info": {"a metric": {"raised_exception": True}}}, "could not be evaluated"),
         (SOUND | {"exception_info": {"a metric": "an error"}}, "could not be evaluated"),
         (SOUND | {"exception_info": None}, "could not be evaluated"),
-        (SOUND | {"result": {"element_count": 0, "unexpected_count": None}}, "0 rows of 5"),
-        (SOUND | {"result": {}}, "None rows of 5"),
-        (SOUND | {"result": {"element_count": 5, "unexpected_count": 2}}, "contradicts"),
+        (SOUND | {"result": {}}, "contradicts"),
+        (SOUND | {"result": {"observed_value": 2}}, "contradicts"),
         (SOUND | {"success": False}, "contradicts"),
         (SOUND | {"success": None}, "contradicts"),
     ],
 )
 def test_an_answer_is_believed_only_when_it_is_whole(answer: dict[str, Any] | None, message: str) -> None:
     suite = Suite(table="t", checks=(FILLED,))
-    assert judge(suite, 5, {0: SOUND})[0].status is Status.PASSED
-    (outcome,) = judge(suite, 5, {} if answer is None else {0: answer})
+    assert judge(suite, 5, SEEN | {0: SOUND})[0].status is Status.PASSED
+    (outcome,) = judge(suite, 5, SEEN | ({} if answer is None else {0: answer}))
     assert outcome.status is Status.ERROR
     assert message in outcome.message
+
+
+@pytest.mark.parametrize("seen", [{}, {ROWS: SOUND}, {ROWS: SOUND | {"result": {}}}])
+def test_what_was_counted_on_other_rows_than_there_are_is_an_error(seen: dict[int, dict[str, Any]]) -> None:
+    (outcome,) = judge(Suite(table="t", checks=(FILLED,)), 5, seen | {0: SOUND})
+    assert outcome.status is Status.ERROR
+    assert "rows of 5" in outcome.message
 
 
 def test_words_of_an_exception_that_may_hold_a_value_are_not_told() -> None:
@@ -159,5 +166,5 @@ def test_words_of_an_exception_that_may_hold_a_value_are_not_told() -> None:
         "raised_exception": True,
         "exception_message": "Conversion Error: Could not convert string '1100' to INT32",
     }
-    (outcome,) = judge(Suite(table="t", checks=(FILLED,)), 5, {0: SOUND | {"exception_info": raised}})
+    (outcome,) = judge(Suite(table="t", checks=(FILLED,)), 5, SEEN | {0: SOUND | {"exception_info": raised}})
     assert "1100" not in outcome.message
