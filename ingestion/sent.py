@@ -29,6 +29,7 @@ HIDDEN = "(ปกปิด)"
 """Stands for a value that is there, and is not shown."""
 
 FAULTS = {
+    "delivery_id": pl.String(),
     "file": pl.String(),
     "member": pl.String(),
     "source_line": pl.Int32(),
@@ -46,14 +47,15 @@ def reading_faults(home: DataHome, came: pl.DataFrame) -> pl.DataFrame:
     Lines are the member's own. A row that broke several rules, or one in several columns, stands once for each.
     """
     rejects = history.rejects_of(home, came).with_columns(level=pl.lit(str(Level.ROW)))
-    return pl.concat([rejects.select(*FAULTS), _flags(home, came)]).sort("file", "source_line", "column_name", "rule")
+    found = pl.concat([rejects.select(*FAULTS), _flags(home, came)])
+    return found.sort("delivery_id", "file", "source_line", "column_name", "rule")
 
 
 def _flags(home: DataHome, came: pl.DataFrame) -> pl.DataFrame:
     accepted = came.filter(pl.col("outcome").is_in(history.ACCEPTED))
     ids, batches = accepted["delivery_id"].unique(), frozenset(accepted["batch"])
-    places = history.files_of(home, came).select("file", "member", "first_line").sort("first_line")
-    found = [pl.DataFrame(schema=FAULTS | {"first_line": pl.Int64()})]
+    places = history.files_of(home, came).select("delivery_id", "file", "member", "first_line").sort("first_line")
+    found = [pl.DataFrame(schema=FAULTS)]
     with reading(home.landing) as folders:
         for folder in folders:
             if holds(folder).isdisjoint(batches):
@@ -69,7 +71,7 @@ def _flags(home: DataHome, came: pl.DataFrame) -> pl.DataFrame:
                         pl.col(BATCH).is_in(list(batches)),
                         pl.col("row_flags").is_not_null(),
                     )
-                    .select("source_line", pl.col("row_flags").str.split(";").alias("flag"))
+                    .select("delivery_id", "source_line", pl.col("row_flags").str.split(";").alias("flag"))
                     .explode("flag")
                     .collect()
                 )
@@ -80,19 +82,21 @@ def _flags(home: DataHome, came: pl.DataFrame) -> pl.DataFrame:
                 at = rows.with_columns(pl.col("source_line").cast(pl.Int64)).sort("source_line")
                 flag = pl.col("flag").str.split_exact(":", 1)
                 found.append(
-                    at.join_asof(own, left_on="source_line", right_on="first_line")
+                    at.join_asof(
+                        own, left_on="source_line", right_on="first_line", by="delivery_id", check_sortedness=False
+                    )
                     .with_columns(first_line=pl.col("first_line").fill_null(0))
                     .select(
+                        "delivery_id",
                         pl.lit(contract.file).alias("file"),
                         "member",
                         (pl.col("source_line") - pl.col("first_line")).cast(pl.Int32).alias("source_line"),
                         pl.lit(str(Level.WARNING)).alias("level"),
                         flag.struct.field("field_1").alias("rule"),
                         flag.struct.field("field_0").str.to_uppercase().alias("column_name"),
-                        "first_line",
                     )
                 )
-    return pl.concat(found).select(*FAULTS)
+    return pl.concat(found)
 
 
 def is_kept(home: DataHome, delivery_id: str) -> bool:

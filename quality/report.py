@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import zipfile
 from collections.abc import Collection, Iterator, Mapping
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from itertools import groupby
 from typing import Any, Literal
@@ -19,10 +20,10 @@ from ingestion import history
 from ingestion.contract import load_contracts
 from ingestion.feed import STANDARD
 from ingestion.inbox import inbox_key, sealed
-from ingestion.landing import utc_now
+from ingestion.landing import RECORDS, utc_now
 from ingestion.names import shown_name
 from ingestion.quarantine import announced_by, list_members
-from ingestion.sent import is_kept, reading_faults, sent_rows
+from ingestion.sent import FAULTS, is_kept, reading_faults, sent_rows
 from quality.wording import Wording, wording
 from ruam import stewards
 from ruam.errors import UsageError
@@ -149,39 +150,87 @@ def choose(home: DataHome, hospcode: str, prefix: str | None = None) -> str:
     return str(newest["delivery_id"][0])
 
 
+@dataclass(frozen=True)
+class Sources:
+    """What reports on some deliveries are made of, read at once."""
+
+    receipts: Mapping[str, pl.DataFrame]
+    """By delivery: its rows of `history.deliveries`."""
+    files: Mapping[str, pl.DataFrame]
+    """By delivery: its rows of `history.files_of`."""
+    faults: Mapping[str, pl.DataFrame]
+    """By delivery: what reading found (`FAULTS`)."""
+    histories: Mapping[str, pl.DataFrame]
+    """By facility: all its findings at the last publication (`_HISTORY`)."""
+    built: frozenset[str]
+    """Deliveries that had come when that was built."""
+    published_at: datetime | None
+    """None when nothing was published for stewards yet."""
+
+
+def gather(home: DataHome, wanted: Collection[tuple[str, str]], came: pl.DataFrame | None = None) -> Sources:
+    """What reports on the `wanted` facilities and deliveries are made of: each table is read once for all of them.
+
+    `came` is `history.deliveries`, where the caller has it.
+    """
+    all_receipts = history.deliveries(home) if came is None else came
+    asked = pl.DataFrame(list(wanted), schema={"hospcode": pl.String(), "delivery_id": pl.String()}, orient="row")
+    receipts = all_receipts.join(asked, on=["hospcode", "delivery_id"], how="semi", maintain_order="left")
+    taken = receipts.filter(pl.col("outcome").is_in(history.ACCEPTED))
+    pointer = current(home) if stewards.current_file(home) else None
+    told = stewards.findings_of(home, set(asked["hospcode"]), tuple(_HISTORY)) if pointer else None
+    return Sources(
+        receipts=_parts(receipts, "delivery_id"),
+        files=_parts(history.files_of(home, taken), "delivery_id"),
+        faults=_parts(reading_faults(home, taken), "delivery_id"),
+        histories={} if told is None else _parts(told, "hospcode"),
+        built=frozenset(stewards.delivery_rows(home)["delivery_id"]) if pointer else frozenset(),
+        published_at=datetime.fromisoformat(pointer["published_at"]) if pointer else None,
+    )
+
+
+def _parts(frame: pl.DataFrame, column: str) -> dict[str, pl.DataFrame]:
+    return {key: part for (key,), part in frame.partition_by(column, as_dict=True, maintain_order=True).items()}
+
+
 def make(
     settings: Settings,
     hospcode: str,
     delivery_id: str,
     accepted: Collection[str] = (),
-    came: pl.DataFrame | None = None,
+    sources: Sources | None = None,
 ) -> Report:
     """The report on one delivery of a facility.
 
     `accepted` are keys of findings that a steward found to be true: they are counted, and not asked to be mended.
-    `came` is `history.deliveries`, where the caller has it.
+    `sources` holds what it is made of, where the caller makes several.
     """
     home = settings.data_home
-    all_receipts = history.deliveries(home) if came is None else came
-    receipts = all_receipts.filter(pl.col("delivery_id") == delivery_id, pl.col("hospcode") == hospcode)
+    told = gather(home, [(hospcode, delivery_id)]) if sources is None else sources
+    receipts = told.receipts[delivery_id].filter(pl.col("hospcode") == hospcode)
     taken = receipts.filter(pl.col("outcome").is_in(history.ACCEPTED))
     # The receipt that counts: of a delivery that was released, the one that accepted it; never that of a copy.
     receipt = (taken if taken.height else receipts.filter(pl.col("outcome") == "rejected")).row(0, named=True)
-    histories = _histories(home, hospcode)
-    faults = _faults(home, taken, histories, delivery_id, accepted)
+    histories = told.histories.get(hospcode, pl.DataFrame(schema=_HISTORY))
+    # The same zip may have come under another name too: what was read of it is told to whom it was taken from.
+    files, read = (
+        (told.files.get(delivery_id, pl.DataFrame(schema=RECORDS["receipt_files"])), told.faults.get(delivery_id))
+        if taken.height
+        else (pl.DataFrame(schema=RECORDS["receipt_files"]), None)
+    )
+    faults = _faults(pl.DataFrame(schema=FAULTS) if read is None else read, histories, delivery_id, accepted)
     lines = {
         str(file): set(group["source_line"].drop_nulls())
         for (file,), group in faults.group_by("file")
         if file is not None
     }
-    files = history.files_of(home, taken)
     shows_rows = bool(taken.height) and (files["feed"] == STANDARD).all() and is_kept(home, delivery_id)
     shown = sent_rows(settings, delivery_id, receipt["file_name"], lines, faults) if shows_rows else {}
     return Report(
         made_at=utc_now().replace(tzinfo=UTC),
         facility=Facility(hospcode=hospcode, name=receipt["facility"], province=receipt["province"]),
         delivery=_sent(settings, receipt),
-        standing=_standing(home, histories, delivery_id, accepted),
+        standing=_standing(told, histories, delivery_id, accepted),
         rules=list(_rules(receipt, faults)),
         files=[_file(one, faults, shown) for one in files.iter_rows(named=True)],
         are_rows_shown=shows_rows,
@@ -223,6 +272,7 @@ def _members(settings: Settings, receipt: Mapping[str, Any]) -> list[str]:
 
 
 _HISTORY = {
+    "hospcode": pl.String(),
     "finding_key": pl.String(),
     "kind": pl.String(),
     "rule_code": pl.String(),
@@ -236,21 +286,12 @@ _HISTORY = {
 }
 
 
-def _histories(home: DataHome, hospcode: str) -> pl.DataFrame:
-    """Findings of the facility at the last publication; none when nothing was published."""
-    if stewards.current_file(home) is None:
-        return pl.DataFrame(schema=_HISTORY)
-    return stewards.findings(home, {"hospcode": hospcode}).select(*_HISTORY)
-
-
-def _faults(
-    home: DataHome, taken: pl.DataFrame, histories: pl.DataFrame, delivery_id: str, accepted: Collection[str]
-) -> pl.DataFrame:
+def _faults(found: pl.DataFrame, histories: pl.DataFrame, delivery_id: str, accepted: Collection[str]) -> pl.DataFrame:
     """`FAULTS` of reading and of rows that stand, with `state, first_opened_at, finding_key, record`."""
     is_open = pl.col("state").is_in(stewards.OPEN_STATES)
     is_asked = ~pl.col("finding_key").is_in(list(accepted))
     causes = histories.filter(pl.col("kind") == "reading", is_open, is_asked, pl.col("delivery_id") == delivery_id)
-    read = reading_faults(home, taken).join(
+    read = found.join(
         causes.select(
             "file", "column_name", "state", "first_opened_at", "finding_key", rule=pl.col("rule_code"), record="record"
         ),
@@ -272,20 +313,18 @@ def _faults(
         "finding_key",
         "record",
     )
-    found = pl.concat([read.select(standing.columns), standing])
-    return found.sort("file", "source_line", "level", "column_name", "rule", nulls_last=True)
+    both = pl.concat([read.select(standing.columns), standing])
+    return both.sort("file", "source_line", "level", "column_name", "rule", nulls_last=True)
 
 
-def _standing(home: DataHome, histories: pl.DataFrame, delivery_id: str, accepted: Collection[str]) -> Standing:
-    pointer = current(home)
-    if pointer is None or stewards.current_file(home) is None:
+def _standing(told: Sources, histories: pl.DataFrame, delivery_id: str, accepted: Collection[str]) -> Standing:
+    if told.published_at is None:
         return Standing(as_of=None, includes_delivery=False)
     counts = dict(histories.group_by("state").len().iter_rows())
     open_keys = histories.filter(pl.col("state").is_in(stewards.OPEN_STATES))["finding_key"]
-    built = stewards.delivery_rows(home)["delivery_id"]
     return Standing(
-        as_of=datetime.fromisoformat(pointer["published_at"]),
-        includes_delivery=delivery_id in set(built),
+        as_of=told.published_at,
+        includes_delivery=delivery_id in told.built,
         n_accepted=len(set(open_keys) & set(accepted)),
         **{f"n_{state}": counts.get(state, 0) for state in (*stewards.OPEN_STATES, "fixed")},
     )

@@ -16,6 +16,9 @@ from ruam.publish import current
 from ruam.reports import SUFFIXES, path_of
 from ruam.settings import Settings
 
+AT_ONCE = 500
+"""Deliveries whose tables are read together: of more, what they hold would not fit into little memory."""
+
 FORMS: dict[str, Callable[[report.Report], bytes]] = {
     ".xlsx": workbook.workbook,
     ".json": lambda made: made.model_dump_json(indent=2).encode(),
@@ -59,12 +62,19 @@ def write(
     home = settings.data_home
     came = history.deliveries(home)
     wanted = [one for one in due(home, came, older=older) if hospcode in (None, one[0])]
-    for n, (code, delivery_id) in enumerate(wanted, start=1):
-        made = report.make(settings, code, delivery_id, accepted, came)
-        for suffix, form in FORMS.items():
-            put(path_of(home, code, delivery_id, suffix), form(made))
-        progress(n, len(wanted))
-    return len(wanted)
+    batch_of = dict(came.select("delivery_id", "batch").iter_rows())
+    wanted.sort(key=lambda one: batch_of[one[1]])  # Those landed together lie in the same files.
+    n = 0
+    for start in range(0, len(wanted), AT_ONCE):
+        part = wanted[start : start + AT_ONCE]
+        sources = report.gather(home, part, came)
+        for code, delivery_id in part:
+            made = report.make(settings, code, delivery_id, accepted, sources)
+            for suffix, form in FORMS.items():
+                put(path_of(home, code, delivery_id, suffix), form(made))
+            n += 1
+            progress(n, len(wanted))
+    return n
 
 
 def put(path: Path, content: bytes) -> None:

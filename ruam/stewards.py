@@ -7,7 +7,7 @@ the pages do so behind a scope and the audit log.
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 
 import duckdb
@@ -55,12 +55,19 @@ def findings(home: DataHome, given: Mapping[str, str] | None = None) -> pl.DataF
     )
 
 
+def findings_of(home: DataHome, hospcodes: Collection[str], columns: Sequence[str]) -> pl.DataFrame:
+    """Some columns of all findings of some facilities, in no order. Raises `SetupError` as `findings` does."""
+    named = ", ".join(f'"{name}"' for name in columns)
+    sql = f"select {named} from fct_finding_histories where hospcode in (select unnest(?))"
+    return _read(home, sql, [sorted(hospcodes)])
+
+
 def delivery_rows(home: DataHome) -> pl.DataFrame:
     """Columns of `fct_deliveries`. Raises `SetupError` when nothing was published for stewards yet."""
     return _read(home, "select * from fct_deliveries order by received_at, file_name", [])
 
 
-def _read(home: DataHome, sql: str, parameters: list[str]) -> pl.DataFrame:
+def _read(home: DataHome, sql: str, parameters: Sequence[str | list[str]]) -> pl.DataFrame:
     path = current_file(home)
     if path is None:
         raise SetupError(
