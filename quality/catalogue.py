@@ -58,12 +58,16 @@ class Examined(_Strict):
 
 
 class DriftRule(_Strict):
-    """A rule over one facility's months: `series` of `fct_facility_series` against their own history."""
+    """A rule over one facility's months: `series` of `fct_facility_series` against their own history.
+
+    `file` is the one to look at first.
+    """
 
     code: str = Field(pattern=r"^[a-z][a-z0-9_]*$")
     axis: Axis
     severity: Severity
     series: str
+    file: str
     applies: str
     th: str
     en: str
@@ -115,7 +119,7 @@ def entries() -> Iterator[Entry]:
             kept = one.model_dump(exclude={"applies", "breaks", "broken", "sound"})
             yield Entry(level="standing", population=f"{rows.name}: {one.applies}", **kept)
     for drift in drift_rules():
-        kept = drift.model_dump(exclude={"series", "applies"})
+        kept = drift.model_dump(exclude={"series", "file", "applies"})
         yield Entry(level="drift", population=drift.applies, **kept)
 
 

@@ -23,7 +23,8 @@ from dashboards.components.stewardship import (
     today,
 )
 from dashboards.components.tables import texts
-from dashboards.components.values import date_text
+from dashboards.components.values import date_text, month_text
+from dashboards.components.words import Words
 from dashboards.queries import stewardship
 from dashboards.queries.reads import THAILAND
 from dashboards.queries.stewardship import ALL, Wanted
@@ -108,7 +109,7 @@ def worklist(desk: Desk, rows: pl.DataFrame, states: Mapping[str, State]) -> str
         told["rule"].append(rule_name(words, row["rule_code"]))
         told["facility"].append(desk.facility(row["hospcode"]))
         told["place"].append(place_text(desk, row))
-        told["record"].append(row["record"] or "–")
+        told["record"].append(record_text(words, row))
         told["state"].append(words(f"state_of_finding.{row['state']}"))
         told["first"].append(day_text(words, row["first_opened_at"]))
         told["rows"].append("–" if row["n_rows"] is None else f"{row['n_rows']:,}")
@@ -125,23 +126,32 @@ def place_text(desk: Desk, row: Mapping[str, Any]) -> str:
     return ".".join(parts) or desk.words("findings.whole_delivery")
 
 
+def record_text(words: Words, row: Mapping[str, Any]) -> str:
+    """Of drift the month."""
+    return month_text(words, row["event_date"]) if row["kind"] == "drift" else row["record"] or "–"
+
+
+def where_text(desk: Desk, row: Mapping[str, Any]) -> str:
+    """Whose it is, and where to look; of drift what lies outside which limits."""
+    shown = {
+        "facility": desk.facility(row["hospcode"]),
+        "place": place_text(desk, row),
+        "record": record_text(desk.words, row),
+        "delivery": (row["delivery_id"] or "–")[:12],
+    }
+    if row["kind"] == "drift":
+        return desk.words("findings.drift", detail=row["detail"] or "–", **shown)
+    line = "–" if row["source_line"] is None else f"{row['source_line']:,}"
+    return desk.words("findings.where", line=line, **shown)
+
+
 def one(desk: Desk, row: Mapping[str, Any], followup: Followup) -> None:
     """One finding: what is wrong, how to mend it, what was done, and what can be done."""
     words, code = desk.words, row["rule_code"]
     with st.container(border=True):
         st.subheader(rule_name(words, code), anchor=False)
         st.markdown(words("findings.fix", fix=rule_fix(words, code)))
-        line = "–" if row["source_line"] is None else f"{row['source_line']:,}"
-        st.markdown(
-            words(
-                "findings.where",
-                facility=desk.facility(row["hospcode"]),
-                place=place_text(desk, row),
-                record=row["record"] or "–",
-                line=line,
-                delivery=row["delivery_id"][:12],
-            )
-        )
+        st.markdown(where_text(desk, row))
         st.caption(
             words(
                 "findings.since",

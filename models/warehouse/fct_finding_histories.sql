@@ -1,4 +1,4 @@
--- Rows that fit their file: what builds saw of each.
+-- Rows that fit their file, and months that drift: what builds saw of each.
 with events as (
     select
         events.*,
@@ -26,7 +26,12 @@ standing as (
 rows_of_files as (
     select
         events.finding_key,
-        'row' as kind,
+        case
+            when events.rule_code in (
+                {%- for rule in rules_over('fct_facility_drifts') %}'{{ rule.code }}'{{ ', ' if not loop.last }}{% endfor -%}
+            ) then 'drift'
+            else 'row'
+        end as kind,
         events.rule_code,
         events.axis,
         events.severity,
@@ -38,7 +43,8 @@ rows_of_files as (
         -- Where the row stands now; of one that was fixed, where the fault stood.
         coalesce(standing.delivery_id, openings.opening_delivery_id) as delivery_id,
         coalesce(standing.source_line, events.source_line) as source_line,
-        1 as n_rows,
+        standing.detail,
+        case when events.source_line is not null then 1 end as n_rows,
         openings.n_times_opened,
         openings.first_opened_at,
         openings.last_opened_at,
@@ -201,6 +207,7 @@ readings_found as (
         {{ null_date() }} as event_date,
         last_found.delivery_id,
         cast(null as integer) as source_line,
+        {{ null_text() }} as detail,
         last_found.n_rows,
         causes.n_times_opened,
         first_found.sent_at as first_opened_at,
@@ -278,6 +285,7 @@ select
     found.fixing_delivery_id,
     found.delivery_id,
     found.source_line,
+    found.detail,
     cast(found.n_rows as bigint) as n_rows
 from found
 left join newest_of_facilities on found.hospcode = newest_of_facilities.hospcode

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from datetime import timedelta
+from datetime import date, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -29,6 +29,8 @@ FINDINGS = [
     finding(4, hospcode="90401", province_code="12", rule_code="sex_missing"),
     finding(5, kind="reading", rule_code="be_year", column_name="DATE_SERV", record=None, source_line=None, n_rows=7)
     | {"delivery_id": ID},
+    finding(6, kind="drift", severity="medium", rule_code="right_mix_drifts", record="2025-01-01", n_rows=None)
+    | {"source_line": None, "event_date": date(2025, 1, 1), "detail": "↑ uc 0.9 (0.2–0.4)"},
 ]
 DELIVERIES = [
     delivery(ID, outcome="accepted_with_rejects", n_rejected=7),
@@ -74,8 +76,8 @@ def said(app: AppTest) -> str:
 
 def test_the_worklist_has_the_gravest_first_and_counts_what_is_open(home: Path) -> None:
     app = open_page("findings", lang="th")
-    assert column(app, "ระดับ") == ["สูง", "สูง", "สูง", "ต่ำ"]
-    assert {metric.label: metric.value for metric in app.metric}["ยังไม่แก้ไข"] == "4"
+    assert column(app, "ระดับ") == ["สูง", "สูง", "สูง", "กลาง", "ต่ำ"]
+    assert {metric.label: metric.value for metric in app.metric}["ยังไม่แก้ไข"] == "5"
     assert "ผู้ป่วยนอกไม่มีรหัสวินิจฉัย" in str(column(app, "ปัญหา"))
 
 
@@ -124,8 +126,16 @@ def test_what_a_steward_does_is_kept_and_recorded(home: Path) -> None:
     entries = AuditLog(DataHome(home)).newest(9, {"event": "followup"})
     assert [one["action"] for one in entries][:2] == ["accepted", "assigned"]
     assert entries[0]["roles"] == ["steward"]
-    assert len(column(open_page("findings"), "State")) == 3, "what was found to be true is no work any more"
+    assert len(column(open_page("findings"), "State")) == 4, "what was found to be true is no work any more"
     assert column(open_page("findings", followup="accepted"), "State") == ["New"]
+
+
+def test_a_month_that_drifts_says_what_left_which_limits(home: Path) -> None:
+    app = open_page("findings", severity="medium", finding=f"{6:032x}")
+    (month,) = column(app, "Key of the row")
+    assert "2568" in month
+    assert f"{month} · outside the limits of its own history: ↑ uc 0.9 (0.2–0.4)" in said(app)
+    assert any(one.label == "Assign" for one in app.button), "it can be followed up as any other"
 
 
 def test_words_that_are_missing_are_asked_for(home: Path) -> None:
