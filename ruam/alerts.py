@@ -16,16 +16,17 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from email.message import EmailMessage
 from enum import StrEnum
-from itertools import groupby, pairwise
+from itertools import groupby
 from statistics import median
 
+import duckdb
 import httpx
 import polars as pl
 from sqlalchemy import Engine, delete, insert, select, update
 
 from ruam import stewards
-from ruam.era import short_day
-from ruam.errors import NotSentError, SetupError
+from ruam.era import short_day, short_month
+from ruam.errors import NotSentError, PublishError, SetupError
 from ruam.followup.tables import alerts_sent
 from ruam.gates import gates, stopped
 from ruam.geography import province_names
@@ -37,9 +38,7 @@ from ruam.settings import AlertSettings
 _log = logging.getLogger(__name__)
 
 SHORTEST_HISTORY = 3
-"""Gaps between reports, or deliveries before the last, from which a rhythm or a size can be told."""
-LATE_FACTOR = 1.5
-"""A facility is silent after its longest gap so far, and half of it again."""
+"""Deliveries before the last from which a usual size can be told."""
 DROP_SHARE, DROP_SPREADS = 0.5, 3.0
 """A delivery dropped when it holds less than half of what is usual, and lies outside three usual spreads besides."""
 
@@ -83,7 +82,7 @@ class Came:
 
 
 def came_by_facility(home: DataHome) -> dict[tuple[str, str], list[Came]]:
-    """Accepted deliveries by HOSPCODE and province, oldest first: whence silence and drops are told."""
+    """Accepted deliveries by HOSPCODE and province, oldest first: whence drops are told."""
     rows = stewards.delivery_rows(home).filter(pl.col("outcome").str.starts_with("accepted"))
     rows = rows.with_columns(at=pl.coalesce("sent_at", "received_at")).unique(["hospcode", "delivery_id"])
     rows = rows.drop_nulls("hospcode").sort("hospcode", "at")
@@ -94,19 +93,37 @@ def came_by_facility(home: DataHome) -> dict[tuple[str, str], list[Came]]:
     }
 
 
-def silences(came: Mapping[tuple[str, str], Sequence[Came]], now: datetime) -> list[Alert]:
-    """Facilities that have sent nothing for longer than their own rhythm ever let them (`LATE_FACTOR`)."""
-    found = []
-    for (hospcode, province), sent in came.items():
-        days = sorted({one.at.date() for one in sent})
-        gaps = [(later - before).days for before, later in pairwise(days)]
-        if len(gaps) < SHORTEST_HISTORY:
-            continue
-        waiting = (now.date() - days[-1]).days
-        if waiting > LATE_FACTOR * max(gaps):
-            text = f"{hospcode}: ส่งครั้งสุดท้าย {short_day(days[-1])} ({waiting:,} วัน; ปกติไม่เกิน {max(gaps):,} วัน)"
-            found.append(Alert(Kind.SILENCE, hospcode, province, text, f"facility={hospcode}"))
-    return found
+def silences(home: DataHome) -> list[Alert]:
+    """Facilities whose newest report that is due did not come, though one of the six months before did (`fct_reports`).
+
+    Raises `PublishError` when what is published has no reports.
+    """
+    pointer = current(home)
+    if pointer is None or not (home.serving / pointer["file"]).is_file():
+        return []
+    try:
+        with duckdb.connect(str(home.serving / pointer["file"]), read_only=True) as connection:
+            rows = connection.execute("""
+                select hospcode, province_code, report_month, due_on
+                from agg_facility_reports
+                where is_due
+                qualify
+                    row_number() over (partition by hospcode order by report_month desc) = 1
+                    and state = 'silent' and n_reports_before > 0
+                order by hospcode
+            """).fetchall()
+    except duckdb.CatalogException as error:
+        raise PublishError("What is published has no reports yet. Run `ruam build`, then `ruam publish`.") from error
+    return [
+        Alert(
+            Kind.SILENCE,
+            hospcode,
+            province,
+            f"{hospcode}: ยังไม่ส่งข้อมูลเดือน {short_month(month)} (ครบกำหนด {short_day(due_on)})",
+            f"facility={hospcode}",
+        )
+        for hospcode, province, month, due_on in rows
+    ]
 
 
 def drops(came: Mapping[tuple[str, str], Sequence[Came]]) -> list[Alert]:
@@ -139,10 +156,10 @@ def stops(home: DataHome) -> list[Alert]:
     ]
 
 
-def found(home: DataHome, now: datetime) -> list[Alert]:
-    """All that is wrong now. Before anything was published for stewards, nobody's rhythm is known."""
+def found(home: DataHome) -> list[Alert]:
+    """All that is wrong as of the last publication. Before the first one, nobody is known to be silent."""
     came = came_by_facility(home) if stewards.current_file(home) else {}
-    return [*stops(home), *silences(came, now), *drops(came)]
+    return [*stops(home), *silences(home), *drops(came)]
 
 
 # What was told already

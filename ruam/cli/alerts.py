@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
 from typing import Annotated
 
 import typer
@@ -22,7 +21,7 @@ def _group() -> None:
 def send(
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what is wrong now, and tell nobody.")] = False,
 ) -> None:
-    """Tell each channel what is new: facilities past their own rhythm, sudden drops, a build that is not published.
+    """Tell each channel what is new: facilities whose report is overdue, sudden drops, a build that is not published.
 
     What goes on is told again after RUAM_ALERTS__AGAIN_HOURS. Exit code 11 when a channel did not take it; it is told
     the next time.
@@ -32,7 +31,7 @@ def send(
 
     active = settings()
     active.data_home.require()
-    found = telling.found(active.data_home, datetime.now(UTC).replace(tzinfo=None))
+    found = telling.found(active.data_home)
     if dry_run:
         for line in telling.lines_of(found, active.alerts):
             say(said(line))

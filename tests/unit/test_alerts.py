@@ -15,6 +15,7 @@ from ipaddress import ip_address
 from pathlib import Path
 from typing import Any
 
+import duckdb
 import pytest
 from aiosmtpd.controller import Controller
 from aiosmtpd.smtp import AuthResult, LoginPassword
@@ -29,6 +30,7 @@ from ruam.alerts import Alert, Came, Kind
 from ruam.errors import NotSentError, SetupError
 from ruam.followup.tables import open_database
 from ruam.gates import Stop, lift, record
+from ruam.home import DataHome
 from ruam.settings import AlertSettings, Settings
 from tests.stewards_factory import delivery, write_stewards
 
@@ -37,23 +39,40 @@ SILENT = Alert(Kind.SILENCE, "90101", "50", "90101: ส่งครั้งส�
 STOPPED = Alert(Kind.GATE, "build", "", "การสร้างคลังข้อมูลไม่ผ่าน")
 
 
-def came(*days_ago: int, n_rows: int = 1000) -> list[Came]:
-    return [Came(NOW - timedelta(days=days), n_rows) for days in days_ago]
+def publish_reports(home: DataHome, *reports: tuple[str, str, str, bool, int]) -> None:
+    """Of each facility's month its state, whether it is due, and how many reports came in the six months before."""
+    with duckdb.connect(str(home.serving / "ruam_1.duckdb")) as connection:
+        connection.execute(
+            "create table agg_facility_reports (hospcode varchar, province_code varchar, report_month date, "
+            "due_on date, state varchar, is_due boolean, n_reports_before integer)"
+        )
+        for hospcode, month, state, is_due, n_before in reports:
+            told = [hospcode, f"{month}-01", f"{month}-28", state, is_due, n_before]
+            connection.execute("insert into agg_facility_reports values (?, '50', ?, ?, ?, ?, ?)", told)
+    pointer = home.serving / "current.json"
+    told = json.loads(pointer.read_text("utf-8")) if pointer.exists() else {"published_at": "2025-06-01T00:00:00Z"}
+    pointer.write_text(json.dumps(told | {"file": "ruam_1.duckdb"}), encoding="utf-8")
 
 
-@pytest.mark.parametrize(
-    ("days_ago", "is_silent"),
-    [
-        ((93, 62, 31, 1), False),
-        ((150, 120, 90, 60), True),
-        ((130, 100, 70, 45), False),  # half as long again as its longest gap is not over yet
-        ((13, 12, 11, 10), True),
-        ((400, 300), False),  # two deliveries are no rhythm
-    ],
-)
-def test_a_facility_is_silent_by_its_own_rhythm(days_ago: tuple[int, ...], is_silent: bool) -> None:
-    found = alerts.silences({("90101", "50"): came(*days_ago)}, NOW)
-    assert [one.key for one in found] == (["silence:90101"] if is_silent else [])
+def test_who_fell_silent_is_told_by_the_reports_that_are_due(tmp_path: Path) -> None:
+    home = Settings(home=tmp_path).data_home
+    home.create()
+    assert alerts.silences(home) == [], "before anything is published nobody is silent"
+    publish_reports(
+        home,
+        ("90101", "2025-03", "received", True, 4),
+        ("90101", "2025-04", "silent", True, 5),
+        ("90101", "2025-05", "not_due", False, 4),
+        ("90102", "2025-03", "silent", True, 4),
+        ("90102", "2025-04", "late", True, 3),  # it speaks again
+        ("90103", "2025-04", "silent", True, 0),  # it never sent
+        ("90104", "2025-04", "partial", True, 5),
+        ("90105", "2025-04", "zero", True, 5),
+        ("90106", "2025-04", "closed", False, 5),
+    )
+    (one,) = alerts.silences(home)
+    assert (one.key, one.group, one.query) == ("silence:90101", "50", "facility=90101")
+    assert one.text == "90101: ยังไม่ส่งข้อมูลเดือน 04/2568 (ครบกำหนด 28/4/2568)"
 
 
 def test_a_drop_is_judged_by_what_the_facility_usually_sends() -> None:
@@ -70,15 +89,15 @@ def test_a_drop_is_judged_by_what_the_facility_usually_sends() -> None:
     assert [one.subject[:1] for one in alerts.drops(told)] == ["1"]
 
 
-def test_what_was_published_tells_who_fell_silent(tmp_path: Path) -> None:
+def test_drops_are_told_of_the_deliveries_that_were_accepted(tmp_path: Path) -> None:
     home = Settings(home=tmp_path).data_home
-    sent = [delivery(f"{n:064x}", sent_at=NOW - timedelta(days=30 * n)) for n in range(3, 8)]
-    sent.append(delivery("f" * 64, sent_at=NOW, outcome="rejected"))
-    assert alerts.found(home, NOW) == [], "before anything is published nobody's rhythm is known"
+    sizes = [1000, 1010, 990, 1005, 300]
+    sent = [delivery(f"{n:064x}", sent_at=NOW + timedelta(days=n), n_rows=size) for n, size in enumerate(sizes)]
+    sent.append(delivery("f" * 64, sent_at=NOW + timedelta(days=9), outcome="rejected"))
     write_stewards(home.serving, [], sent)
-    (one,) = alerts.found(home, NOW)
-    assert (one.kind, one.subject, one.group) == (Kind.SILENCE, "90101", "50")
-    assert "3/3/2568" in one.text
+    publish_reports(home)
+    (one,) = alerts.found(home)
+    assert (one.kind, one.subject[:5], one.group) == (Kind.DROP, "90101", "50")
 
 
 def test_a_gate_that_is_shut_is_one_alert_however_often_it_is_tried(tmp_path: Path) -> None:
@@ -86,11 +105,11 @@ def test_a_gate_that_is_shut_is_one_alert_however_often_it_is_tried(tmp_path: Pa
     home.create()
     for build_id in ("first", "second"):
         record(home, build_id, [Stop(gate="keys", detail="unique_fct_visits_visit_key")])
-        (one,) = alerts.found(home, NOW)
+        (one,) = alerts.found(home)
         assert one.key == "gate:keys: unique_fct_visits_visit_key"
         assert "ยังไม่เคยเผยแพร่" in one.text
     lift(home)
-    assert alerts.found(home, NOW) == []
+    assert alerts.found(home) == []
 
 
 class Mailbox:
