@@ -1,7 +1,8 @@
 """A scorecard as a file: what the page shows of one area, for whoever has to mend it, from what is published alone.
 
 An Excel workbook has a sheet for the four axes now, by month, the costliest rules, the reports, and how to read it; CSV
-has the scores by month. Cells are texts or numbers and never formulas, whatever a name holds.
+has the scores by month. Words are those of the page. Cells are texts or numbers and never formulas, whatever a name
+holds.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ from pathlib import Path
 import duckdb
 import polars as pl
 
+from dashboards.components.words import Words
 from quality.catalogue import entries
 from ruam.era import short_day, short_month
 from ruam.errors import PublishError, UsageError
@@ -28,31 +30,12 @@ MISSING = "ไม่มีข้อมูล"
 _AREA = re.compile(r"(TH)|R(\d{2})|P(\d{2})|D(\d{4})|(\d{5})")
 _LEVELS = ("nation", "region", "province", "district", "facility")
 
-AXES = {"correct": "ความถูกต้อง", "consistent": "ความสอดคล้อง", "complete": "ความครบถ้วน", "timely": "ความทันเวลา"}
-SIGNALS = {
-    "within": "อยู่ในช่วงควบคุม",
-    "below": "ต่ำกว่าช่วงควบคุม",
-    "above": "สูงกว่าช่วงควบคุม",
-    "none": "ยังไม่มีช่วงควบคุม",
-}
-BANDS = {
-    "top_quarter": "กลุ่มสูงสุด 25%",
-    "upper_half": "ครึ่งบน",
-    "lower_half": "ครึ่งล่าง",
-    "bottom_quarter": "กลุ่มต่ำสุด 25%",
-    "none": "ไม่เปรียบเทียบ",
-}
-STATES = {
-    "received": "ส่งครบทันเวลา",
-    "late": "ส่งช้า",
-    "partial": "ส่งไม่ครบ",
-    "zero": "แจ้งว่าไม่มีข้อมูล",
-    "silent": "ยังไม่ส่ง",
-    "not_due": "ยังไม่ครบกำหนด",
-    "closed": "ปิดดำเนินการ",
-    "not_registered": "ยังไม่ขึ้นทะเบียน",
-}
-SEVERITIES = {"high": "สูง", "medium": "กลาง", "low": "ต่ำ"}
+_AXES = ("correct", "consistent", "complete", "timely")
+_STATES = ("received", "late", "partial", "zero", "silent", "not_due", "closed", "not_registered")
+
+
+def _word(kind: str, code: object) -> str:
+    return Words("th")(f"{kind}.{code}")
 
 
 @dataclass(frozen=True)
@@ -122,7 +105,7 @@ def _sheets(connection: duckdb.DuckDBPyConnection, level: str, code: str, name: 
     area = {"level": level, "code": code}
     of_area = "where area_level = $level and area_code = $code"
     scores = connection.execute(f"select * from agg_scorecards {of_area} order by report_month, axis", area).pl()
-    in_order = {axis: place for place, axis in enumerate(AXES)}
+    in_order = {axis: place for place, axis in enumerate(_AXES)}
     scores = scores.with_columns(pl.col("axis").replace_strict(in_order).alias("place")).sort("report_month", "place")
     newest = scores.filter(pl.col("score").is_not_null()).group_by("axis", maintain_order=True).last().sort("place")
     yield Sheet(
@@ -130,9 +113,10 @@ def _sheets(connection: duckdb.DuckDBPyConnection, level: str, code: str, name: 
         ("แกน", "เดือน", "คะแนน", "เปลี่ยนจากเดือนก่อน", "สัญญาณ", "ช่วงควบคุมต่ำ", "ช่วงควบคุมสูง", "เทียบกลุ่มเดียวกัน",
          "มัธยฐานของกลุ่ม", "ควอร์ไทล์ที่ 1", "ควอร์ไทล์ที่ 3", "จำนวนในกลุ่ม"),
         [
-            (AXES[row["axis"]], short_month(row["report_month"]), _rounded(row["score"]), _rounded(row["change"]),
-             SIGNALS[row["signal"]], _rounded(row["lower_limit"]), _rounded(row["upper_limit"]),
-             BANDS[row["peer_band"]],
+            (_word("quality_axis", row["axis"]), short_month(row["report_month"]), _rounded(row["score"]),
+             _rounded(row["change"]), _word("signal", row["signal"]), _rounded(row["lower_limit"]),
+             _rounded(row["upper_limit"]),
+             _word("peer_band", row["peer_band"]),
              _rounded(row["median_score"]), _rounded(row["first_quartile"]), _rounded(row["third_quartile"]),
              row["n_peers"])
             for row in newest.iter_rows(named=True)
@@ -143,8 +127,9 @@ def _sheets(connection: duckdb.DuckDBPyConnection, level: str, code: str, name: 
         ("เดือน", "แกน", "คะแนน", "เปลี่ยนจากเดือนก่อน", "สัญญาณ", "ช่วงควบคุมต่ำ", "ช่วงควบคุมสูง", "มัธยฐานของกลุ่ม",
          "แถวที่ตรวจ", "แถวที่ผิด", "รายงานที่ต้องส่ง", "รายงานที่ได้"),
         [
-            (short_month(row["report_month"]), AXES[row["axis"]], _rounded(row["score"]), _rounded(row["change"]),
-             SIGNALS[row["signal"]], _rounded(row["lower_limit"]), _rounded(row["upper_limit"]),
+            (short_month(row["report_month"]), _word("quality_axis", row["axis"]), _rounded(row["score"]),
+             _rounded(row["change"]), _word("signal", row["signal"]), _rounded(row["lower_limit"]),
+             _rounded(row["upper_limit"]),
              _rounded(row["median_score"]), _count(row, "n_checked"), _count(row, "n_broken"), row["n_reports_due"],
              row["n_reports_met"])
             for row in scores.iter_rows(named=True)
@@ -160,8 +145,8 @@ def _sheets(connection: duckdb.DuckDBPyConnection, level: str, code: str, name: 
          "แถวที่ผิด (เดือนล่าสุด)", "แถวที่ผิด (เดือนก่อน)"),
         [
             (row["cost_rank"], row["rule_code"], *texts.get(row["rule_code"], (row["rule_code"], "")),
-             AXES[row["axis"]], SEVERITIES[row["severity"]], _count(row, "n_broken"), _count(row, "n_checked"),
-             _count(row, "n_broken_newest"), _count(row, "n_broken_before"))
+             _word("quality_axis", row["axis"]), _word("severity", row["severity"]), _count(row, "n_broken"),
+             _count(row, "n_checked"), _count(row, "n_broken_newest"), _count(row, "n_broken_before"))
             for row in rules.iter_rows(named=True)
         ],
     )  # fmt: skip
@@ -179,8 +164,8 @@ def _reports(connection: duckdb.DuckDBPyConnection, level: str, code: str) -> Sh
             "การส่งข้อมูล",
             ("เดือน", "สถานะ", "วันครบกำหนด", "วันที่ส่ง", "แฟ้มที่ขาด", "แฟ้มที่น้อยผิดปกติ"),
             [
-                (short_month(row["report_month"]), STATES[row["state"]], _day(row["due_on"]), _day(row["sent_on"]),
-                 row["missing_files"], row["short_files"])
+                (short_month(row["report_month"]), _word("report_state", row["state"]), _day(row["due_on"]),
+                 _day(row["sent_on"]), row["missing_files"], row["short_files"])
                 for row in rows.iter_rows(named=True)
             ],
         )  # fmt: skip
@@ -192,9 +177,9 @@ def _reports(connection: duckdb.DuckDBPyConnection, level: str, code: str) -> Sh
     counts = {(month, state): n for month, state, n in found}
     return Sheet(
         "การส่งข้อมูล",
-        ("เดือน", *STATES.values()),
+        ("เดือน", *(_word("report_state", state) for state in _STATES)),
         [
-            (short_month(month), *(counts.get((month, state), 0) for state in STATES))
+            (short_month(month), *(counts.get((month, state), 0) for state in _STATES))
             for month in dict.fromkeys(month for month, _, _ in found)
         ],
     )
