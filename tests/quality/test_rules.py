@@ -1,6 +1,7 @@
-"""The mutation table of the rules over examined rows: each has a row that breaks it and one that only looks like it.
+"""The mutation table of the rules over examined rows and over months: what breaks each, and what only looks like it.
 
 The expressions run as they stand, over tables of examples alone; how rows come to be examined is the models' matter.
+The table of the rules of reading stands in tests/ingestion/test_mutations.py.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ import jinja2
 import pytest
 
 from ingestion.checks import Axis, Severity
-from quality.catalogue import Entry, Examined, RowRule, codes, entries, examined
+from quality.catalogue import DriftRule, Entry, Examined, RowRule, codes, drift_rules, entries, examined
 from ruam.settings import PROJECT
 
 CASES = [(rows, rule) for rows in examined() for rule in rows.rules]
@@ -55,6 +56,43 @@ def test_what_only_looks_like_a_break_is_none(rows: Examined, rule: RowRule) -> 
     assert rule.sound.keys() <= rows.columns.keys()
     assert rows.sound_row | rule.sound != rows.sound_row, "the row that looks like a break is the sound row itself"
     assert broken_rules(rows, rows.sound_row | rule.sound) == set()
+
+
+def drifting(series: dict[str, list[tuple[int, int]]], rule: DriftRule) -> set[tuple[str, int, str, str]]:
+    """Facility, number of the month, rule and verdict of what lies outside its limits; by facility, the events and what
+    was asked of each month."""
+    environment = jinja2.Environment(autoescape=False, extensions=["jinja2.ext.do"])  # noqa: S701 - SQL, not HTML
+    macros = "".join((PROJECT / f"macros/cross_engine/{name}.sql").read_text("utf-8") for name in ("dates", "numbers"))
+    model = (PROJECT / "models/measures/fct_facility_drifts.sql").read_text("utf-8")
+    sql = environment.from_string(macros + model).render(
+        ref=lambda name: name, rules_over=lambda _: [one.model_dump() for one in drift_rules()]
+    )
+    rows = [
+        f"('{hospcode}', date '2023-01-01' + to_months({n}), '{rule.series}', 'some', {events}, {asked})"
+        for hospcode, months in series.items()
+        for n, (events, asked) in enumerate(months)
+    ]
+    columns = "hospcode, service_month, series, member, n_events, n_asked"
+    with duckdb.connect() as connection:
+        connection.execute(
+            f"create table fct_facility_series as select * replace (cast(service_month as date) as service_month) "
+            f"from (values {', '.join(rows)}) as t({columns})"
+        )
+        found = connection.execute(
+            "select hospcode, date_diff('month', date '2023-01-01', service_month), rule_code, verdict "
+            f"from ({sql}) where verdict in ('above', 'below')"
+        ).fetchall()
+    return set(found)
+
+
+@pytest.mark.parametrize("rule", drift_rules(), ids=lambda rule: rule.code)
+def test_a_month_that_leaves_its_limits_is_found_once_and_one_that_only_looks_so_is_not(rule: DriftRule) -> None:
+    """The same last month: after even months, after months that swing as far, and after too few of them."""
+    even = [(300 + n % 3, 1000) for n in range(12)]
+    swinging = [(300 + (200 if n % 2 else -200), 1000) for n in range(12)]
+    last = (450, 1000)
+    series = {"even": [*even, last], "swinging": [*swinging, last], "new": [*even[:11], last], "same": [*even, even[0]]}
+    assert drifting(series, rule) == {("even", 12, rule.code, "above")}
 
 
 def test_there_are_at_least_120_rules_and_no_code_names_two() -> None:
