@@ -21,7 +21,7 @@ from ruam.settings import PROJECT
 
 _LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 EXAMINED = PROJECT / "models" / "intermediate" / "quality"
-DRIFT = PROJECT / "models/measures/fct_facility_drifts.yml"
+DRIFT = PROJECT / "models/warehouse/fct_facility_drifts.yml"
 
 
 class _Strict(BaseModel):

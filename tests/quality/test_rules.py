@@ -63,7 +63,7 @@ def drifting(series: dict[str, list[tuple[int, int]]], rule: DriftRule) -> set[t
     was asked of each month."""
     environment = jinja2.Environment(autoescape=False, extensions=["jinja2.ext.do"])  # noqa: S701 - SQL, not HTML
     macros = "".join((PROJECT / f"macros/cross_engine/{name}.sql").read_text("utf-8") for name in ("dates", "numbers"))
-    model = (PROJECT / "models/measures/fct_facility_drifts.sql").read_text("utf-8")
+    model = (PROJECT / "models/warehouse/fct_facility_drifts.sql").read_text("utf-8")
     sql = environment.from_string(macros + model).render(
         ref=lambda name: name, rules_over=lambda _: [one.model_dump() for one in drift_rules()]
     )
