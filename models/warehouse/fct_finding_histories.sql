@@ -28,7 +28,9 @@ rows_of_files as (
         events.finding_key,
         case
             when events.rule_code in (
-                {%- for rule in rules_over('fct_facility_drifts') %}'{{ rule.code }}'{{ ', ' if not loop.last }}{% endfor -%}
+                {%- for rule in rules_over('fct_facility_drifts') %}
+                '{{ rule.code }}'{{ ',' if not loop.last }}
+                {%- endfor %}
             ) then 'drift'
             else 'row'
         end as kind,

@@ -11,7 +11,7 @@ with
     from {{ ref(model) }}
 ),
 {% endfor %}
-{#- A month is judged when its report is due: until then rows of it are still to come. -#}
+-- A month is judged when its report is due: until then rows of it are still to come.
 drifts as (
     select
         drifts.hospcode,

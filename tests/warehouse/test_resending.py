@@ -29,7 +29,7 @@ def built_for_stewards(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """Builds make what stewards read, and nothing that comes after it."""
 
     def run(arguments: list[str], home: DataHome, **options: Any) -> None:
-        wanted = [f"+{model}" for model in (*FOR_STEWARDS, "fct_finding_events")]
+        wanted = [f"+{model}" for model in (*FOR_STEWARDS, "fct_finding_events", "int_data__bounded")]
         run_dbt([*arguments, "--exclude-resource-type", "test", "--select", *wanted], home, **options)
 
     monkeypatch.setattr("ruam.build.run_dbt", run)
