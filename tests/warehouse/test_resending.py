@@ -38,7 +38,8 @@ def built_for_stewards(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 
 def sent(folder: Path, sent_at: str, faults: dict[str, str]) -> Path:
     """A visit of a person, with its diagnosis; the visit bears the faults."""
-    visits = [row("SERVICE", SEQ="S1", **faults), row("SERVICE", SEQ="S2")]
+    plausible = {"SBP": "120", "DBP": "80"}
+    visits = [row("SERVICE", **{"SEQ": "S1", **plausible, **faults}), row("SERVICE", SEQ="S2", **plausible)]
     diagnoses = [row("DIAGNOSIS_OPD", SEQ=one["SEQ"], DIAGCODE="J00") for one in visits]
     members = {
         "PERSON.txt": text("PERSON"),
@@ -90,6 +91,6 @@ def test_a_fault_is_found_mended_and_found_again_under_one_identity(
     keys = {code: told[0][0][code]["finding_key"] for code in (STANDING, READ)}
     assert faults_of(told[0][1]) == {code: ("opened", key, 2) for code, key in keys.items()}
     assert faults_of(told[1][1]) == {}
-    assert told[1][1]["standing"]["n_fixed"] == told[0][1]["standing"]["n_opened"] == 2
+    assert told[1][1]["standing"]["n_fixed"] == 2
     assert faults_of(told[2][1]) == {code: ("came_back", key, 2) for code, key in keys.items()}
     assert told[2][1]["standing"]["n_came_back"] == 2
