@@ -130,7 +130,7 @@ BLANKS = Sent(lambda path: make_zip(path, {"SERVICE.txt": GOOD + b"\n" * (8 * MI
 """Large, and nothing but empty lines."""
 PACKED = Sent(lambda path: make_zip(path, {"SERVICE.txt": GOOD + b"\n" * (8 * MIB)}))
 """Packed a thousandfold, and small nevertheless."""
-CITIZEN, ZERO = cid(77), f"0{cid(3)[1:12]}"
+CITIZEN, ZERO = cid(77), "001234567890"
 
 MUTATIONS: dict[str, tuple[Sent, Sent]] = {
     "bad_zip_name": (
