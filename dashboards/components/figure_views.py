@@ -29,6 +29,13 @@ SPOKEN_PROVINCES = 10
 """Of the map, by its alternative text; the table has them all."""
 
 
+def figure_name(context: Context, figure: Figure) -> str:
+    """As pages call it; a measure of the library by its id and its name in the registry."""
+    if figure.table != "agg_measure_results":
+        return context.words(f"figure.{figure.code}")
+    return f"{figure.measure_id} {context.words.name(reads.definition(context.serving, figure.measure_id) or {})}"
+
+
 def figure_card(context: Context, figure: Figure, area: Area, area_name: str, period: Period) -> None:
     words = context.words
     rows = reads.figure_of(context.serving, figure, area, period)

@@ -133,6 +133,18 @@ def choose_district(context: Context, province: Area, name: str) -> tuple[Area, 
     return (Area.model_validate(rows[code]), f"{shown[code]} {name}") if code else (province, name)
 
 
+def choose_facility(context: Context, area: Area, name: str, *, whole: bool = True) -> tuple[Area, str]:
+    """A facility of the province or district, or (`whole`) the whole of it. In the URL: `facility=10713`."""
+    words = context.words
+    shown = {"": words("area.whole")} if whole else {}
+    shown |= {
+        str(row["area_code"]): f"{row['area_code']} {words.name(row)}"
+        for row in reads.facilities(context.serving, area).iter_rows(named=True)
+    }
+    code = choice(words("filter.facility"), "facility", shown, words.language)
+    return (Area(area_level="facility", area_code=code), shown[code]) if code else (area, name)
+
+
 def _area_code(row: dict[str, object]) -> str:
     level, code = str(row["area_level"]), str(row["area_code"])
     return code if level == "nation" else level[0].upper() + code

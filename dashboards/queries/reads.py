@@ -5,6 +5,8 @@ Rows that an area did not report are made by the joins below and stay NULL with 
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta, timezone
 
 import polars as pl
@@ -12,6 +14,8 @@ from pydantic import BaseModel, ConfigDict
 
 from dashboards.queries.figures import Figure
 from dashboards.queries.serving import Parameter, Serving, fetch
+from ruam.access import NATION as WHOLE
+from ruam.disclosure import SMALLEST_BASE
 
 THAILAND = timezone(timedelta(hours=7))
 
@@ -211,6 +215,8 @@ def _counts(figure: Figure, dimension: str = "'all'") -> str:
         if is_measure
         else ""
     )
+    if figure.table == "agg_facility_activity":
+        where = " where dimension_set = 'all'"
     return f"(select {keys}, {counts} from {figure.table}{where})"
 
 
@@ -777,11 +783,11 @@ def facility_reports(serving: Serving, area: Area, months: list[str], facility_t
 
 
 def facilities(serving: Serving, area: Area) -> pl.DataFrame:
-    """area_level, area_code, name_th, name_en of the facilities of a province or district; of the nation all."""
+    """area_level, area_code, parent_code and names of the facilities of a province or district; of the nation all."""
     return fetch(
         serving,
         """
-        select area_level, area_code, name_th, name_en
+        select area_level, area_code, parent_code, name_th, name_en
         from dim_areas
         where area_level = 'facility'
             and ($area_level = 'nation' or starts_with(parent_code, $area_code))
@@ -789,6 +795,99 @@ def facilities(serving: Serving, area: Area) -> pl.DataFrame:
         """,
         area.model_dump(),
     )
+
+
+FEWEST_PEERS = 5
+"""Facilities with a value below which a quartile would be the value of one of them."""
+
+
+def facility_profile(serving: Serving, profile: Sequence[Figure], area: Area, period: Period) -> pl.DataFrame:
+    """code and the two counts of a facility: one row for each figure, in their order."""
+    rows = " union all ".join(
+        f"select {place} as place, '{figure.code}' as code, {_COUNTS} from (select 1) as one "
+        f"left join {_counts(figure)} as counts on counts.area_level = 'facility' and counts.area_code = $area_code "
+        "and counts.period_type = $period_type and counts.period_start = $period_start"
+        for place, figure in enumerate(profile)
+    )
+    return fetch(
+        serving,
+        f"select * exclude (place) from ({rows}) as told order by place",
+        {"area_code": area.area_code, "period_type": period.period_type, "period_start": period.period_start},
+    )
+
+
+def peers_of(serving: Serving, profile: Sequence[Figure], area: Area, period: Period) -> pl.DataFrame:
+    """code, among (region, nation), n_peers, first_quartile, median_value, third_quartile: the peers of a facility.
+
+    Peers are the facilities of its type, itself among them: those of its health region, and those of the nation. The
+    quartiles are of what is published of each (a count below 10 taken as 5, what is withheld left out), so that they
+    tell nothing that is not published; they are of facilities beyond the viewer's scope too, and of five at least. No
+    row for a facility out of scope.
+    """
+    own = fetch(
+        serving,
+        """
+        select peer_type, peer_region
+        from agg_facility_activity
+        where area_level = 'facility' and area_code = $area_code and peer_type is not null
+        limit 1
+        """,
+        {"area_code": area.area_code},
+    )
+    if own.is_empty():
+        return pl.DataFrame(schema=_PEERS)
+    kind, region = own.row(0)
+    values = " union all ".join(
+        f"select '{figure.code}' as code, area_code, {_peer_value(figure)} as value from {_counts(figure)} as counts "
+        "where area_level = 'facility' and period_type = $period_type and period_start = $period_start"
+        for figure in profile
+    )
+    return fetch(
+        replace(serving, scope=WHOLE),
+        f"""
+        with facilities as (
+            select area_code, any_value(peer_region) as peer_region
+            from agg_facility_activity
+            where area_level = 'facility' and peer_type = $kind
+            group by area_code
+        ),
+        known as (
+            select told.code, told.value, facilities.peer_region
+            from ({values}) as told
+            inner join facilities on facilities.area_code = told.area_code
+            where told.value is not null
+        ),
+        grouped as (
+            select code, 'region' as among, value from known where peer_region = $region
+            union all
+            select code, 'nation' as among, value from known
+        )
+        select
+            code, among, count(*) as n_peers,
+            quantile_cont(value, 0.25) as first_quartile,
+            quantile_cont(value, 0.5) as median_value,
+            quantile_cont(value, 0.75) as third_quartile
+        from grouped
+        group by code, among
+        having count(*) >= {FEWEST_PEERS}
+        order by code, among
+        """,
+        {"kind": kind, "region": region, "period_type": period.period_type, "period_start": period.period_start},
+    )
+
+
+_PEERS = {
+    "code": pl.String, "among": pl.String, "n_peers": pl.Int64, "first_quartile": pl.Float64,
+    "median_value": pl.Float64, "third_quartile": pl.Float64,
+}  # fmt: skip
+
+
+def _peer_value(figure: Figure) -> str:
+    numerator = "case numerator_status when 'below_10' then 5 else numerator end"
+    if figure.denominator is None:
+        return f"cast({numerator} as double)"
+    least = SMALLEST_BASE if figure.controlled else 1
+    return f"case when denominator >= {least} then cast({numerator} as double) / denominator end"
 
 
 def scorecard(serving: Serving, area: Area) -> pl.DataFrame:

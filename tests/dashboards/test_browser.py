@@ -16,6 +16,7 @@ PAGES = {
     "flow": ("การไปรับบริการข้ามเขต", "Patient flow", 7),
     "measures": ("ความซ้ำซ้อน ความจำเป็น และความสมเหตุสมผล", "Redundancy, necessity and appropriateness", 2),
     "compare": ("เปรียบเทียบ", "Compare", 2),
+    "facility": ("ข้อมูลรายหน่วยบริการ", "Facility profile", 2),
     "explore": ("สำรวจตัวชี้วัด", "Explore the figures", 1),
     "definitions": ("นิยามตัวชี้วัด", "Definitions of the measures", 0),
     "rollout": ("ความก้าวหน้า 30 บาทรักษาทุกที่", "Rollout of treatment anywhere", 4),
