@@ -87,6 +87,16 @@ def areas(serving: Serving) -> pl.DataFrame:
     )
 
 
+def sees(serving: Serving, area: Area) -> bool:
+    """Whether an area is there, and one that the viewer may see."""
+    rows = fetch(
+        serving,
+        "select 1 as one from dim_areas where area_level = $area_level and area_code = $area_code",
+        area.model_dump(),
+    )
+    return not rows.is_empty()
+
+
 def districts(serving: Serving, province: str) -> pl.DataFrame:
     """area_level, area_code, name_th, name_en of the districts of a province that have a facility."""
     return fetch(
@@ -237,10 +247,12 @@ _MONTHS = """
 """
 
 
-def measure_results(serving: Serving, area: Area, period: Period, group: str) -> pl.DataFrame:
-    """One row for every registered measure of a group (`figures.MEASURE_GROUPS`), newest version, in order of id.
+def measure_results(
+    serving: Serving, area: Area, period: Period, ids: list[str], variant: str = "main"
+) -> pl.DataFrame:
+    """One row for every registered measure whose id begins as one of `ids` does, newest version, in order of id.
 
-    measure_id, name_th, name_en, then of its main variant in the area and period: the two counts, n_persons and
+    measure_id, name_th, name_en, then of its variant in the area and period: the two counts, n_persons and
     n_persons_status, rate_low, rate_high (95 % interval), mean_value, cost and median_cost (baht), standardized_rate
     with standardized_low and standardized_high (per head), status (no_data, partial or complete; null where the
     measure is not counted there), the reports received and expected, and the two counts at the lower linkage threshold
@@ -252,7 +264,7 @@ def measure_results(serving: Serving, area: Area, period: Period, group: str) ->
         with measures as (
             select measure_id, name_th, name_en
             from dim_measures
-            where starts_with(measure_id, $group || '-')
+            where len(list_filter($ids, lambda one: starts_with(measure_id, one))) > 0
             qualify row_number() over (partition by measure_id order by version desc) = 1
         )
         select
@@ -266,7 +278,7 @@ def measure_results(serving: Serving, area: Area, period: Period, group: str) ->
         from measures
         left join agg_measure_results as counts
             on counts.measure_id = measures.measure_id
-            and counts.variant = 'main'
+            and counts.variant = $variant
             and counts.dimension_set = 'all'
             and counts.area_level = $area_level
             and counts.area_code = $area_code
@@ -278,7 +290,8 @@ def measure_results(serving: Serving, area: Area, period: Period, group: str) ->
             **area.model_dump(),
             "period_type": period.period_type,
             "period_start": period.period_start,
-            "group": group,
+            "ids": ids,
+            "variant": variant,
         },
     )
 
@@ -795,6 +808,12 @@ def facilities(serving: Serving, area: Area) -> pl.DataFrame:
         """,
         area.model_dump(),
     )
+
+
+def active_facilities(serving: Serving) -> set[str]:
+    """Codes of the facilities of which anything was ever counted."""
+    rows = fetch(serving, "select distinct area_code from agg_facility_activity where area_level = 'facility'")
+    return set(rows["area_code"])
 
 
 FEWEST_PEERS = 5
