@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import polars as pl
 import streamlit as st
+from streamlit.delta_generator import DeltaGenerator
 
 from dashboards.components import charts
 from dashboards.components.context import Context, open_context
@@ -13,7 +15,7 @@ from dashboards.components.exhibit import completeness_text, exhibit, notes, pag
 from dashboards.components.figure_views import figure_name, month_trend
 from dashboards.components.filters import choice, choose_district, choose_facility, choose_period, place_label
 from dashboards.components.tables import spoken
-from dashboards.components.values import figure_value, number_text, period_text
+from dashboards.components.values import Status, figure_value, number_text, period_text
 from dashboards.components.words import Words
 from dashboards.queries import figures, reads
 from dashboards.queries.figures import Figure, Unit
@@ -24,13 +26,12 @@ FURTHEST = 3.0
 """Times the median at which the chart ends: one facility far out would press all others together."""
 
 
-def choose_place(context: Context) -> tuple[Area, str] | None:
-    """A facility, by its province and district; None when the viewer sees none."""
+def choose_place(context: Context, boxes: Sequence[DeltaGenerator]) -> tuple[Area, str] | None:
+    """A facility, by its province and district; None when the viewer sees none. Those that sent anything come first."""
     words = context.words
     parents = reads.facilities(context.serving, reads.NATION)["parent_code"].drop_nulls()
     provinces = sorted({code[:2] for code in parents if code[:2] in set(_provinces(context))})
     area, name = reads.NATION, ""
-    boxes = st.columns(4)
     if provinces:
         with boxes[0]:
             shown = {f"P{code}": place_label(words, "province", code) for code in provinces}
@@ -41,7 +42,7 @@ def choose_place(context: Context) -> tuple[Area, str] | None:
     if reads.facilities(context.serving, area).is_empty():
         return None
     with boxes[2]:
-        return choose_facility(context, area, name, whole=False)
+        return choose_facility(context, area, name, whole=False, first=reads.active_facilities(context.serving))
 
 
 def _provinces(context: Context) -> list[str]:
@@ -64,10 +65,12 @@ def profile_of(context: Context, area: Area, period: Period) -> pl.DataFrame:
         among = found.get((figure.code, "region")) or found.get((figure.code, "nation"))
         rows.append(
             {"code": figure.code, "label": figure_name(context, figure), "shown": value.text}
+            | {"is_known": row["numerator_status"] != Status.MISSING}
             | _against(words, figure, value.number, among)
         )
     texts = dict.fromkeys(("code", "label", "shown", "median", "quartiles", "place", "among"), pl.String)
-    return pl.DataFrame(rows, schema=texts | dict.fromkeys(("value", "low", "high"), pl.Float64))
+    numbers = dict.fromkeys(("value", "low", "high"), pl.Float64)
+    return pl.DataFrame(rows, schema={**texts, "is_known": pl.Boolean, **numbers})
 
 
 def _against(words: Words, figure: Figure, number: float | None, peers: dict[str, Any] | None) -> dict[str, Any]:
@@ -107,11 +110,8 @@ def cards(context: Context, rows: pl.DataFrame) -> None:
             st.markdown(words("facility.card", place=row["place"], median=row["median"]))
 
 
-def against_peers(context: Context, rows: pl.DataFrame, name: str, period: Period, completeness: str) -> None:
-    """The chart of what can be drawn, and all of it as a table."""
-    words = context.words
-    title = words("facility.peers")
-    columns = {
+def columns_of_peers(words: Words) -> dict[str, str]:
+    return {
         "label": words("column.measure"),
         "shown": words("facility.own"),
         "median": words("column.peer_median"),
@@ -119,32 +119,42 @@ def against_peers(context: Context, rows: pl.DataFrame, name: str, period: Perio
         "place": words("facility.place"),
         "among": words("facility.among"),
     }
-    numbers = rows.drop("value", "low", "high")
+
+
+def against_peers(context: Context, rows: pl.DataFrame, name: str, period: Period, completeness: str) -> None:
+    """What can be drawn beside peers."""
+    words = context.words
     drawn = rows.filter(pl.col("low").is_not_null())
-    if drawn.height:
-        exhibit(
-            context,
-            "peers",
-            title=title,
-            caption=words("facility.peers_caption", name=name, period=period_text(words, period)),
-            chart=charts.against_peers(
-                drawn.select("label", "value", "low", "high", "shown"), FURTHEST, words("facility.axis")
-            ),
-            description=words("facility.peers_alt", name=name, values=spoken(drawn)),
-            measure_id=figures.FACILITY_VISITS.measure_id,
-            completeness=completeness,
-            table=drawn.drop("value"),
-            columns=columns,
-        )
-    st.subheader(words("facility.table"), anchor=False)
+    if drawn.is_empty():
+        st.info(words("facility.no_peers"), icon=":material/info:")
+        return
+    exhibit(
+        context,
+        "peers",
+        title=words("facility.peers"),
+        caption=words("facility.peers_caption", name=name, period=period_text(words, period)),
+        chart=charts.against_peers(
+            drawn.select("label", "value", "low", "high", "shown"), FURTHEST, words("facility.axis")
+        ),
+        description=words("facility.peers_alt", name=name, values=spoken(drawn)),
+        measure_id=figures.FACILITY_VISITS.measure_id,
+        completeness=completeness,
+        table=drawn.drop("value"),
+        columns=columns_of_peers(words),
+    )
+
+
+def table(context: Context, rows: pl.DataFrame, completeness: str) -> None:
+    title = context.words("facility.table")
+    st.subheader(title, anchor=False)
     tabled(
         context,
         "profile",
-        title=words("facility.table"),
+        title=title,
         measure_id=figures.FACILITY_VISITS.measure_id,
         completeness=completeness,
-        table=numbers,
-        columns=columns,
+        table=rows.drop("value"),
+        columns=columns_of_peers(context.words),
         height=38 + 35 * rows.height,
     )
 
@@ -153,15 +163,22 @@ def page() -> None:
     context = open_context("facility")
     words = context.words
     page_title(words, "facility")
-    place = choose_place(context)
+    boxes = st.columns(4)
+    place = choose_place(context, boxes)
     if place is None:
         st.info(words("facility.none"), icon=":material/search_off:")
         return
     area, name = place
-    period = choose_period(context)
+    with boxes[3]:
+        period = choose_period(context)
     completeness = completeness_text(context, area, period)
     rows = profile_of(context, area, period)
     st.header(name, anchor=False)
+    counted = rows.filter(pl.col("code") != figures.COMPLETENESS.code)
+    if counted.filter(pl.col("is_known")).is_empty():
+        st.info(words("facility.silent", period=period_text(words, period)), icon=":material/inbox:")
+        notes(context, "silent", figures.FACILITY_VISITS.measure_id, completeness)
+        return
     cards(context, rows)
     notes(context, "cards", figures.FACILITY_VISITS.measure_id, completeness)
     left, right = st.columns(2, gap="large")
@@ -169,6 +186,7 @@ def page() -> None:
         month_trend(context, figures.FACILITY_VISITS, figure_name(context, figures.FACILITY_VISITS), area, name, period)
     with right:
         against_peers(context, rows, name, period, completeness)
+    table(context, rows, completeness)
 
 
 page()

@@ -145,6 +145,11 @@ STUDIED = (OUT_OF_NETWORK, CROSS_PROVINCE, CROSS_REGION)
 MEASURE_GROUPS = {"redundancy": "RED", "necessity": "NEC", "appropriateness": "UNR"}
 """Groups of the measure library, by what their ids begin with."""
 
+CONTINUITY_INDEX = "RED-09"
+CONTINUITY = (CONTINUITY_INDEX, "RED-03", "NEC-01", "NEC-05")
+"""Of the library what tells whether care stays in one place, and is handed on well: the usual provider, shopping around
+in one illness, return to hospital, and people who could be followed nearer home."""
+
 CUTS = ("age_band", "sex", "right_group", "facility_type", "condition_group", "hour")
 """Dimensions by which a measure may be cut, one at a time."""
 

@@ -56,7 +56,7 @@ VALUES: dict[str, st.SearchStrategy[Any]] = {
     "area": areas,
     "period": st.sampled_from([MONTH, YEAR]),
     "dimension": st.sampled_from(["facility_type", "right_group"]),
-    "group": st.sampled_from([*figures.MEASURE_GROUPS.values(), "UT"]),
+    "ids": st.sampled_from([[f"{one}-"] for one in (*figures.MEASURE_GROUPS.values(), "UT")]),
     "measure_id": st.sampled_from(["RED-01", "UT-00"]),
     "region": st.none() | st.sampled_from(REGIONS),
     "level": st.sampled_from(["region", "province"]),
