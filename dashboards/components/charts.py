@@ -235,9 +235,12 @@ def province_map(rows: pl.DataFrame, groups: Sequence[str], chosen: str | None =
     coloured = shapes.encode(
         color=alt.condition(f"indexof({names}, datum.properties.group) >= 0", colour, alt.value(EMPTY)), tooltip=tips
     )
-    outlined = [shape for shape in features if chosen and shape["properties"]["province_code"] == chosen]
-    line = alt.Chart(alt.InlineData(values=outlined)).mark_geoshape(fillOpacity=0, stroke=SERIES[3], strokeWidth=2.5)
-    return alt.layer(coloured, line).project(type="identity").properties(height=height)
+    layers = [coloured]
+    # A layer without a shape would be a picture without words to those who listen.
+    if outlined := [shape for shape in features if chosen and shape["properties"]["province_code"] == chosen]:
+        line = alt.Chart(alt.InlineData(values=outlined))
+        layers.append(line.mark_geoshape(fillOpacity=0, stroke=SERIES[3], strokeWidth=2.5))
+    return alt.layer(*layers).project(type="identity").properties(height=height)
 
 
 def flow_matrix(rows: pl.DataFrame, order: Sequence[str], x_title: str, y_title: str) -> Picture:
