@@ -5,7 +5,7 @@ from __future__ import annotations
 import polars as pl
 import streamlit as st
 
-from dashboards.components.annotations import annotations
+from dashboards.components.annotations import analysts_notes
 from dashboards.components.context import Context, open_context
 from dashboards.components.exhibit import completeness_text, notes, page_title
 from dashboards.components.figure_views import month_trend, province_figure_map, region_tiles
@@ -68,7 +68,7 @@ def page() -> None:
         with right:
             # A person's year is counted in years alone.
             st.info(words("continuity.by_year"), icon=":material/info:")
-            annotations(context, figure.measure_id, area, period)
+            analysts_notes(context, figure.measure_id, area, period)
     else:
         left, right = st.columns([5, 6], gap="large")
         with left:

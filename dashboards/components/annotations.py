@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from datetime import timedelta
+from datetime import date, timedelta
 
 import streamlit as st
 
@@ -23,7 +23,7 @@ N_SHOWN = 5
 THAI_TIME = timedelta(hours=7)
 
 
-def annotations(context: Context, measure_id: str, area: Area, period: Period) -> None:
+def analysts_notes(context: Context, measure_id: str, area: Area, period: Period) -> None:
     """Those of a measure in an area, each with its period; who may write adds one on the period that is looked at."""
     words = context.words
     if not reads.sees(context.serving, area):
@@ -58,7 +58,7 @@ def _writer() -> By | None:
 
 
 def _shown(
-    context: Context, kept: Annotations, one: Annotation, periods: dict[tuple[str, object], Period], may_write: bool
+    context: Context, kept: Annotations, one: Annotation, periods: dict[tuple[str, date], Period], may_write: bool
 ) -> None:
     words = context.words
     period = periods.get((one.about.period_type, one.about.period_start))

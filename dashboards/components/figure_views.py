@@ -6,7 +6,7 @@ import polars as pl
 import streamlit as st
 
 from dashboards.components import charts
-from dashboards.components.annotations import annotations
+from dashboards.components.annotations import analysts_notes
 from dashboards.components.context import Context
 from dashboards.components.exhibit import completeness_text, exhibit, notes
 from dashboards.components.filters import place_label, region_label
@@ -206,4 +206,4 @@ def month_trend(context: Context, figure: Figure, name: str, area: Area, area_na
         table=rows,
         columns=columns_of(context, figure, "month"),
     )
-    annotations(context, figure.measure_id, area, period)
+    analysts_notes(context, figure.measure_id, area, period)
