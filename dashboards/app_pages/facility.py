@@ -14,6 +14,7 @@ from dashboards.components.context import Context, open_context
 from dashboards.components.exhibit import completeness_text, exhibit, notes, page_title, tabled
 from dashboards.components.figure_views import figure_name, month_trend
 from dashboards.components.filters import choice, choose_district, choose_facility, choose_period, place_label
+from dashboards.components.measure_views import NAME_WIDTH, VALUE_WIDTH
 from dashboards.components.tables import spoken
 from dashboards.components.values import Status, figure_value, number_text, period_text
 from dashboards.components.words import Words
@@ -22,6 +23,7 @@ from dashboards.queries.figures import Figure, Unit
 from dashboards.queries.reads import Area, Period
 
 CARDS = figures.FACILITY_PROFILE[:5]
+TEXT_WIDTH = 190
 FURTHEST = 3.0
 """Times the median at which the chart ends: one facility far out would press all others together."""
 
@@ -145,7 +147,7 @@ def against_peers(context: Context, rows: pl.DataFrame, name: str, period: Perio
 
 
 def table(context: Context, rows: pl.DataFrame, completeness: str) -> None:
-    title = context.words("facility.table")
+    title, columns = context.words("facility.table"), columns_of_peers(context.words)
     st.subheader(title, anchor=False)
     tabled(
         context,
@@ -154,7 +156,8 @@ def table(context: Context, rows: pl.DataFrame, completeness: str) -> None:
         measure_id=figures.FACILITY_VISITS.measure_id,
         completeness=completeness,
         table=rows.drop("value"),
-        columns=columns_of_peers(context.words),
+        columns=columns,
+        widths=dict.fromkeys(columns, TEXT_WIDTH) | {"label": NAME_WIDTH, "shown": VALUE_WIDTH, "median": VALUE_WIDTH},
         height=38 + 35 * rows.height,
     )
 

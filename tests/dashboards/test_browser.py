@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from time import monotonic
 from urllib.parse import urlparse
 
 import pytest
@@ -37,6 +38,8 @@ PAGES = {
 USERS = {Role.ANALYST: "analyst", Role.STEWARD: "steward", Role.PROTECTION_OFFICER: "data_protection_officer"}
 """Who opens a page: the first of these whose role it is for."""
 WAIT_MILLISECONDS = 60_000
+FADE_SECONDS = 20
+"""Streamlit draws new text pale at first, which axe takes for its colour."""
 
 pytestmark = pytest.mark.browser
 
@@ -65,14 +68,18 @@ def wait_for_page(page: Page, title: str, n_charts: int) -> None:
 
 
 def impaired(page: Page) -> list[str]:
-    """What axe finds serious or critical on a page, with the elements."""
-    found = Axe().run(page, options={"resultTypes": ["violations"]}).response["violations"]
-    return [
-        f"{one['id']}: {node['html'][:200]}"
-        for one in found
-        if one["impact"] in {"serious", "critical"}
-        for node in one["nodes"]
-    ]
+    """What axe finds serious or critical on a page, with the elements, once nothing fades in any more."""
+    deadline = monotonic() + FADE_SECONDS
+    while True:
+        violations = Axe().run(page, options={"resultTypes": ["violations"]}).response["violations"]
+        found = [
+            f"{one['id']}: {node['html'][:200]}"
+            for one in violations
+            if one["impact"] in {"serious", "critical"}
+            for node in one["nodes"]
+        ]
+        if not found or monotonic() > deadline:
+            return found
 
 
 @pytest.mark.parametrize("entry", ENTRIES, ids=lambda entry: entry.name)
