@@ -18,7 +18,7 @@ SERVE ?= 1
 SECONDS ?= 3600
 COUNTRY := $(RUAM_HOME)/synthetic/$(FACILITIES)-$(MONTHS)-$(SEED)-$(SCALE)
 
-.PHONY: help setup demo test lint proof fuzz bench bench-all bench-pages bench-spark bench-tools profile browser services provider lock clean
+.PHONY: help setup demo test lint proof fuzz bench bench-all bench-pages bench-spark bench-tools profile browser screenshots services provider lock clean
 
 help: ## List the targets.
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 14
@@ -114,6 +114,9 @@ browser: setup ## Install Chromium for the browser tests, where this user may.
 	  { apt-get update -q && apt-get install -y -q --no-install-recommends chromium; } >/dev/null 2>&1 \
 	    || echo "▸ chromium could not be installed: browser tests are skipped (they fail in CI)"; \
 	else echo "▸ browser tests will be skipped: install Debian's chromium (as root: apt-get install chromium) to run them"; fi
+
+screenshots: setup browser ## Keep what pages look like now, for the test that compares; look at them before they are committed.
+	@RUAM_KEEP_SCREENSHOTS=1 $(BIN)/python -m pytest --quiet tests/dashboards/test_screenshots.py
 
 services: setup ## Install OpenSSH's server for the tests of fetching, where this user may.
 	@if command -v sshd >/dev/null || test -x /usr/sbin/sshd; then :; \

@@ -41,6 +41,8 @@ class Event(StrEnum):
     VERIFIED = "verified"
     FOLLOWUP = "followup"
     """Somebody did something about a finding; what was written stands in the database of follow-up."""
+    ANNOTATION = "annotation"
+    """An analyst said something about a figure, or took it back; in which words stands there too."""
 
 
 @dataclass(frozen=True)

@@ -221,6 +221,11 @@ def withheld(counts: Counts, axes: Sequence[Axis]) -> Mask:
         for axis in axes:
             _hide_beside(hidden, told_by_others, counts, axis)
         if hidden.sum() == n_before:
+            # All beside it are hidden and told as well, greater ones too: the gap is closed beyond them.
+            told_around = np.flatnonzero(hidden & (counts > 0) & (low == high))
+            for axis in axes:
+                _hide_beside(hidden, told_around, counts, axis)
+        if hidden.sum() == n_before:
             raise PublishError(
                 "Counts below 10 can be told from their totals whatever is withheld; nothing is published."
             )

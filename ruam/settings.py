@@ -137,6 +137,8 @@ class Settings(BaseSettings):
     """The database of stewards' follow-up where it is not SQLite in the data home: `postgresql+psycopg://...`
     (docs/how-to/follow-up.md). Its password is best left to PGPASSFILE."""
     alerts: AlertSettings = AlertSettings()
+    briefs: Path | None = None
+    """Folder into which `ruam run` writes the one-page briefs of the nation and all regions after it has published."""
     host: str = "127.0.0.1"
     port: int = Field(default=8501, ge=1, le=65535)
     oidc_file: Path | None = None

@@ -290,6 +290,7 @@ def test_what_is_published_is_controlled(country: Country) -> None:
         """).fetchall()
         marts = {
             "agg_cid_classes",
+            "agg_facility_activity",
             "agg_utilization",
             "agg_patient_flow",
             "agg_measure_results",

@@ -39,6 +39,8 @@ ENTRIES = (
     Entry("utilization", ":material/stacked_line_chart:", frozenset({Role.EXECUTIVE, Role.ANALYST})),
     Entry("flow", ":material/alt_route:", frozenset({Role.EXECUTIVE, Role.ANALYST})),
     Entry("measures", ":material/fact_check:", frozenset({Role.ANALYST})),
+    Entry("facility", ":material/home_health:", frozenset({Role.EXECUTIVE, Role.ANALYST, Role.STEWARD})),
+    Entry("continuity", ":material/handshake:", frozenset({Role.EXECUTIVE, Role.ANALYST})),
     Entry("compare", ":material/compare_arrows:", frozenset({Role.EXECUTIVE, Role.ANALYST})),
     Entry("explore", ":material/travel_explore:", frozenset({Role.ANALYST})),
     Entry("definitions", ":material/menu_book:", EVERYONE),

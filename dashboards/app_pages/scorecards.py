@@ -8,7 +8,8 @@ import streamlit as st
 from dashboards.components import charts
 from dashboards.components.context import Context, open_context
 from dashboards.components.exhibit import completeness_text, exhibit, page_title, tabled
-from dashboards.components.filters import choice, choose_area, choose_district
+from dashboards.components.facility_links import facility_link
+from dashboards.components.filters import choose_area, choose_district, choose_facility
 from dashboards.components.rule_texts import with_findings
 from dashboards.components.tables import texts
 from dashboards.components.values import count_value, month_text
@@ -19,17 +20,6 @@ from ruam.access import Level
 
 AXES = ("correct", "consistent", "complete", "timely")
 N_RULES = 10
-
-
-def choose_facility(context: Context, area: Area, name: str) -> tuple[Area, str]:
-    """A facility of the province or district, or the whole of it. In the URL: `facility=10713`."""
-    words = context.words
-    rows = reads.facilities(context.serving, area)
-    shown = {"": words("area.whole")} | {
-        str(row["area_code"]): f"{row['area_code']} {words.name(row)}" for row in rows.iter_rows(named=True)
-    }
-    code = choice(words("filter.facility"), "facility", shown, words.language)
-    return (Area(area_level="facility", area_code=code), shown[code]) if code else (area, name)
 
 
 def choose_place(context: Context) -> tuple[Area, str]:
@@ -187,6 +177,8 @@ def page() -> None:
     rows = with_score_texts(words, reads.scorecard(context.serving, area))
     completeness = completeness_text(context, area, reads.periods(context.serving)[0])
     st.header(name, anchor=False)
+    if area.area_level == "facility":
+        facility_link(context, area.area_code)
     if rows.is_empty():
         st.info(words("scorecards.none"))
         return

@@ -11,7 +11,8 @@ from dashboards.components import charts
 from dashboards.components.charts import MARKS
 from dashboards.components.context import Context, open_context
 from dashboards.components.exhibit import completeness_text, exhibit, notes, page_title, tabled
-from dashboards.components.filters import area_label, choose_area
+from dashboards.components.facility_links import facility_link
+from dashboards.components.filters import area_label, choice, choose_area
 from dashboards.components.report_states import (
     CAME,
     OWED,
@@ -205,6 +206,10 @@ def awaited(context: Context, area: Area, month: date, kind: str | None, as_of: 
         table=table,
         columns=columns,
     )
+    places = dict(table.select("hospcode", "place").iter_rows())
+    with st.container(horizontal=True, vertical_alignment="bottom"):
+        hospcode = choice(words("filter.facility"), "facility", places, words.language)
+        facility_link(context, hospcode)
 
 
 def page() -> None:

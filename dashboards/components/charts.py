@@ -235,9 +235,12 @@ def province_map(rows: pl.DataFrame, groups: Sequence[str], chosen: str | None =
     coloured = shapes.encode(
         color=alt.condition(f"indexof({names}, datum.properties.group) >= 0", colour, alt.value(EMPTY)), tooltip=tips
     )
-    outlined = [shape for shape in features if chosen and shape["properties"]["province_code"] == chosen]
-    line = alt.Chart(alt.InlineData(values=outlined)).mark_geoshape(fillOpacity=0, stroke=SERIES[3], strokeWidth=2.5)
-    return alt.layer(coloured, line).project(type="identity").properties(height=height)
+    layers = [coloured]
+    # A layer without a shape would be a picture without words to those who listen.
+    if outlined := [shape for shape in features if chosen and shape["properties"]["province_code"] == chosen]:
+        line = alt.Chart(alt.InlineData(values=outlined))
+        layers.append(line.mark_geoshape(fillOpacity=0, stroke=SERIES[3], strokeWidth=2.5))
+    return alt.layer(*layers).project(type="identity").properties(height=height)
 
 
 def flow_matrix(rows: pl.DataFrame, order: Sequence[str], x_title: str, y_title: str) -> Picture:
@@ -512,3 +515,29 @@ def score_chart(rows: pl.DataFrame, x_title: str, y_title: str) -> Picture:
         tooltip=[alt.Tooltip(f"{field}:N", title=" ") for field in ("label", "shown")],
     )
     return alt.layer(band, peers, line, points).properties(height=190)
+
+
+def against_peers(rows: pl.DataFrame, furthest: float, x_title: str) -> Picture:
+    """`label`, `value`, `low`, `high`, `shown`: multiples of the peers' median; the band is their middle half.
+
+    What lies beyond `furthest` stands at the edge as a triangle: shape says that the place is not to scale.
+    """
+    rows = rows.with_columns(
+        (pl.col("value") > furthest).fill_null(False).alias("is_beyond"),
+        pl.col("value", "low", "high").clip(upper_bound=furthest),
+    )
+    scale = alt.Scale(domain=[0, 1.05 * furthest], nice=False)
+    axis = _axis(title=x_title, tickCount=4)
+    base = alt.Chart(rows).encode(y=_rows_axis(rows))
+    tips = [alt.Tooltip(f"{field}:N", title=" ") for field in ("label", "shown")]
+    band = base.mark_bar(color=SEQUENCE[1], height={"band": 0.5}).encode(
+        x=alt.X("low:Q", scale=scale, axis=axis), x2="high:Q"
+    )
+    median = alt.Chart(pl.DataFrame({"value": [1.0]})).mark_rule(color=MUTED, strokeDash=[4, 3])
+    x = alt.X("value:Q", scale=scale, axis=axis)
+    points = base.transform_filter("isValid(datum.value)").mark_point(filled=True, opacity=1, color=SERIES[0])
+    shape = alt.condition("datum.is_beyond", alt.value("triangle-right"), alt.value("circle"))
+    size = alt.condition("datum.is_beyond", alt.value(160), alt.value(90))
+    return alt.layer(band, median.encode(x=x), points.encode(x=x, shape=shape, size=size, tooltip=tips)).properties(
+        height=30 * max(rows.height, 3) + 40
+    )

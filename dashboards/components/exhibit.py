@@ -139,11 +139,16 @@ def tabled(
     table: pl.DataFrame,
     columns: Mapping[str, str],
     alt: str | None = None,
+    widths: Mapping[str, int] | None = None,
     height: int | Literal["auto"] = "auto",
 ) -> None:
-    """A table that is the figure itself, with its notes; its title, which is said where it stands, names the files."""
+    """A table that is the figure itself, with its notes; its title, which is said where it stands, names the files.
+
+    `widths` of columns are in pixels; a table finds its own where none are given.
+    """
     shown = table.select(list(columns)).rename(dict(columns))
-    st.dataframe(shown, hide_index=True, alt=alt or title, key=key, height=height)
+    config = {columns[name]: st.column_config.TextColumn(width=width) for name, width in (widths or {}).items()}
+    st.dataframe(shown, hide_index=True, alt=alt or title, key=key, height=height, column_config=config)
     notes(context, key, measure_id, completeness, table, columns, title=title, is_table=True)
 
 

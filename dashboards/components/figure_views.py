@@ -6,6 +6,7 @@ import polars as pl
 import streamlit as st
 
 from dashboards.components import charts
+from dashboards.components.annotations import analysts_notes
 from dashboards.components.context import Context
 from dashboards.components.exhibit import completeness_text, exhibit, notes
 from dashboards.components.filters import place_label, region_label
@@ -27,6 +28,13 @@ SMALLEST_COVERAGE = 0.5
 """Of facilities that reported: below it a figure says more of reporting than of care, and is not coloured."""
 SPOKEN_PROVINCES = 10
 """Of the map, by its alternative text; the table has them all."""
+
+
+def figure_name(context: Context, figure: Figure) -> str:
+    """As pages call it; a measure of the library by its id and its name in the registry."""
+    if figure.table != "agg_measure_results":
+        return context.words(f"figure.{figure.code}")
+    return f"{figure.measure_id} {context.words.name(reads.definition(context.serving, figure.measure_id) or {})}"
 
 
 def figure_card(context: Context, figure: Figure, area: Area, area_name: str, period: Period) -> None:
@@ -71,8 +79,7 @@ def linkage_band(context: Context, figure: Figure, area: Area, period: Period) -
     """The rate at both linkage thresholds in words, of figures that have it."""
     if figure.table != "agg_measure_results":
         return None
-    group, _, _ = figure.measure_id.partition("-")
-    rows = reads.measure_results(context.serving, area, period, group).filter(pl.col("measure_id") == figure.measure_id)
+    rows = reads.measure_results(context.serving, area, period, [figure.measure_id])
     band = band_text(context.words, figure, rows.row(0, named=True)) if rows.height else None
     return context.words("overview.band", band=band) if band else None
 
@@ -173,7 +180,7 @@ def province_figure_map(context: Context, figure: Figure, name: str, area: Area,
 
 
 def month_trend(context: Context, figure: Figure, name: str, area: Area, area_name: str, period: Period) -> None:
-    """A figure, called `name`, of one area by month."""
+    """A figure, called `name`, of one area by month, and what analysts said about it."""
     words = context.words
     rows = figure_months(context, figure, area).with_columns(pl.lit(area_name).alias("series"))
     exhibit(
@@ -199,3 +206,4 @@ def month_trend(context: Context, figure: Figure, name: str, area: Area, area_na
         table=rows,
         columns=columns_of(context, figure, "month"),
     )
+    analysts_notes(context, figure.measure_id, area, period)

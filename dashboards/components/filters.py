@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Any, Literal
 
 import streamlit as st
@@ -131,6 +131,24 @@ def choose_district(context: Context, province: Area, name: str) -> tuple[Area, 
     }
     code = choice(words("filter.district"), "district", shown, words.language)
     return (Area.model_validate(rows[code]), f"{shown[code]} {name}") if code else (province, name)
+
+
+def choose_facility(
+    context: Context, area: Area, name: str, *, whole: bool = True, first: Collection[str] = ()
+) -> tuple[Area, str]:
+    """A facility of the province or district, or (`whole`) the whole of it. In the URL: `facility=10713`.
+
+    Those of `first` come before the others.
+    """
+    words = context.words
+    rows = reads.facilities(context.serving, area).to_dicts()
+    shown = {"": words("area.whole")} if whole else {}
+    shown |= {
+        str(row["area_code"]): f"{row['area_code']} {words.name(row)}"
+        for row in sorted(rows, key=lambda row: row["area_code"] not in first)
+    }
+    code = choice(words("filter.facility"), "facility", shown, words.language)
+    return (Area(area_level="facility", area_code=code), shown[code]) if code else (area, name)
 
 
 def _area_code(row: dict[str, object]) -> str:

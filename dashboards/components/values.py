@@ -16,9 +16,9 @@ import polars as pl
 from dashboards.components.words import Words
 from dashboards.queries.figures import Figure, Unit
 from dashboards.queries.reads import Period
+from ruam.disclosure import SMALLEST_BASE
 from ruam.era import BUDDHIST_ERA
 
-SMALLEST_BASE = 30
 BELOW_10_BOUND = 10
 
 

@@ -105,6 +105,26 @@ COMPLETENESS = Figure(
     controlled=False,
 )
 
+
+def _at_facility(
+    code: str, measure_id: str, numerator: str, denominator: str | None = None, unit: Unit = Unit.PERCENT
+) -> Figure:
+    decimals = 0 if unit is Unit.COUNT else 1
+    return Figure(code, measure_id, unit, decimals, "agg_facility_activity", numerator, denominator)
+
+
+FACILITY_VISITS = _at_facility("visits", "UT-00", "n_visits", unit=Unit.COUNT)
+FACILITY_ADMISSIONS = _at_facility("admissions", "UT-02", "n_admissions", unit=Unit.COUNT)
+FACILITY_OUT_OF_NETWORK = _at_facility("out_of_network", "UT-04", "n_out_of_network_visits", "n_home_known_visits")
+FACILITY_CROSS_PROVINCE = _at_facility("cross_province", "UT-05", "n_cross_province_visits", "n_home_known_visits")
+FACILITY_REFERRED_OUT = _at_facility("referred_out", "UT-15", "n_referrals_out", "n_visits")
+FACILITY_PROFILE = (
+    *(FACILITY_VISITS, FACILITY_ADMISSIONS, FACILITY_OUT_OF_NETWORK, FACILITY_CROSS_PROVINCE, FACILITY_REFERRED_OUT),
+    *map(of_measure, ("RED-01", "RED-02", "RED-05", "RED-06", "NEC-01", "NEC-03", "UNR-01", "UNR-02", "UNR-03")),
+    COMPLETENESS,
+)
+"""What is told of one facility and its peers: of the library, measures of which most facilities have enough events."""
+
 OVERVIEW = (VISITS_PER_HEAD, CROSS_PROVINCE, SAME_DAY_REPEAT, REPEAT_7_DAYS, COMPLETENESS)
 NATION = (
     *(VISITS_PER_HEAD, ADMISSION_RATE, PRIMARY_SHARE, CROSS_PROVINCE),
@@ -124,6 +144,11 @@ STUDIED = (OUT_OF_NETWORK, CROSS_PROVINCE, CROSS_REGION)
 
 MEASURE_GROUPS = {"redundancy": "RED", "necessity": "NEC", "appropriateness": "UNR"}
 """Groups of the measure library, by what their ids begin with."""
+
+CONTINUITY_INDEX = "RED-09"
+CONTINUITY = (CONTINUITY_INDEX, "RED-03", "NEC-01", "NEC-05")
+"""Of the library what tells whether care stays in one place, and is handed on well: the usual provider, shopping around
+in one illness, return to hospital, and people who could be followed nearer home."""
 
 CUTS = ("age_band", "sex", "right_group", "facility_type", "condition_group", "hour")
 """Dimensions by which a measure may be cut, one at a time."""

@@ -5,6 +5,8 @@ Rows that an area did not report are made by the joins below and stay NULL with 
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta, timezone
 
 import polars as pl
@@ -12,6 +14,8 @@ from pydantic import BaseModel, ConfigDict
 
 from dashboards.queries.figures import Figure
 from dashboards.queries.serving import Parameter, Serving, fetch
+from ruam.access import NATION as WHOLE
+from ruam.disclosure import SMALLEST_BASE
 
 THAILAND = timezone(timedelta(hours=7))
 
@@ -81,6 +85,16 @@ def areas(serving: Serving) -> pl.DataFrame:
         order by case area_level when 'nation' then 0 when 'region' then 1 else 2 end, area_code
         """,
     )
+
+
+def sees(serving: Serving, area: Area) -> bool:
+    """Whether an area is there, and one that the viewer may see."""
+    rows = fetch(
+        serving,
+        "select 1 as one from dim_areas where area_level = $area_level and area_code = $area_code",
+        area.model_dump(),
+    )
+    return not rows.is_empty()
 
 
 def districts(serving: Serving, province: str) -> pl.DataFrame:
@@ -211,6 +225,8 @@ def _counts(figure: Figure, dimension: str = "'all'") -> str:
         if is_measure
         else ""
     )
+    if figure.table == "agg_facility_activity":
+        where = " where dimension_set = 'all'"
     return f"(select {keys}, {counts} from {figure.table}{where})"
 
 
@@ -231,10 +247,12 @@ _MONTHS = """
 """
 
 
-def measure_results(serving: Serving, area: Area, period: Period, group: str) -> pl.DataFrame:
-    """One row for every registered measure of a group (`figures.MEASURE_GROUPS`), newest version, in order of id.
+def measure_results(
+    serving: Serving, area: Area, period: Period, ids: list[str], variant: str = "main"
+) -> pl.DataFrame:
+    """One row for every registered measure whose id begins as one of `ids` does, newest version, in order of id.
 
-    measure_id, name_th, name_en, then of its main variant in the area and period: the two counts, n_persons and
+    measure_id, name_th, name_en, then of its variant in the area and period: the two counts, n_persons and
     n_persons_status, rate_low, rate_high (95 % interval), mean_value, cost and median_cost (baht), standardized_rate
     with standardized_low and standardized_high (per head), status (no_data, partial or complete; null where the
     measure is not counted there), the reports received and expected, and the two counts at the lower linkage threshold
@@ -246,7 +264,7 @@ def measure_results(serving: Serving, area: Area, period: Period, group: str) ->
         with measures as (
             select measure_id, name_th, name_en
             from dim_measures
-            where starts_with(measure_id, $group || '-')
+            where len(list_filter($ids, lambda one: starts_with(measure_id, one))) > 0
             qualify row_number() over (partition by measure_id order by version desc) = 1
         )
         select
@@ -260,7 +278,7 @@ def measure_results(serving: Serving, area: Area, period: Period, group: str) ->
         from measures
         left join agg_measure_results as counts
             on counts.measure_id = measures.measure_id
-            and counts.variant = 'main'
+            and counts.variant = $variant
             and counts.dimension_set = 'all'
             and counts.area_level = $area_level
             and counts.area_code = $area_code
@@ -272,7 +290,8 @@ def measure_results(serving: Serving, area: Area, period: Period, group: str) ->
             **area.model_dump(),
             "period_type": period.period_type,
             "period_start": period.period_start,
-            "group": group,
+            "ids": ids,
+            "variant": variant,
         },
     )
 
@@ -777,11 +796,11 @@ def facility_reports(serving: Serving, area: Area, months: list[str], facility_t
 
 
 def facilities(serving: Serving, area: Area) -> pl.DataFrame:
-    """area_level, area_code, name_th, name_en of the facilities of a province or district; of the nation all."""
+    """area_level, area_code, parent_code and names of the facilities of a province or district; of the nation all."""
     return fetch(
         serving,
         """
-        select area_level, area_code, name_th, name_en
+        select area_level, area_code, parent_code, name_th, name_en
         from dim_areas
         where area_level = 'facility'
             and ($area_level = 'nation' or starts_with(parent_code, $area_code))
@@ -789,6 +808,105 @@ def facilities(serving: Serving, area: Area) -> pl.DataFrame:
         """,
         area.model_dump(),
     )
+
+
+def active_facilities(serving: Serving) -> set[str]:
+    """Codes of the facilities of which anything was ever counted."""
+    rows = fetch(serving, "select distinct area_code from agg_facility_activity where area_level = 'facility'")
+    return set(rows["area_code"])
+
+
+FEWEST_PEERS = 5
+"""Facilities with a value below which a quartile would be the value of one of them."""
+
+
+def facility_profile(serving: Serving, profile: Sequence[Figure], area: Area, period: Period) -> pl.DataFrame:
+    """code and the two counts of a facility: one row for each figure, in their order."""
+    rows = " union all ".join(
+        f"select {place} as place, '{figure.code}' as code, {_COUNTS} from (select 1) as one "
+        f"left join {_counts(figure)} as counts on counts.area_level = 'facility' and counts.area_code = $area_code "
+        "and counts.period_type = $period_type and counts.period_start = $period_start"
+        for place, figure in enumerate(profile)
+    )
+    return fetch(
+        serving,
+        f"select * exclude (place) from ({rows}) as told order by place",
+        {"area_code": area.area_code, "period_type": period.period_type, "period_start": period.period_start},
+    )
+
+
+def peers_of(serving: Serving, profile: Sequence[Figure], area: Area, period: Period) -> pl.DataFrame:
+    """code, among (region, nation), n_peers, first_quartile, median_value, third_quartile: the peers of a facility.
+
+    Peers are the facilities of its type, itself among them: those of its health region, and those of the nation. The
+    quartiles are of what is published of each (a count below 10 taken as 5, what is withheld left out), so that they
+    tell nothing that is not published; they are of facilities beyond the viewer's scope too, and of five at least. No
+    row for a facility out of scope.
+    """
+    own = fetch(
+        serving,
+        """
+        select peer_type, peer_region
+        from agg_facility_activity
+        where area_level = 'facility' and area_code = $area_code and peer_type is not null
+        limit 1
+        """,
+        {"area_code": area.area_code},
+    )
+    if own.is_empty():
+        return pl.DataFrame(schema=_PEERS)
+    kind, region = own.row(0)
+    values = " union all ".join(
+        f"select '{figure.code}' as code, area_code, {_peer_value(figure)} as value from {_counts(figure)} as counts "
+        "where area_level = 'facility' and period_type = $period_type and period_start = $period_start"
+        for figure in profile
+    )
+    return fetch(
+        replace(serving, scope=WHOLE),
+        f"""
+        with facilities as (
+            select area_code, any_value(peer_region) as peer_region
+            from agg_facility_activity
+            where area_level = 'facility' and peer_type = $kind
+            group by area_code
+        ),
+        known as (
+            select told.code, told.value, facilities.peer_region
+            from ({values}) as told
+            inner join facilities on facilities.area_code = told.area_code
+            where told.value is not null
+        ),
+        grouped as (
+            select code, 'region' as among, value from known where peer_region = $region
+            union all
+            select code, 'nation' as among, value from known
+        )
+        select
+            code, among, count(*) as n_peers,
+            quantile_cont(value, 0.25) as first_quartile,
+            quantile_cont(value, 0.5) as median_value,
+            quantile_cont(value, 0.75) as third_quartile
+        from grouped
+        group by code, among
+        having count(*) >= {FEWEST_PEERS}
+        order by code, among
+        """,
+        {"kind": kind, "region": region, "period_type": period.period_type, "period_start": period.period_start},
+    )
+
+
+_PEERS = {
+    "code": pl.String, "among": pl.String, "n_peers": pl.Int64, "first_quartile": pl.Float64,
+    "median_value": pl.Float64, "third_quartile": pl.Float64,
+}  # fmt: skip
+
+
+def _peer_value(figure: Figure) -> str:
+    numerator = "case numerator_status when 'below_10' then 5 else numerator end"
+    if figure.denominator is None:
+        return f"cast({numerator} as double)"
+    least = SMALLEST_BASE if figure.controlled else 1
+    return f"case when denominator >= {least} then cast({numerator} as double) / denominator end"
 
 
 def scorecard(serving: Serving, area: Area) -> pl.DataFrame:

@@ -10,6 +10,7 @@ import typer
 
 from ruam.cli.active import log, settings
 from ruam.cli.bar import Advance, bar
+from ruam.cli.brief import write_all as write_briefs
 from ruam.cli.check import ensure_checked
 from ruam.cli.console import OUTCOMES, said, say
 from ruam.cli.identity import links_are_old, take_people_in
@@ -179,6 +180,11 @@ def run(places: Places = None, region: NodeRegion = None) -> None:
         say(f"Published already: {said(pointer['file'])}")
     else:
         _publish(active)
+        if active.briefs:
+            try:
+                write_briefs(active, active.briefs)
+            except RuamError as error:
+                failure = failure or error  # What is published stays published.
     write_reports(older=False)
     _empty_inbox(active)
     if failure:

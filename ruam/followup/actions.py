@@ -120,25 +120,25 @@ class Followup:
 
     def assign(self, finding: Finding, by: By, assignee: str, note: str = "") -> None:
         """Raises `UsageError`, as all of these do, for words that are missing or too long."""
-        self._do(finding, by, Action.ASSIGNED, assignee=_words(assignee, "Who sees to it", 120), note=note)
+        self._do(finding, by, Action.ASSIGNED, assignee=words_of(assignee, "Who sees to it", 120), note=note)
 
     def comment(self, finding: Finding, by: By, note: str) -> None:
-        self._do(finding, by, Action.COMMENTED, note=_words(note, "A comment"))
+        self._do(finding, by, Action.COMMENTED, note=words_of(note, "A comment"))
 
     def snooze(self, finding: Finding, by: By, until: date, reason: str, today: date) -> None:
         """Let it wait until a day, that day included."""
         if until < today:
             raise UsageError(f"{until.isoformat()} is over: name the last day on which it is to wait.")
-        self._do(finding, by, Action.SNOOZED, until=until, note=_words(reason, "Why it waits"))
+        self._do(finding, by, Action.SNOOZED, until=until, note=words_of(reason, "Why it waits"))
 
     def accept(self, finding: Finding, by: By, reason: str) -> None:
-        self._do(finding, by, Action.ACCEPTED, note=_words(reason, "Why it is true as it was sent"))
+        self._do(finding, by, Action.ACCEPTED, note=words_of(reason, "Why it is true as it was sent"))
 
     def reopen(self, finding: Finding, by: By, reason: str) -> None:
-        self._do(finding, by, Action.REOPENED, note=_words(reason, "Why it is open again"))
+        self._do(finding, by, Action.REOPENED, note=words_of(reason, "Why it is open again"))
 
     def _do(self, finding: Finding, by: By, action: Action, **told: Any) -> None:
-        told["note"] = _words(told["note"], "The note") if told.get("note") else None
+        told["note"] = words_of(told["note"], "The note") if told.get("note") else None
         row = {
             "finding_key": finding.finding_key,
             "hospcode": finding.hospcode,
@@ -190,7 +190,7 @@ def _some(keys: Collection[str], size: int = 500) -> Iterable[list[str]]:
     return (listed[start : start + size] for start in range(0, len(listed), size))
 
 
-def _words(text: str, what: str, most: int = MOST_CHARACTERS) -> str:
+def words_of(text: str, what: str, most: int = MOST_CHARACTERS) -> str:
     """What somebody wrote, without what may be a citizen number. Raises `UsageError` when it is empty or too long."""
     said = "\n".join(plain(line) for line in text.strip().splitlines())
     if not said:

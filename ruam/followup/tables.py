@@ -12,6 +12,7 @@ from sqlalchemy import (
     Date,
     DateTime,
     Engine,
+    Index,
     Integer,
     MetaData,
     String,
@@ -31,7 +32,7 @@ from ruam.files import locked
 from ruam.settings import Settings
 
 MIGRATIONS = Path(__file__).with_name("migrations")
-HEAD = "0001"
+HEAD = "0002"
 """The newest migration; one that is there already is known without reading any."""
 BUSY_SECONDS = 30
 _LOCK = 4_343_0024
@@ -65,6 +66,26 @@ followup_events = Table(
     CheckConstraint("action in ('" + "', '".join(ACTIONS) + "')", name="action"),
 )
 """One thing that somebody did about one finding; times are UTC. Triggers refuse to change or delete a row."""
+
+annotation_events = Table(
+    "annotation_events",
+    metadata,
+    Column("id", _number, primary_key=True),
+    Column("annotation_key", String(32), nullable=False),
+    Column("measure_id", String(16), nullable=False),
+    Column("area_level", String(16), nullable=False),
+    Column("area_code", String(16), nullable=False),
+    Column("period_type", String(16), nullable=False),
+    Column("period_start", Date, nullable=False),
+    Column("at", DateTime, nullable=False),
+    Column("by_subject", String(64), nullable=False),
+    Column("by_role", String(32), nullable=False),
+    Column("change", String(12), nullable=False),
+    Column("note", Text),
+    CheckConstraint("change = 'written' and note is not null or change = 'withdrawn'", name="change"),
+    Index("ix_annotation_events_figure", "measure_id", "area_level", "area_code"),
+)
+"""That an analyst said something about a figure, or took it back; kept as `followup_events` is."""
 
 alerts_sent = Table(
     "alerts_sent",

@@ -14,6 +14,7 @@ from playwright.sync_api import Browser, sync_playwright
 # The factory stands beside the tests and is no part of the product.
 from tests.dashboards.servers import free_port, served
 from tests.dashboards.serving_factory import write_serving
+from tests.stewards_factory import delivery, finding, write_stewards
 
 FLAGS = [
     "--headless",
@@ -50,9 +51,18 @@ def own_main() -> Iterator[None]:
 
 
 @pytest.fixture(scope="session")
-def demo_address(published_home: Path) -> Iterator[str]:
+def demo_home(published_home: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """What the browser tests look at: stewards find something there too."""
+    home = tmp_path_factory.mktemp("demo")
+    shutil.copytree(published_home / "serving", home / "serving")
+    write_stewards(home / "serving", [finding(1)], [delivery("d" * 64)])
+    return home
+
+
+@pytest.fixture(scope="session")
+def demo_address(demo_home: Path) -> Iterator[str]:
     """One server of demo users for all browser tests."""
-    with served(published_home, free_port(), "--demo") as base:
+    with served(demo_home, free_port(), "--demo") as base:
         yield base
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import socket
+import ssl
 import subprocess
 import sys
 import urllib.error
@@ -26,11 +27,13 @@ def free_port() -> int:
 
 
 @contextmanager
-def served(home: Path, port: int, *arguments: str, **environment: str) -> Iterator[str]:
-    """`ruam serve` over a home; gives its address once it answers."""
+def served(
+    home: Path, port: int, *arguments: str, tls: ssl.SSLContext | None = None, **environment: str
+) -> Iterator[str]:
+    """`ruam serve` over a home, over TLS where a context is given; gives its address once it answers."""
     (home / "landing").mkdir(exist_ok=True)
     command = [sys.executable, "-m", "ruam.cli", "serve", "--port", str(port), *arguments]
-    base = f"http://127.0.0.1:{port}"
+    base = f"{'https' if tls else 'http'}://127.0.0.1:{port}"
     with subprocess.Popen(  # noqa: S603
         command,
         cwd=PROJECT,
@@ -39,19 +42,19 @@ def served(home: Path, port: int, *arguments: str, **environment: str) -> Iterat
         stderr=subprocess.DEVNULL,
     ) as server:
         try:
-            wait_until_healthy(server, base)
+            wait_until_healthy(server, base, tls)
             yield base
         finally:
             server.terminate()
 
 
-def wait_until_healthy(server: subprocess.Popen[bytes], base: str) -> None:
+def wait_until_healthy(server: subprocess.Popen[bytes], base: str, tls: ssl.SSLContext | None = None) -> None:
     for _ in range(N_TRIES):
         try:
             server.wait(timeout=SECONDS_BETWEEN_TRIES)
         except subprocess.TimeoutExpired:
             try:
-                with urllib.request.urlopen(f"{base}/_stcore/health", timeout=5):  # noqa: S310
+                with urllib.request.urlopen(f"{base}/_stcore/health", timeout=5, context=tls):  # noqa: S310
                     return
             except (urllib.error.URLError, TimeoutError):
                 continue

@@ -103,6 +103,7 @@ MEASURES = {
     "UT-06": ("สัดส่วนการรับบริการข้ามเขตสุขภาพ", "Cross-region share"),
     "UT-07": ("การเดินทางไปรับบริการ", "Patient flow"),
     "UT-08": ("ผู้รับบริการสุทธิ", "Net flow"),
+    "UT-15": ("สัดส่วนการส่งต่อผู้ป่วย", "Referral share"),
     "RED-01": ("รับบริการหลายแห่งในวันเดียวด้วยโรคเดียวกัน", "Same-day visits for one condition"),
     "RED-02": ("รับบริการซ้ำภายใน 7 วันด้วยโรคเดียวกัน", "Repeat visits within 7 days"),
     "RED-09": ("ความต่อเนื่องของการรักษา", "Continuity of care"),
@@ -324,6 +325,38 @@ def completeness_rows() -> Iterator[dict[str, object]]:
                 "period_type": period.kind, "period_start": period.start, "period_end": period.end,
                 "area_level": place.level, "area_code": place.code,
                 "n_reports_expected": expected, "n_reports_received": round(expected * share),
+            }  # fmt: skip
+        for hospcode in FACILITIES:
+            yield {
+                "period_type": period.kind, "period_start": period.start, "period_end": period.end,
+                "area_level": "facility", "area_code": hospcode,
+                "n_reports_expected": period.months, "n_reports_received": period.months,
+            }  # fmt: skip
+
+
+def facility_activity_rows() -> Iterator[dict[str, object]]:
+    """Of the facilities alone, and of six more of one type in the region, who make up its peers; one sent nothing."""
+    random = np.random.default_rng(SEED)
+    places = {hospcode: region_of(province) for hospcode, (_, province, _) in FACILITIES.items()}
+    places |= {f"8000{number}": "01" for number in range(6)}
+    for period in all_periods():
+        for hospcode, region in places.items():
+            visits = None if hospcode == "11119" else round(900 * period.months * random.uniform(0.7, 1.3))
+            if visits is None:
+                continue
+            yield {
+                "period_type": period.kind, "period_start": period.start, "period_end": period.end,
+                "area_level": "facility", "area_code": hospcode, "dimension_set": "all", "member_1": "all",
+                "peer_type": "regional_hospital", "peer_region": region,
+                **_controlled_columns(
+                    "facility",
+                    {
+                        "n_visits": visits, "n_home_known_visits": round(visits * 0.97),
+                        "n_out_of_network_visits": round(visits * random.uniform(0.05, 0.2)),
+                        "n_cross_province_visits": round(visits * random.uniform(0.01, 0.08)),
+                        "n_admissions": round(visits * 0.03), "n_referrals_out": 4,
+                    },
+                ),
             }  # fmt: skip
 
 
@@ -557,6 +590,7 @@ def write_serving(home: Path, run_id: str = RUN_ID, only: Collection[str] | None
         "agg_patient_flow": flow_rows(random),
         "agg_measure_results": measure_rows(random),
         "agg_completeness": completeness_rows(),
+        "agg_facility_activity": facility_activity_rows(),
         "agg_measure_weaknesses": weakness_rows(),
         "agg_rollout": rollout_rows(),
         "agg_rollout_indicators": indicator_rows(),

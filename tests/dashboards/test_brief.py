@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import re
 from collections.abc import Callable
 from datetime import date
@@ -18,9 +19,12 @@ from dashboards.queries import reads
 from dashboards.queries.reads import Area, Period
 from dashboards.queries.serving import current_serving
 from ruam.access import NATION
-from ruam.errors import PublishError, UsageError
+from ruam.audit import AuditLog
+from ruam.cli import flow
+from ruam.errors import PublishError, StorageError, UsageError
 from ruam.geography import province_names, province_names_en
 from ruam.home import DataHome
+from tests.dashboards.serving_factory import RUN_ID
 
 MARCH = Period(period_type="month", period_start=date(2025, 3, 1), period_end=date(2025, 3, 31))
 
@@ -121,3 +125,58 @@ def test_the_command_writes_the_brief_and_replaces_an_older_one(
     assert n_pages(out.read_bytes()) == [1]
     assert out.read_bytes() != older
     assert in_process("brief", "P50", "--out", str(out)) == 2
+
+
+def test_briefs_of_the_nation_and_all_regions_are_written_and_each_is_told_to_the_audit_log(
+    published_home: Path, in_process: Callable[..., int], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setenv("RUAM_HOME", str(published_home))
+    (published_home / "landing").mkdir(exist_ok=True)
+    assert in_process("brief", "--all", "--out", str(tmp_path / "briefs")) == 0
+    written = sorted((tmp_path / "briefs").iterdir())
+    assert [path.name for path in written] == sorted(
+        f"brief-{area}.pdf" for area in ("TH", *(f"R{number:02d}" for number in range(1, 14)))
+    )
+    told = AuditLog(DataHome(published_home)).newest(14)
+    assert {entry["filters"]["area"]: entry["sha256"] for entry in told} == {
+        path.stem.removeprefix("brief-"): hashlib.sha256(path.read_bytes()).hexdigest() for path in written
+    }
+    assert {(entry["event"], entry["page"], entry["publication"]) for entry in told} == {("export", "brief", RUN_ID)}
+    assert all(entry["subject"].startswith("account ") for entry in told)
+
+
+def test_a_brief_that_cannot_be_recorded_is_not_handed_out(
+    published_home: Path, in_process: Callable[..., int], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    def full(*_: object, **__: object) -> None:
+        raise StorageError("the disk is full")
+
+    monkeypatch.setenv("RUAM_HOME", str(published_home))
+    (published_home / "landing").mkdir(exist_ok=True)
+    monkeypatch.setattr(AuditLog, "write", full)
+    assert in_process("brief", "TH", "--out", str(tmp_path / "brief.pdf")) == 74
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("arguments", [["TH"], ["--out", "x"], ["TH", "--all", "--out", "x"]])
+def test_a_brief_is_of_one_area_or_of_all(in_process: Callable[..., int], arguments: list[str]) -> None:
+    assert in_process("brief", *arguments) == 2
+
+
+@pytest.mark.parametrize(("build", "written"), [("00000000", 14), (RUN_ID[-8:], 0)], ids=["new", "published already"])
+def test_the_days_work_writes_the_briefs_after_it_has_published(
+    published_home: Path,
+    in_process: Callable[..., int],
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
+    build: str,
+    written: int,
+) -> None:
+    for step in ("take_people_in", "links_are_old", "_build", "_publish", "write_reports", "_empty_inbox"):
+        monkeypatch.setattr(flow, step, lambda *_, **__: None)
+    monkeypatch.setattr("ruam.build.last_build_id", lambda _: build)
+    monkeypatch.setenv("RUAM_HOME", str(published_home))
+    monkeypatch.setenv("RUAM_BRIEFS", str(tmp_path / "briefs"))
+    (published_home / "landing").mkdir(exist_ok=True)
+    assert in_process("run") == 0
+    assert len(list(tmp_path.glob("briefs/*.pdf"))) == written

@@ -2,20 +2,26 @@
 
 from __future__ import annotations
 
+from time import monotonic
 from urllib.parse import urlparse
 
 import pytest
+from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Browser, Page, expect
 
+from dashboards.access.pages import ENTRIES, FIRST, Entry
+from ruam.access import Role
 from tests.dashboards.servers import demo_context
 
 PAGES = {
-    "": ("ภาพรวมการรับบริการ", "Overview of care", 8),
+    "overview": ("ภาพรวมการรับบริการ", "Overview of care", 8),
     "nation": ("ประเทศในหน้าเดียว", "The nation on one page", 9),
     "utilization": ("การใช้บริการ", "Utilization of care", 2),
     "flow": ("การไปรับบริการข้ามเขต", "Patient flow", 7),
     "measures": ("ความซ้ำซ้อน ความจำเป็น และความสมเหตุสมผล", "Redundancy, necessity and appropriateness", 2),
     "compare": ("เปรียบเทียบ", "Compare", 2),
+    "continuity": ("ความต่อเนื่องของการรักษา", "Continuity of care", 3),
+    "facility": ("ข้อมูลรายหน่วยบริการ", "Facility profile", 2),
     "explore": ("สำรวจตัวชี้วัด", "Explore the figures", 1),
     "definitions": ("นิยามตัวชี้วัด", "Definitions of the measures", 0),
     "rollout": ("ความก้าวหน้า 30 บาทรักษาทุกที่", "Rollout of treatment anywhere", 4),
@@ -23,8 +29,17 @@ PAGES = {
     "submissions": ("การส่งข้อมูล", "Submissions", 2),
     "scorecards": ("คะแนนคุณภาพข้อมูล", "Data quality scorecards", 4),
     "rules": ("กฎตรวจสอบข้อมูล", "Rules of data quality", 1),
+    "runs": ("การทำงานของระบบ", "What the system did", 0),
+    "findings": ("สิ่งที่ต้องแก้ไขในข้อมูลที่ส่ง", "What is to be mended in what was sent", 0),
+    "deliveries": ("การส่งข้อมูลของหน่วยบริการ", "What facilities sent", 0),
+    "audit": ("บันทึกการเข้าถึงข้อมูล", "Audit log", 0),
 }
+"""Title in Thai and English, and charts, of every registered page."""
+USERS = {Role.ANALYST: "analyst", Role.STEWARD: "steward", Role.PROTECTION_OFFICER: "data_protection_officer"}
+"""Who opens a page: the first of these whose role it is for."""
 WAIT_MILLISECONDS = 60_000
+FADE_SECONDS = 20
+"""Streamlit draws new text pale at first, which axe takes for its colour."""
 
 pytestmark = pytest.mark.browser
 
@@ -52,22 +67,39 @@ def wait_for_page(page: Page, title: str, n_charts: int) -> None:
     expect(page.get_by_test_id("stException")).to_have_count(0)
 
 
-@pytest.mark.parametrize("path", PAGES)
+def impaired(page: Page) -> list[str]:
+    """What axe finds serious or critical on a page, with the elements, once nothing fades in any more."""
+    deadline = monotonic() + FADE_SECONDS
+    while True:
+        violations = Axe().run(page, options={"resultTypes": ["violations"]}).response["violations"]
+        found = [
+            f"{one['id']}: {node['html'][:200]}"
+            for one in violations
+            if one["impact"] in {"serious", "critical"}
+            for node in one["nodes"]
+        ]
+        if not found or monotonic() > deadline:
+            return found
+
+
+@pytest.mark.parametrize("entry", ENTRIES, ids=lambda entry: entry.name)
 @pytest.mark.parametrize("width", [1440, 390])
-def test_a_page_is_drawn_whole_and_asks_no_other_host(
-    browser: Browser, demo_address: str, path: str, width: int
+def test_every_registered_page_is_drawn_whole_for_all_to_use_and_asks_no_other_host(
+    browser: Browser, demo_address: str, entry: Entry, width: int
 ) -> None:
-    thai, _, n_charts = PAGES[path]
-    context = demo_context(browser, demo_address, "analyst", width)
+    thai, _, n_charts = PAGES[entry.name]
+    user = next(user for role, user in USERS.items() if role in entry.roles)
+    context = demo_context(browser, demo_address, user, width)
     page = context.new_page()
     watch = Watch(page)
-    page.goto(f"{demo_address}/{path}")
+    page.goto(f"{demo_address}/{'' if entry is FIRST else entry.name}")
     wait_for_page(page, thai, n_charts)
     assert page.evaluate("document.fonts.ready.then(() => document.fonts.check('16px \"Noto Sans Thai\"', 'ไทย'))")
     # Nothing sticks out to the side.
     assert page.evaluate("document.documentElement.scrollWidth") <= width
     assert watch.hosts == {"127.0.0.1"}
     assert watch.complaints == []
+    assert impaired(page) == []
     context.close()
 
 
@@ -97,7 +129,7 @@ def test_the_switch_changes_the_language_and_keeps_the_view(browser: Browser, de
 
 
 def test_definition_and_table_are_one_click_away(browser: Browser, demo_address: str) -> None:
-    thai, _, n_charts = PAGES[""]
+    thai, _, n_charts = PAGES["overview"]
     context = demo_context(browser, demo_address, "analyst")
     page = context.new_page()
     page.goto(demo_address)

@@ -56,7 +56,7 @@ VALUES: dict[str, st.SearchStrategy[Any]] = {
     "area": areas,
     "period": st.sampled_from([MONTH, YEAR]),
     "dimension": st.sampled_from(["facility_type", "right_group"]),
-    "group": st.sampled_from([*figures.MEASURE_GROUPS.values(), "UT"]),
+    "ids": st.sampled_from([[f"{one}-"] for one in (*figures.MEASURE_GROUPS.values(), "UT")]),
     "measure_id": st.sampled_from(["RED-01", "UT-00"]),
     "region": st.none() | st.sampled_from(REGIONS),
     "level": st.sampled_from(["region", "province"]),
@@ -70,11 +70,12 @@ VALUES: dict[str, st.SearchStrategy[Any]] = {
     "phase": st.none() | st.integers(1, 4),
     "months": st.just(["2025-02-01", "2025-03-01"]),
     "facility_type": st.none() | st.just("05"),
+    "profile": st.just(figures.FACILITY_PROFILE),
     "rule_code": st.just("visit_without_diagnosis"),
 }
 COUNTS = {
     "numerator", "denominator", "n_persons", "n_visits", "n_reports_received", "n_registered_persons", "n_reports",
-    "score", "n_broken", "n_checked",
+    "score", "n_broken", "n_checked", "n_peers",
 }  # fmt: skip
 
 

@@ -181,7 +181,7 @@ def test_the_officer_looks_at_the_log(browser: Browser, demo_address: str, width
     context.close()
 
 
-def test_a_table_leaves_by_a_button_that_is_recorded(browser: Browser, demo_address: str, published_home: Path) -> None:
+def test_a_table_leaves_by_a_button_that_is_recorded(browser: Browser, demo_address: str, demo_home: Path) -> None:
     context = demo_context(browser, demo_address, "executive")
     page = context.new_page()
     page.goto(f"{demo_address}/?area=R04&lang=en")
@@ -193,7 +193,7 @@ def test_a_table_leaves_by_a_button_that_is_recorded(browser: Browser, demo_addr
     with zipfile.ZipFile(io.BytesIO(content)) as package:
         (table,) = (package.read(name) for name in package.namelist() if name.endswith(".csv"))
     assert table.startswith(b"\xef\xbb\xbf")
-    (export,) = AuditLog(DataHome(published_home)).newest(1, {"event": "export"})
+    (export,) = AuditLog(DataHome(demo_home)).newest(1, {"event": "export"})
     assert export["sha256"] == hashlib.sha256(content).hexdigest()
     assert export["rows"] == table.decode().count("\n") - 1 == 12
     assert (export["page"], export["filters"]) == ("overview", {"area": "R04", "lang": "en"})

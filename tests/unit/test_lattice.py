@@ -83,6 +83,20 @@ def test_totals_of_two_axes_together_tell_what_neither_tells_alone() -> None:
     assert found
 
 
+def test_a_small_count_that_greater_ones_around_it_tell_is_closed_too() -> None:
+    """2 is told by 43 less 41 and by 17 less 15, each total standing alone in another; 41 and 15 are told around it."""
+    cells = {"small": 2, "b": 41, "p": 43, "p_too": 43, "e": 15, "q": 17, "q_too": 17}
+    cells |= {"c": 12, "t": 53, "d": 13, "f": 13, "u": 67, "r": 63}
+    cells |= {f"twelve {number}": 12 for number in range(4)}
+    number = {name: place for place, name in enumerate(cells)}
+    sums = {"p": ["small", "b"], "q": ["small", "e"], "p_too": ["p"], "q_too": ["q"], "t": ["b", "c"]}
+    sums |= {"u": ["b", "d", "f"], "r": ["e", *(name for name in cells if name.startswith("twelve"))]}
+    axes = [axis(total, [(number[total], number[part]) for part in parts]) for total, parts in sums.items()]
+    counts = np.array(list(cells.values()))
+    assert told(counts, nothing_hidden(counts), axes) == [number["small"]]
+    assert told(counts, withheld(counts, axes), axes) == []
+
+
 def test_people_seen_in_two_districts_are_no_sum_but_a_bound() -> None:
     """9 and 9 people, 18 in all, are told; 9 and 9 of whom 4 are the same, 14 in all, are not."""
     links = [axis("area", [(2, 0), (2, 1)])]

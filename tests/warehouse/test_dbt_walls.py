@@ -140,7 +140,7 @@ def test_marts_are_published_and_shown(artifact: dict[str, Any], models: dict[st
 def test_every_count_of_people_visits_or_days_is_under_disclosure_control(models: dict[str, Node]) -> None:
     for name in (
         *("agg_utilization", "agg_patient_flow", "agg_measure_results", "agg_cid_classes", "agg_unknown_codes"),
-        *("agg_rule_results", "agg_scorecards", "agg_measure_weaknesses"),
+        *("agg_rule_results", "agg_scorecards", "agg_measure_weaknesses", "agg_facility_activity"),
     ):
         (node,) = (node for node in models.values() if node["name"] == name)
         columns = node["columns"].values()

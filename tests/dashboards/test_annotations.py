@@ -1,0 +1,81 @@
+"""Annotations on the pages: shown to all who see the figure, written by analysts, and to nobody beyond the area."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import date
+from pathlib import Path
+
+import pytest
+from streamlit.testing.v1 import AppTest
+
+import dashboards
+from ruam.audit import AuditLog
+from ruam.followup import By
+from ruam.followup.annotations import About, Annotations
+from ruam.home import DataHome
+from ruam.settings import Settings
+from tests.dashboards.people import signed_in
+
+APP = Path(dashboards.__file__).with_name("app.py")
+ABOUT = About("UT-01", "region", "04", "last_12_months", date(2024, 4, 1))
+BY = By("s", "n", ("analyst",))
+MARKUP = "**ตัวหนา** <script>alert(1)</script>"
+
+
+@pytest.fixture
+def home(published_home: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    monkeypatch.setenv("RUAM_HOME", str(published_home))
+    yield published_home
+    Settings().data_home.followup.unlink(missing_ok=True)
+
+
+def overview(home: Path, role: str, scope: str, **query: str) -> AppTest:
+    app = AppTest.from_file(str(APP), default_timeout=60)
+    app.user = signed_in(home, [role], [scope], sub=f"{role} of {scope}")
+    for key, value in query.items():
+        app.query_params[key] = value
+    app.run()
+    assert not app.exception
+    return app
+
+
+def notes(app: AppTest) -> list[str]:
+    return [str(element.value) for element in app.get("text")]
+
+
+def test_an_analyst_writes_one_and_an_executive_reads_it(home: Path) -> None:
+    app = overview(home, "analyst", "TH", area="R04")
+    (form,) = (area for area in app.text_area if "หมายเหตุ" in area.label)
+    form.set_value(MARKUP)
+    next(button for button in app.button if button.label == "บันทึกหมายเหตุ").click().run()
+    assert notes(app) == [MARKUP]
+    assert AuditLog(DataHome(home)).newest(2)[-1]["event"] in {"annotation", "view"}
+    reader = overview(home, "executive", "R04", area="R04")
+    assert notes(reader) == [MARKUP], "as text, whatever it looks like"
+    assert not any("<script>" in str(element.value) for element in reader.markdown)
+    (told,) = (caption.value for caption in reader.caption if caption.value.startswith("หมายเหตุ ·"))
+    assert "นักวิเคราะห์ข้อมูล" in told
+    assert " 25" in told, "its day is of the Buddhist Era"
+    assert not reader.text_area
+    assert not [button for button in reader.button if button.label == "ถอนหมายเหตุ"]
+
+
+def test_one_is_withdrawn_on_the_page_and_stays_in_the_database(home: Path) -> None:
+    kept = Annotations.of(Settings())
+    kept.write(ABOUT, BY, "ผิด")
+    app = overview(home, "analyst", "R04", area="R04")
+    next(button for button in app.button if button.label == "ถอนหมายเหตุ").click().run()
+    assert notes(app) == []
+    assert kept.standing("UT-01", "region", "04") == []
+    assert [entry["change"] for entry in AuditLog(DataHome(home)).newest(9) if entry["event"] == "annotation"][:2] == [
+        "withdrawn",
+        "written",
+    ]
+
+
+def test_of_an_area_that_is_not_theirs_nobody_reads_one(home: Path) -> None:
+    Annotations.of(Settings()).write(ABOUT, BY, "ของเขต 4")
+    assert notes(overview(home, "analyst", "R05", area="R04")) == []
+    assert notes(overview(home, "analyst", "TH", area="R04")) == ["ของเขต 4"]
+    assert notes(overview(home, "analyst", "TH", area="R05")) == [], "it is of its own area alone"
