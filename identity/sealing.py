@@ -22,6 +22,7 @@ import struct
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO, Literal
 
@@ -54,7 +55,7 @@ class SealKey:
     name: str
     secret: bytes = field(repr=False)
 
-    @property
+    @cached_property
     def key_id(self) -> str:
         """8 hex digits."""
         return hashlib.sha256(b"ruam key id" + self.secret).hexdigest()[:8]

@@ -129,6 +129,9 @@ class Archive:
 
     def read(self, entry: Entry, most: int) -> Iterator[bytes]:
         """The member's bytes in pieces of at most `most`. Only after the last is it known that they are sound."""
+        if whole := self._at_once(entry, most):
+            yield whole
+            return
         size = checksum = 0
         # One byte more than the member may hold shows that it holds too much; room for more is not cheap.
         for piece in self._pieces(entry, min(most, entry.declared_size + 1)):
@@ -147,6 +150,21 @@ class Archive:
             raise DeliveryRejectedError(
                 "wrong_declared_size", f"{entry.shown} holds {size:,} bytes and declares {entry.declared_size:,}"
             )
+
+    def _at_once(self, entry: Entry, most: int) -> bytes | None:
+        """A deflated member of a single piece, the usual case; None for all others, and for one that is not sound."""
+        info = entry.info
+        if info.compress_type != zipfile.ZIP_DEFLATED or max(info.file_size, info.compress_size) > most:
+            return None
+        decompressor = igzip_lib.IgzipDecompressor(igzip_lib.DECOMP_DEFLATE)
+        try:
+            piece = decompressor.decompress(self._bytes(entry.begin, info.compress_size), info.file_size + 1)
+        except _INFLATE_ERROR:
+            return None
+        if len(piece) != info.file_size or not decompressor.eof or decompressor.unused_data:
+            return None
+        self.check_size(entry, len(piece))
+        return piece if isal_zlib.crc32(piece) == info.CRC else None
 
     def _pieces(self, entry: Entry, most: int) -> Iterator[bytes]:
         at, end = entry.begin, entry.begin + entry.info.compress_size
@@ -256,7 +274,9 @@ class Archive:
         return info.header_offset + _LOCAL.size + int(n_name) + int(n_extra)
 
     def _raw_name(self, info: zipfile.ZipInfo) -> bytes:
-        return info.orig_filename.encode("utf-8" if info.flag_bits & _NAME_IN_UTF_8 else self._names_in)
+        name = info.orig_filename
+        # ASCII is the same in all of them, and by far the usual.
+        return name.encode("utf-8" if info.flag_bits & _NAME_IN_UTF_8 or name.isascii() else self._names_in)
 
     def _bytes(self, at: int, n: int) -> bytes:
         return _read(self._file, at, n)

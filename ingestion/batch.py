@@ -731,16 +731,16 @@ def _file_records(work: _Batch, deliveries: list[Delivery]) -> pl.DataFrame:
 
 
 def _rule_records(work: _Batch, deliveries: list[Delivery]) -> pl.DataFrame:
-    rules = [
-        {
-            "delivery_id": deliveries[work.counts[slot].delivery].delivery_id,
-            "hospcode": deliveries[work.counts[slot].delivery].hospcode,
-            "file": work.counts[slot].file,
-            "rule": rule,
-            "column_name": column or None,
-            "level": str(level),
-            "n_rows": n,
-        }
+    rules = [  # In the order of RECEIPT_RULES: a day has even more.
+        (
+            deliveries[work.counts[slot].delivery].delivery_id,
+            deliveries[work.counts[slot].delivery].hospcode,
+            work.counts[slot].file,
+            rule,
+            column or None,
+            str(level),
+            n,
+        )
         for (slot, rule, column, level), n in work.rules.items()
     ]
-    return pl.DataFrame(rules, schema=RECEIPT_RULES)
+    return pl.DataFrame(rules, schema=RECEIPT_RULES, orient="row")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import sqlite3
 import time
+from collections.abc import Iterable
 from pathlib import Path
 
 from ingestion.places import Found
@@ -41,10 +42,15 @@ class Fetched:
         )
         return row[0] if row else None
 
-    def add(self, found: Found, delivery_id: str) -> None:
-        if found.modified is None or found.modified < time.time() - UNSETTLED_SECONDS:
-            row = (found.address, found.size, found.version, delivery_id)
-            self._execute("insert or replace into fetched values (?, ?, ?, ?)", row)
+    def add(self, ones: Iterable[tuple[Found, str]]) -> None:
+        """Files, and the content that each had."""
+        settled = time.time() - UNSETTLED_SECONDS
+        self._execute("begin")
+        for found, delivery_id in ones:
+            if found.modified is None or found.modified < settled:
+                row = (found.address, found.size, found.version, delivery_id)
+                self._execute("insert or replace into fetched values (?, ?, ?, ?)", row)
+        self._execute("commit")
 
     def _open(self) -> sqlite3.Connection:
         """Raises `StorageError` when no file can be made here."""
@@ -57,7 +63,7 @@ class Fetched:
                 path.unlink()
             return _connect(self._path)
 
-    def _execute(self, sql: str, row: tuple[str | int, ...]) -> tuple[str, ...] | None:
+    def _execute(self, sql: str, row: tuple[str | int, ...] = ()) -> tuple[str, ...] | None:
         try:
             first: tuple[str, ...] | None = self._rows.execute(sql, row).fetchone()
         except sqlite3.DatabaseError as error:  # To fetch once more costs less than to stop.

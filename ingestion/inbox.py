@@ -7,11 +7,12 @@ import os
 from collections.abc import Collection, Iterable, Iterator
 from io import BytesIO
 from pathlib import Path
+from typing import NamedTuple
 
 import polars as pl
 
 from identity.keys import keys_of, load_key
-from identity.sealing import Sealed, Sealer, SealKey
+from identity.sealing import Sealed, Sealer, SealKey, sealed_size
 from ruam.faults import point
 from ruam.files import alone, replacing, shared, sync_way
 from ruam.home import DataHome
@@ -26,17 +27,24 @@ def inbox_key(home: DataHome) -> SealKey:
     return SealKey("inbox", load_key(keys_of(home), "inbox"))
 
 
-def store(inbox: Path, key: SealKey, pieces: Iterable[bytes]) -> tuple[str, Path]:
-    """Write a delivery into the inbox, sealed; return the SHA-256 (hex) of its plain bytes and where it lies.
+class Stored(NamedTuple):
+    """A delivery in the inbox: the SHA-256 (hex) of its plain bytes, where it lies, and how many bytes they are."""
+
+    delivery_id: str
+    path: Path
+    n_bytes: int
+
+
+def store(inbox: Path, key: SealKey, pieces: Iterable[bytes]) -> Stored:
+    """Write a delivery into the inbox, sealed.
 
     It is sealed and written while hashing, so that what is landed is what was hashed even if the sender is still
     writing, and no plain byte reaches the disk. Nothing is left when `pieces` raises. The caller makes what was stored
     durable (`ruam.files.sync_all`) before it counts on it; what a power cut has shortened before that, or another key
     has sealed, is written anew.
     """
-    inbox.mkdir(parents=True, exist_ok=True)
     staging = inbox / f".incoming-{os.getpid()}"
-    digest = hashlib.sha256()
+    digest, is_put = hashlib.sha256(), False
     with shared(inbox / _LOCK):
         try:
             with staging.open("wb") as out:
@@ -47,16 +55,26 @@ def store(inbox: Path, key: SealKey, pieces: Iterable[bytes]) -> tuple[str, Path
                 delivery_id = digest.hexdigest()
                 sealer.finish(delivery_id.encode())
             final = stored(inbox, delivery_id)
-            if not (_size(final) == _size(staging) and sealed(inbox, key, delivery_id).is_sealed_with_its_key()):
-                final.parent.mkdir(mode=0o700, exist_ok=True)
-                point("inbox.copied")
-                staging.replace(final)
-                point("inbox.renamed")
-            else:
+            n_bytes = sealer.tell()
+            if _size(final) == sealed_size(n_bytes) and Sealed(final, key, delivery_id).is_sealed_with_its_key():
                 final.touch()  # How long it stays counts from the last time it came.
-            return delivery_id, final
+            else:
+                point("inbox.copied")
+                _put(staging, final)
+                is_put = True
+                point("inbox.renamed")
+            return Stored(delivery_id, final, n_bytes)
         finally:
-            staging.unlink(missing_ok=True)
+            if not is_put:
+                staging.unlink(missing_ok=True)
+
+
+def _put(staging: Path, final: Path) -> None:
+    try:
+        staging.replace(final)
+    except FileNotFoundError:  # Of the 256 folders, the first delivery of each makes one.
+        final.parent.mkdir(mode=0o700, exist_ok=True)
+        staging.replace(final)
 
 
 def _size(path: Path) -> int | None:

@@ -287,18 +287,17 @@ def _receive(settings: Settings, found: list[Found], follow: Follow) -> tuple[li
             try:
                 delivery = _known(settings, key, fetched.delivery_id(one), one.name)
                 if delivery is None:
-                    delivery_id, path = store(inbox, key, one.pieces())
-                    written.append((one, path))
-                    delivery = delivery_in_inbox(settings, key, delivery_id, one.name)
+                    come = store(inbox, key, one.pieces())
+                    written.append((one, come))
+                    delivery = delivery_in_inbox(settings, key, come.delivery_id, one.name, come.n_bytes)
                 deliveries.append(replace(delivery, address=one.address))
             except PlaceError as error:
                 outcome = "changing" if isinstance(error, ChangedError) else "not_fetched"
                 not_taken.append(NotTaken(one.address, outcome, str(error)))
             step.add([one.size])
-        sync_all([path for _, path in written], inbox)
+        sync_all([come.path for _, come in written], inbox)
         point("inbox.synced")
-        for one, path in written:
-            fetched.add(one, path.stem)
+        fetched.add((one, come.delivery_id) for one, come in written)
     return deliveries, not_taken
 
 
@@ -316,7 +315,7 @@ def _known(settings: Settings, key: SealKey, delivery_id: str | None, file_name:
 def delivery_in_inbox(
     settings: Settings, key: SealKey, delivery_id: str, file_name: str, n_bytes: int | None = None
 ) -> Delivery:
-    """A delivery that lies in the inbox (if it left, of `n_bytes`), with what its name says.
+    """A delivery that lies in the inbox, with what its name says; `n_bytes` where they are known, as of one that left.
 
     A name without a code leaves the sender empty. A time to come in a name is not believed: it would let in care to
     come, and win over all that is sent until then.

@@ -265,12 +265,12 @@ def test_what_was_changed_a_moment_ago_is_not_trusted_to_stay(sender_at: Callabl
     path.write_bytes(b"x")
     (found,) = sender.look()
     with Fetched(sender.settings.data_home.inbox) as fetched:
-        delivery_id, _ = store(sender.settings.data_home.inbox, KEY, found.pieces())
-        fetched.add(found, delivery_id)
+        delivery_id = store(sender.settings.data_home.inbox, KEY, found.pieces()).delivery_id
+        fetched.add([(found, delivery_id)])
         assert fetched.delivery_id(found) is None
         os.utime(path, (1, 1))
         (found,) = sender.look()
-        fetched.add(found, delivery_id)
+        fetched.add([(found, delivery_id)])
         assert fetched.delivery_id(found) == delivery_id
 
 
