@@ -106,7 +106,7 @@ class Archive:
         try:
             directory = _find_directory(self._file, limits)
             infos, self._names_in = _read_directory(self._file, directory)
-            places = accumulate(not info.filename.endswith("/") for info in infos)
+            places = accumulate(int(not info.filename.endswith("/")) for info in infos)
             entries = [
                 Entry(_printable(info), shown_name(info.orig_filename, place, extra_feeds), place, info, 0)
                 for info, place in zip(infos, places, strict=True)
