@@ -79,10 +79,10 @@ def _time_in_name(token: str) -> datetime | None:
     if not re.fullmatch(r"[0-9]{8}([0-9]{4}([0-9]{2})?)?", token):
         return None
     year = int(token[:4])
-    month, day, *time = (int(token[at : at + 2] or 0) for at in range(4, 14, 2))
+    month, day, hour, minute, second = (int(token[at : at + 2] or 0) for at in range(4, 14, 2))
     try:
         # Senders write local time.
-        return datetime(year - 543 * (year >= BUDDHIST_ERA_FROM), month, day, *time)  # noqa: DTZ001
+        return datetime(year - 543 * (year >= BUDDHIST_ERA_FROM), month, day, hour, minute, second)  # noqa: DTZ001
     except ValueError:
         return None
 

@@ -10,6 +10,7 @@ from concurrent.futures.process import BrokenProcessPool
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field, replace
 from datetime import datetime
+from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -35,9 +36,11 @@ from ingestion.landing import (
     is_committed,
     key_ids,
     newest_receipt,
+    read_records,
     receipts_of,
     region_locked,
     require_fitting,
+    sweep_region,
     utc_now,
 )
 from ingestion.places import ChangedError, Found, Look, NotTaken, PlaceError, look, place_of
@@ -217,8 +220,8 @@ def land_received(settings: Settings, received: list[Delivery], follow: Follow =
         first = _land(settings, intake, new, tuple(region_of.items()), keys, known, report, follow, list(held.values()))
         point("ingest.landed")
         settled = [(region, one, _like_first(outcome, first.get(_content(one)))) for region, one, outcome in settled]
-        report.not_taken += [_left(one, FAILED, out.detail) for _, one, out in settled if out.outcome == FAILED]
-        settled = [one for one in settled if one[2].outcome != FAILED]
+        report.not_taken += [_left(one, out.outcome, out.detail) for _, one, out in settled if out.outcome in LEFT_OPEN]
+        settled = [one for one in settled if one[2].outcome not in LEFT_OPEN]
         report.batches += _record(home, settled, keys, known, held)
         report.outcomes += [outcome for _, _, outcome in settled]
         _log(report.not_taken)
@@ -245,6 +248,11 @@ def _region_held(home: DataHome, region: str, *, wait: bool) -> Iterator[int]:
 
 FAILED = "failed"
 """Outcome of a delivery that our own code failed on; it gets no receipt, so that the next run tries it again."""
+
+KILLED = "killed"
+"""The same of one in a batch whose process the system killed twice, the second time alone."""
+
+LEFT_OPEN = frozenset({FAILED, KILLED})
 
 
 def _left(delivery: Delivery, outcome: str, detail: str | None) -> NotTaken:
@@ -384,8 +392,8 @@ def _sort(
 
 
 def _like_first(copy: Outcome, first: Outcome | None) -> Outcome:
-    """A copy of a delivery that was rejected, or failed on, in this run is as bad as the first of them."""
-    if first is None or first.outcome not in ("rejected", FAILED):
+    """A copy of a delivery that was rejected, or left open, in this run is as bad as the first of them."""
+    if first is None or first.outcome not in ("rejected", *LEFT_OPEN):
         return copy
     return replace(copy, outcome=first.outcome, reason=first.reason, detail=first.detail)
 
@@ -447,9 +455,10 @@ class Means(NamedTuple):
 
 @dataclass(frozen=True)
 class Failure:
-    """What our own code failed with on a batch, of which nothing was landed."""
+    """Why nothing of a batch was landed, and the outcome (`LEFT_OPEN`) of its deliveries."""
 
     words: str
+    outcome: str = FAILED
 
 
 def _landed(landing: Path, intake: Intake, region: str, name: str, *rest: Any) -> list[Outcome] | Failure:
@@ -471,11 +480,11 @@ def _landed(landing: Path, intake: Intake, region: str, name: str, *rest: Any) -
 def _apart(
     home: DataHome, intake: Intake, job: Job, result: list[Outcome] | Failure, means: Means
 ) -> Iterator[tuple[Job, list[Outcome] | Failure]]:
-    """A batch and what became of it; one that failed is landed again by halves, until what fails stands alone."""
+    """A batch and what became of it; one that our code fails on is landed again by halves, until it stands alone."""
     region, name, batch = job
     if not is_committed(home.landing, region, name):
         withdraw(home.inbox, region, name)
-    if not isinstance(result, Failure) or len(batch) == 1:
+    if not isinstance(result, Failure) or result.outcome == KILLED or len(batch) == 1:
         yield job, result
         return
     log.error("batch failed", extra={"batch": name, "n": len(batch), "detail": result.words})
@@ -525,7 +534,6 @@ def _land(
 
     `held` are the descriptors of the regions' locks.
     """
-    landing = settings.data_home.landing
     # One region alone would keep one worker busy and the others idle.
     share = sum(one.n_bytes for ones in new.values() for one in ones) // settings.workers
     most_bytes = min(settings.batch_bytes, max(share, SHARED_FROM_BYTES))
@@ -539,12 +547,12 @@ def _land(
     step = _Step("land", [one.n_bytes for _, _, batch in jobs for one in batch], follow)
     landed: dict[tuple[str, str], Outcome] = {}
     means = Means(registry, keys, settings.limits, settings.data_home.spill, known, settings.feeds)
-    results = land_jobs(settings, landing, intake, jobs, means, held, step.in_hand)
+    results = _outlived(settings.data_home, intake, jobs, means, held, partial(land_jobs, settings, tell=step.in_hand))
     each = (one for pair in results for one in _apart(settings.data_home, intake, *pair, means))
     for (_, name, batch), result in each:
         if isinstance(result, Failure):
-            outcomes = [Outcome(one.file_name, one.hospcode, FAILED, detail=result.words) for one in batch]
-            report.not_taken += [_left(one, FAILED, result.words) for one in batch]
+            outcomes = [Outcome(one.file_name, one.hospcode, result.outcome, detail=result.words) for one in batch]
+            report.not_taken += [_left(one, result.outcome, result.words) for one in batch]
         else:
             outcomes = result
             report.batches.append(name)
@@ -552,6 +560,75 @@ def _land(
         landed |= {_content(one): outcome for one, outcome in zip(batch, outcomes, strict=True)}
         step.add([one.n_bytes for one in batch], outcomes)
     return landed
+
+
+def _outlived(
+    home: DataHome,
+    intake: Intake,
+    jobs: list[Job],
+    means: Means,
+    held: list[int],
+    land: Callable[..., Iterator[tuple[Job, list[Outcome] | Failure]]],
+) -> Iterator[tuple[Job, list[Outcome] | Failure]]:
+    """What `land` (`land_jobs`) yields; a process that is killed costs the run no more than its own batch.
+
+    What had not ended then is landed batch by batch, each alone in a process of its own: most often memory was short,
+    and who has it to himself needs not share it. A batch whose process is killed again is left open (`KILLED`).
+    """
+    waiting = {job[1]: job for job in jobs}
+    try:
+        for job, result in land(home.landing, intake, jobs, means, held):
+            del waiting[job[1]]
+            yield job, result
+    except BrokenProcessPool:
+        log.error("a process was killed", extra={"batches": list(waiting)})
+    for job in waiting.values():
+        if found := _committed(home, intake, job, means):
+            yield job, found
+            continue
+        region, _, batch = job
+        again = (region, batch_id(utc_now()), batch)
+        _announce(home, again, means.keys)
+        yield again, _landed_alone(home, intake, again, means, held)
+
+
+def _landed_alone(home: DataHome, intake: Intake, job: Job, means: Means, held: list[int]) -> list[Outcome] | Failure:
+    try:
+        ((_, landed),) = side_by_side(_landed, [(home.landing, intake, *job, *means)], 1, held)
+    except BrokenProcessPool:
+        log.error("a process was killed again", extra={"batch": job[1], "n": len(job[2])})
+        words = "the system killed the process that landed it, and again when it ran alone, perhaps for want of memory"
+        return _committed(home, intake, job, means) or Failure(words, KILLED)
+    return landed
+
+
+def _committed(home: DataHome, intake: Intake, job: Job, means: Means) -> list[Outcome] | None:
+    """What became of a batch that a killed process had committed before it could tell, by its receipts.
+
+    None, and nothing is left of it, when it was not. Its region is held, and nobody writes there.
+    """
+    region, name, batch = job
+    if not is_committed(home.landing, region, name):
+        sweep_region(home.landing, region)
+        intake.sweep(region, committed_ids(home.landing, region))
+        withdraw(home.inbox, region, name)
+        return None
+    told = {
+        (row["delivery_id"], row["hospcode"]): row
+        for row in read_records(home.landing, "receipts", {name}, region).iter_rows(named=True)
+    }
+    files = read_records(home.landing, "receipt_files", {name}, region)
+    n_files = dict(files.group_by("delivery_id").len().iter_rows())
+    reasons = {(delivery_id, file_name): reason for delivery_id, file_name, reason in means.known}
+    counts = ("outcome", "reason", "detail", "n_rows", "n_landed", "n_rejected", "n_flagged")
+    outcomes = []
+    for one in batch:
+        if row := told.get(_content(one)):
+            known = {column: row[column] for column in counts} | {"n_files": n_files.get(one.delivery_id, 0)}
+        else:  # A rejection that is known is not recorded again.
+            known = {"outcome": "rejected", "reason": reasons[one.delivery_id, one.file_name]}
+        outcomes.append(Outcome(one.file_name, one.hospcode, **known))
+    return outcomes
 
 
 def land_jobs(
@@ -567,18 +644,13 @@ def land_jobs(
 
     Yields each as it ends, with what became of its deliveries, and `tell`s how far those have come that have not ended.
     `held` are the descriptors of the regions' locks: a region stays locked until all who may commit in it have ended.
+    Raises `BrokenProcessPool` when one of these processes was killed; none of them is left then.
     """
     if len(jobs) == 1:
         yield jobs[0], _landed(landing, intake, *jobs[0], *means, tell)
         return
-    try:
-        with Gauges(settings.data_home.spill, len(jobs)) as gauges:
-            calls = [(landing, intake, *job, *means, gauges.of(place)) for place, job in enumerate(jobs)]
-            told = side_by_side(_landed, calls, settings.workers, held, lambda running: tell(gauges.together(running)))
-            for place, landed in told:
-                yield jobs[place], landed
-    except BrokenProcessPool as error:
-        raise RuamError(
-            "A process that landed a batch was killed, perhaps for want of memory. What was committed stays: run "
-            "the same command again, with fewer RUAM_WORKERS if it happens again."
-        ) from error
+    with Gauges(settings.data_home.spill, len(jobs)) as gauges:
+        calls = [(landing, intake, *job, *means, gauges.of(place)) for place, job in enumerate(jobs)]
+        told = side_by_side(_landed, calls, settings.workers, held, lambda running: tell(gauges.together(running)))
+        for place, landed in told:
+            yield jobs[place], landed

@@ -141,10 +141,16 @@ def region_alone(landing: Path, region: str, *, wait: bool = False) -> Iterator[
     folder = region_folder(landing, region)
     with locked(folder / ".lock", f"Region {region} of {landing.parent}", wait=wait) as descriptor:
         point("region.locked")
-        for left in [*folder.glob(f"{_INCOMING}*"), *folder.glob(f"{_RETIRED}*")]:
-            shutil.rmtree(left, ignore_errors=True)
+        sweep_region(landing, region)
         point("region.swept")
         yield descriptor
+
+
+def sweep_region(landing: Path, region: str) -> None:
+    """Remove what killed processes left in a region. It is locked, and nobody writes there."""
+    folder = region_folder(landing, region)
+    for left in [*folder.glob(f"{_INCOMING}*"), *folder.glob(f"{_RETIRED}*")]:
+        shutil.rmtree(left, ignore_errors=True)
 
 
 def is_committed(landing: Path, region: str, batch: str) -> bool:

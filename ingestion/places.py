@@ -72,7 +72,8 @@ class NotTaken:
     address: str
     outcome: str
     """`not_fetched` (it could not be read), `changing` (its sender is at it still), `other_region`, `waiting` (for a
-    region that is in use; in a watch also for room on the disk), `failed` (our own code did on it)."""
+    region that is in use; in a watch also for room on the disk), `failed` (our own code did on it), `killed` (its
+    process was, twice)."""
     detail: str
 
 

@@ -10,6 +10,7 @@ import secrets
 import shutil
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures.process import BrokenProcessPool
 from contextlib import AbstractContextManager, ExitStack, contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -307,12 +308,18 @@ def _land_again(settings: Settings, beside: Path, keys: Keys, held: list[int], f
     registry, spill = tuple(regions.items()), settings.data_home.spill
     means = Means(registry, keys, settings.limits, spill, frozenset(), settings.feeds)
     results = land_jobs(settings, beside, people, jobs, means, held)
-    for n_done, ((_, _, batch), outcomes) in enumerate(results, start=1):
-        if isinstance(outcomes, Failure):
-            raise RuamError(f"{outcomes.words}. Nothing was changed.")
-        for delivery, outcome in zip(batch, outcomes, strict=True):
-            _require_no_fewer(delivery, outcome, told[delivery.delivery_id, delivery.hospcode]["n_landed"])
-        follow(n_done, len(jobs))
+    try:
+        for n_done, ((_, _, batch), outcomes) in enumerate(results, start=1):
+            if isinstance(outcomes, Failure):
+                raise RuamError(f"{outcomes.words}. Nothing was changed.")
+            for delivery, outcome in zip(batch, outcomes, strict=True):
+                _require_no_fewer(delivery, outcome, told[delivery.delivery_id, delivery.hospcode]["n_landed"])
+            follow(n_done, len(jobs))
+    except BrokenProcessPool as error:
+        raise RuamError(
+            "A process that landed a batch was killed, perhaps for want of memory. What was written stays: run the "
+            "same command again, with fewer RUAM_WORKERS if it happens again."
+        ) from error
 
 
 def _intake_beside(home: DataHome, beside: Path) -> Intake:

@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 
-from ingestion.job import FAILED, Report
+from ingestion.job import FAILED, LEFT_OPEN, Report
 from ingestion.places import Found, Look, NotTaken
 from ruam.errors import BusyError, SetupError, StorageError, failed_at
 
@@ -99,6 +99,6 @@ class Watch:
                 detail = f"Ruam itself failed on it ({failed_at(error)}); it is tried again when the file changes"
                 yield Report(not_taken=[NotTaken(one.address, FAILED, detail) for one in ready])
         else:
-            again = {one.address for one in report.not_taken if one.outcome not in ("other_region", FAILED)}
+            again = {one.address for one in report.not_taken if one.outcome not in ("other_region", *LEFT_OPEN)}
             self._done |= {one.address: one for one in ready if one.address not in again}
             yield report

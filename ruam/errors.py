@@ -81,6 +81,12 @@ class NotSentError(RuamError):
     exit_code = 11
 
 
+class ProcessKilledError(RuamError):
+    """The system killed, twice, the process that landed some deliveries; the others were taken in."""
+
+    exit_code = 12
+
+
 class StorageError(RuamError):
     """The disk is full, fails, or may not be written (EX_IOERR)."""
 

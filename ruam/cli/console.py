@@ -41,6 +41,7 @@ RUNBOOK_OF_EXIT = {
     9: "linkage_refused.md",
     10: "gates.md",
     11: "not_sent.md",
+    12: "killed.md",
     74: "disk_full.md",
     75: "busy.md",
 }

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from ruam.cli.bar import Advance, Follow
 from ruam.cli.console import OUTCOMES, many, runbook, said, say, show, table
 from ruam.cli.words import counted, explained
-from ruam.errors import BusyError, DeliveryFailedError, NotFetchedError, RuamError
+from ruam.errors import BusyError, DeliveryFailedError, NotFetchedError, ProcessKilledError, RuamError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -19,9 +19,9 @@ if TYPE_CHECKING:
 SHOWN_RULES = {"row": 10, "warning": 5, "note": 5}
 SHOWN_NAMES = 5
 SHOWN_LEFT = 20
-LEFT = ("failed", "not_fetched", "waiting", "changing", "other_region")
+LEFT = ("failed", "killed", "not_fetched", "waiting", "changing", "other_region")
 """Outcomes of what was not taken in."""
-TROUBLES = (DeliveryFailedError, NotFetchedError, BusyError)
+TROUBLES = (DeliveryFailedError, ProcessKilledError, NotFetchedError, BusyError)
 """Errors of `of_what_was_left`."""
 
 
@@ -46,6 +46,11 @@ def of_what_was_left(report: Report) -> RuamError | None:
         return DeliveryFailedError(
             f"Ruam itself failed on {many(len(failed), 'delivery', 'deliveries')}, of which nothing was landed; see "
             "the places above. The others were taken in."
+        )
+    if killed := report.left("killed"):
+        return ProcessKilledError(
+            f"The system killed the process that landed {many(len(killed), 'delivery', 'deliveries')}, and again when "
+            "it ran alone. Nothing of them was landed. The others were taken in."
         )
     if not_fetched := report.left("not_fetched"):
         return NotFetchedError(

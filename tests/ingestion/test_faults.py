@@ -169,15 +169,35 @@ def test_a_failing_disk_under_a_worker_is_told_as_well(
     assert state(settings) == clean
 
 
-def test_a_worker_that_is_killed_is_told_and_the_next_run_does_the_rest(
-    settings: Settings, days: Path, clean: dict[str, object]
+@pytest.mark.parametrize("point", ["batch.rows_written:kill:4", "batch.synced:kill:3", "batch.renamed:kill:3"])
+def test_a_worker_that_is_killed_costs_its_own_batch_a_second_try_and_nothing_else(
+    settings: Settings, days: Path, clean: dict[str, object], point: str
 ) -> None:
-    code, said = run(settings.home, "ingest", days, fault="batch.synced:kill", batch_zips=2, workers=1)
-    assert (code, "Traceback" in said) == (1, False), said
-    assert "A process that landed a batch was killed" in said
-    take_in(settings, days)
+    """At a batch after others, before it is there and just after: what came to be is not landed again."""
+    code, said = run(settings.home, "ingest", days, fault=point, batch_zips=1, workers=1)
+    assert code == 0, said
+    assert said.count(f"kill at {point.partition(':')[0]}") == 1
     assert state(settings) == clean
     assert_nothing_is_half_done(settings)
+
+
+def test_a_batch_whose_process_is_killed_again_alone_is_left_and_the_others_land(
+    settings: Settings, days: Path, clean: dict[str, object], tmp_path: Path
+) -> None:
+    """Of all batches only that of the zip with many files comes to the point where its process is killed."""
+    large = make_zip(
+        tmp_path / "large" / zip_name("90201"),
+        {f"{file}.txt": text(file, row(file, "90201")) for file in ("PERSON", "SERVICE", "DIAGNOSIS_OPD", "CARD")},
+    )
+    fault = "batch.rows_written:kill:4"
+    code, said = run(settings.home, "ingest", days, large, fault=fault, batch_zips=1, workers=1)
+    assert (code, "Traceback" in said) == (12, False), said
+    assert "killed: 1, not taken in:" in said
+    assert "docs/runbooks/killed.md" in said
+    assert state(settings) == clean
+    assert_nothing_is_half_done(settings)
+    (outcome,) = take_in(settings, large).outcomes
+    assert outcome.outcome.startswith("accepted")
 
 
 def test_what_killed_runs_announced_goes_with_the_next_run_of_the_region(settings: Settings, tmp_path: Path) -> None:
@@ -341,7 +361,8 @@ def is_free(lock: Path) -> bool:
 def test_the_region_of_a_killed_ingest_stays_locked_until_its_last_worker_ended(
     settings: Settings, days: Path, clean: dict[str, object], point: str
 ) -> None:
-    """The worker stops at the point as an orphan; whatever it does when it goes on, the rows land once."""
+    """The worker stops at the point as an orphan, with more batches waiting. When it goes on it begins none of them, and
+    what it had in hand lands only if it was done with it; either way the rows land once."""
     node = Node.start(settings.home, "ingest", days, fault=f"{point}:orphan", settings={"batch_zips": 2, "workers": 1})
     workers: list[int] = []
 
@@ -356,6 +377,8 @@ def test_the_region_of_a_killed_ingest_stays_locked_until_its_last_worker_ended(
     assert "Region 01" in said
     os.kill(workers[0], signal.SIGCONT)
     wait_until(lambda: is_free(region_folder(settings.data_home.landing, "01") / ".lock"))
+    n_committed = len(list(region_folder(settings.data_home.landing, "01").glob("batch=*")))
+    assert n_committed in {"batch.begun": (0,), "batch.synced": (0, 1), "batch.renamed": (1,)}[point]
     take_in(settings, days)
     assert state(settings) == clean
     assert_nothing_is_half_done(settings)

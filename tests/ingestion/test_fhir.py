@@ -223,7 +223,7 @@ def test_a_folder_of_many_bundles_is_no_delivery_of_too_many_members(settings: S
     (outcome,) = take_in(settings, folder).outcomes
     assert (outcome.outcome, outcome.n_landed) == ("accepted", 150)
     assert landed(settings, "PERSON")["source_line"].to_list() == list(range(1, 151))
-    assert set(records(settings, "receipt_files")["member"]) == {"1.ndjson"}, "shown by its place, for its name may tell"
+    assert set(records(settings, "receipt_files")["member"]) == {"1.ndjson"}, "by its place: a name may tell"
 
 
 def test_a_folder_is_packed_again_only_when_a_file_in_it_changed(settings: Settings, tmp_path: Path) -> None:
