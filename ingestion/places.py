@@ -135,7 +135,8 @@ class Place:
         while at < found.size and (piece := self._piece(found.path, at, min(at + PIECE_BYTES, found.size))):
             at += len(piece)
             yield piece
-        if at != found.size or self._found(self._info(found.path)) != found:
+        info = self._info(found.path)
+        if not (at == info["size"] == found.size and self._version(info) == (found.version, found.modified)):
             raise ChangedError("it changed while it was read")
 
     def _connect(self) -> AbstractFileSystem:

@@ -74,6 +74,8 @@ class EncodingProbe:
 
     @property
     def encoding(self) -> str | None:
+        if self._is_ascii and b"\0" not in self.head:
+            return "ascii"
         if utf_16 := _utf_16_of(self.head[:4]):
             return utf_16
         if self._is_ascii:
