@@ -361,7 +361,7 @@ def is_free(lock: Path) -> bool:
 def test_the_region_of_a_killed_ingest_stays_locked_until_its_last_worker_ended(
     settings: Settings, days: Path, clean: dict[str, object], point: str
 ) -> None:
-    """The worker stops at the point as an orphan, with more batches waiting. When it goes on it begins none of them, and
+    """The worker stops at the point as an orphan, with more batches waiting. When it goes on it begins none of them;
     what it had in hand lands only if it was done with it; either way the rows land once."""
     node = Node.start(settings.home, "ingest", days, fault=f"{point}:orphan", settings={"batch_zips": 2, "workers": 1})
     workers: list[int] = []
