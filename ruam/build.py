@@ -94,10 +94,11 @@ def build(settings: Settings, *, full_refresh: bool = False, progress: Progress 
         started = datetime.now(UTC).replace(tzinfo=None)
         build_id = f"{started:%Y%m%dT%H%M%S}-{inputs.digest[:8]}"
         _record(home, build_id, started, "running", inputs)
-        arguments = ["build", "--exclude-resource-type", "unit_test"]
+        # Where a seed changed everything is built anew, so that a build of what changed finds them as they are.
+        apart = ["--full-refresh"] if inputs.is_full_refresh else ["--exclude-resource-type", "seed"]
         try:
             run_dbt(
-                [*arguments, "--full-refresh"] if inputs.is_full_refresh else arguments,
+                ["build", "--exclude-resource-type", "unit_test", *apart],
                 home,
                 threads=settings.workers,
                 memory_limit=settings.memory_limit,
