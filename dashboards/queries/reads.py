@@ -165,7 +165,7 @@ def unmeasured_rules(serving: Serving, measure_id: str) -> pl.DataFrame:
         serving,
         """
         select name_th, name_en, wanting_th, wanting_en
-        from dim_unmeasured_rules
+        from dim_omissions
         where measure_id = $measure_id
         order by rule
         """,

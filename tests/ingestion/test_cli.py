@@ -307,7 +307,7 @@ def test_a_delivery_on_which_ruam_fails_is_8_and_the_day_goes_on(
 
 def test_exit_codes_are_told_apart() -> None:
     codes = [error.exit_code for error in RuamError.__subclasses__()]
-    assert sorted(codes) == [2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 74, 75]
+    assert sorted(codes) == [2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 74, 75]
 
 
 def test_the_program_is_installed_and_its_errors_are_one_message(tmp_path: Path) -> None:

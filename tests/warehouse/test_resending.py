@@ -22,6 +22,8 @@ FOR_STEWARDS = ("fct_finding_histories", "fct_deliveries")
 FAULTY = {"SBP": "20", "PRICE": "much"}
 """A blood pressure that no rule over a single cell sees, and a price that is no number."""
 STANDING, READ = "implausible_blood_pressure", "not_numeric"
+PLANTED = (STANDING, READ, "price_missing")
+"""What they are found to be: a price that is no number is none either."""
 
 
 @pytest.fixture
@@ -54,7 +56,7 @@ def published(home: DataHome) -> dict[str, dict[str, Any]]:
     with duckdb.connect(str(home.warehouse), read_only=True) as connection:
         findings, deliveries = (connection.table(name).pl().to_dicts() for name in FOR_STEWARDS)
     write_stewards(home.serving, findings, deliveries)
-    return {one["rule_code"]: one for one in findings if one["rule_code"] in (STANDING, READ)}
+    return {one["rule_code"]: one for one in findings if one["rule_code"] in PLANTED}
 
 
 def test_a_fault_is_found_mended_and_found_again_under_one_identity(
@@ -70,12 +72,8 @@ def test_a_fault_is_found_mended_and_found_again_under_one_identity(
         told.append((findings, json.loads(out.read_text("utf-8"))))
 
     states = [{code: one["state"] for code, one in findings.items()} for findings, _ in told]
-    assert states == [
-        {STANDING: "opened", READ: "opened"},
-        {STANDING: "fixed", READ: "fixed"},
-        {STANDING: "came_back", READ: "came_back"},
-    ]
-    for code in (STANDING, READ):
+    assert states == [dict.fromkeys(PLANTED, state) for state in ("opened", "fixed", "came_back")]
+    for code in PLANTED:
         assert len({findings[code]["finding_key"] for findings, _ in told}) == 1, code
         assert [findings[code]["n_times_opened"] for findings, _ in told] == [1, 1, 2]
     assert f"{told[1][0][STANDING]['fixed_at']:%Y%m%d}" == "20240701", "mended when the delivery that mends it was sent"
@@ -85,12 +83,12 @@ def test_a_fault_is_found_mended_and_found_again_under_one_identity(
         return {
             fault["rule"]: (fault["state"], fault["finding_key"], line)
             for line, fault in rows
-            if fault["rule"] in (STANDING, READ)
+            if fault["rule"] in PLANTED
         }
 
-    keys = {code: told[0][0][code]["finding_key"] for code in (STANDING, READ)}
+    keys = {code: told[0][0][code]["finding_key"] for code in PLANTED}
     assert faults_of(told[0][1]) == {code: ("opened", key, 2) for code, key in keys.items()}
     assert faults_of(told[1][1]) == {}
-    assert told[1][1]["standing"]["n_fixed"] == 2
+    assert told[1][1]["standing"]["n_fixed"] == len(PLANTED)
     assert faults_of(told[2][1]) == {code: ("came_back", key, 2) for code, key in keys.items()}
-    assert told[2][1]["standing"]["n_came_back"] == 2
+    assert told[2][1]["standing"]["n_came_back"] == len(PLANTED)
