@@ -18,7 +18,7 @@ ROOT = Path(__file__).parents[2]
 PACKAGES = ("dashboards", "identity", "ingestion", "ruam")
 OURS = ("identity", "ingestion", "dashboards", "quality")
 IN_MEMORY = "ingestion/ndjson.py"
-OF_WHAT_IS_PUBLISHED = ("ruam/export.py", "ruam/stable.py", "ruam/stewards.py")
+OF_WHAT_IS_PUBLISHED = ("ruam/alerts.py", "ruam/export.py", "ruam/stable.py", "ruam/stewards.py")
 """They read what was published alone."""
 
 TEXT = {
