@@ -9,7 +9,7 @@ from dashboards.components.annotations import analysts_notes
 from dashboards.components.context import Context, open_context
 from dashboards.components.exhibit import completeness_text, notes, page_title
 from dashboards.components.figure_views import month_trend, province_figure_map, region_tiles
-from dashboards.components.filters import choose_area, choose_district, choose_period
+from dashboards.components.filters import choose_area_or_district, choose_period
 from dashboards.components.measure_views import choose_measure, chosen_card, cut, results, summary
 from dashboards.queries import figures, reads
 from dashboards.queries.reads import Area, Period
@@ -41,11 +41,7 @@ def page() -> None:
     words = context.words
     page_title(words, "continuity")
     boxes = st.columns(3)
-    with boxes[0]:
-        area, area_name = choose_area(context, provinces=True)
-    with boxes[1]:
-        if area.area_level == "province":
-            area, area_name = choose_district(context, area, area_name)
+    area, area_name = choose_area_or_district(context, boxes[:2])
     with boxes[2]:
         period = choose_period(context)
     completeness = completeness_text(context, area, period)
@@ -61,20 +57,15 @@ def page() -> None:
         summary(context, rows, figure.measure_id, area_name, period, completeness)
     chosen_card(context, chosen, completeness)
     months = reads.figure_by_month(context.serving, figure, reads.NATION)
-    if months.filter(pl.col("numerator_status") != "missing").is_empty():
-        left, right = st.columns([5, 6], gap="large")
-        with left:
-            region_tiles(context, figure, name, period)
-        with right:
-            # A person's year is counted in years alone.
+    left, right = st.columns([5, 6], gap="large")
+    with left:
+        region_tiles(context, figure, name, period)
+    with right:
+        if (months["numerator_status"] != "missing").any():
+            month_trend(context, figure, name, area, area_name, period)
+        else:  # A person's year is counted in years alone.
             st.info(words("continuity.by_year"), icon=":material/info:")
             analysts_notes(context, figure.measure_id, area, period)
-    else:
-        left, right = st.columns([5, 6], gap="large")
-        with left:
-            region_tiles(context, figure, name, period)
-        with right:
-            month_trend(context, figure, name, area, area_name, period)
     province_figure_map(context, figure, name, area, period)
     cut(context, figure, name, area, area_name, period)
 

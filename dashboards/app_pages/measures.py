@@ -7,7 +7,7 @@ import streamlit as st
 from dashboards.components.context import open_context
 from dashboards.components.exhibit import completeness_text, page_title
 from dashboards.components.figure_views import month_trend, region_tiles
-from dashboards.components.filters import choice, choose_area, choose_district, choose_period
+from dashboards.components.filters import choice, choose_area_or_district, choose_period
 from dashboards.components.measure_views import choose_measure, chosen_card, cut, results, summary
 from dashboards.queries import figures
 
@@ -20,11 +20,7 @@ def page() -> None:
     with boxes[0]:
         groups = {code: words(f"measure_group.{code}") for code in figures.MEASURE_GROUPS}
         group = choice(words("filter.group"), "group", groups, words.language, style="segments")
-    with boxes[1]:
-        area, area_name = choose_area(context, provinces=True)
-    with boxes[2]:
-        if area.area_level == "province":
-            area, area_name = choose_district(context, area, area_name)
+    area, area_name = choose_area_or_district(context, boxes[1:3])
     with boxes[3]:
         period = choose_period(context)
     completeness = completeness_text(context, area, period)

@@ -9,7 +9,7 @@ from dashboards.components import charts
 from dashboards.components.context import Context, open_context
 from dashboards.components.exhibit import completeness_text, exhibit, page_title, tabled
 from dashboards.components.facility_links import facility_link
-from dashboards.components.filters import choose_area, choose_district, choose_facility
+from dashboards.components.filters import choose_area_or_district, choose_facility
 from dashboards.components.rule_texts import with_findings
 from dashboards.components.tables import texts
 from dashboards.components.values import count_value, month_text
@@ -24,11 +24,7 @@ N_RULES = 10
 
 def choose_place(context: Context) -> tuple[Area, str]:
     boxes = st.columns(3)
-    with boxes[0]:
-        area, name = choose_area(context, provinces=True)
-    if area.area_level == "province":
-        with boxes[1]:
-            area, name = choose_district(context, area, name)
+    area, name = choose_area_or_district(context, boxes[:2])
     if area.area_level in ("province", "district") or context.serving.scope.level is Level.FACILITY:
         with boxes[2]:
             area, name = choose_facility(context, area, name)

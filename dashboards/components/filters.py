@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any, Literal
 
 import streamlit as st
+from streamlit.delta_generator import DeltaGenerator
 
 from dashboards.components.context import CHOSEN, Context, note_choice
 from dashboards.components.values import period_code, period_text
@@ -149,6 +150,14 @@ def choose_facility(
     }
     code = choice(words("filter.facility"), "facility", shown, words.language)
     return (Area(area_level="facility", area_code=code), shown[code]) if code else (area, name)
+
+
+def choose_area_or_district(context: Context, boxes: Sequence[DeltaGenerator]) -> tuple[Area, str]:
+    """The area in the first box, and of a province, in the second, a district or the whole of it."""
+    with boxes[0]:
+        area, name = choose_area(context, provinces=True)
+    with boxes[1]:
+        return choose_district(context, area, name) if area.area_level == "province" else (area, name)
 
 
 def _area_code(row: dict[str, object]) -> str:

@@ -165,7 +165,7 @@ def unmeasured_rules(serving: Serving, measure_id: str) -> pl.DataFrame:
         serving,
         """
         select name_th, name_en, wanting_th, wanting_en
-        from dim_omissions
+        from dim_unmeasurables
         where measure_id = $measure_id
         order by rule
         """,
@@ -817,7 +817,7 @@ def active_facilities(serving: Serving) -> set[str]:
 
 
 FEWEST_PEERS = 5
-"""Facilities with a value below which a quartile would be the value of one of them."""
+"""Facilities with a value; of fewer there are no quartiles."""
 
 
 def facility_profile(serving: Serving, profile: Sequence[Figure], area: Area, period: Period) -> pl.DataFrame:

@@ -17,7 +17,7 @@ from ruam.geography import province_names, region_of_province
 
 WITHOUT_AREAS = frozenset(
     {"agg_rollout_effects", "agg_unknown_codes", "dim_indicators", "dim_parameters", "dim_measures"}
-    | {"dim_members", "dim_omissions", "publication"}
+    | {"dim_members", "dim_unmeasurables", "publication"}
 )
 """Published tables with no row of any area: registries, labels, and figures of the nation alone."""
 

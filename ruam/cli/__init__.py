@@ -5,7 +5,8 @@ itself, so that `ruam --help` does not wait for a database engine.
 
 Exit codes: 0 done · 1 unexpected · 2 wrong argument · 3 nothing could be accepted · 4 home, keys or reference not
 ready · 5 build failed · 6 not published · 7 not all could be fetched · 8 Ruam itself failed on
-some · 9 linkage was refused · 10 a check failed · 11 alerts not sent · 74 disk full or failing · 75 busy, try again.
+some · 9 linkage was refused · 10 a check failed · 11 alerts not sent · 12 a batch was
+killed twice · 74 disk full or failing · 75 busy, try again.
 """
 
 from __future__ import annotations
@@ -52,7 +53,8 @@ app = typer.Typer(
     "Settings come from RUAM_* variables, then ruam.toml; RUAM_HOME names the data home (default ./data).",
     epilog="Exit codes: 0 done, 2 wrong argument, 3 nothing could be accepted, 4 home, keys or reference not ready, "
     "5 build failed, 6 not published, 7 not all could be fetched, 8 Ruam itself failed on some, 9 linkage was "
-    "refused, 10 a check failed, 11 alerts not sent, 74 disk full or failing, 75 busy (try again). "
+    "refused, 10 a check failed, 11 alerts not sent, 12 a batch was killed twice, 74 disk full or failing, "
+    "75 busy (try again). "
     f"What to do about each: {RUNBOOKS}/",
     no_args_is_help=True,
     rich_markup_mode="rich",

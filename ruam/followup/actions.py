@@ -8,13 +8,13 @@ from datetime import UTC, date, datetime
 from enum import StrEnum
 from typing import Any
 
-from sqlalchemy import Engine, insert, select
+from sqlalchemy import insert, select
 
-from ruam.audit import AuditLog, Event
+from ruam.audit import Event
 from ruam.errors import UsageError
-from ruam.followup.tables import followup_events, open_database
+from ruam.followup.recorded import Recorded
+from ruam.followup.tables import followup_events
 from ruam.plain import plain
-from ruam.settings import Settings
 
 MOST_CHARACTERS = 2_000
 """Of a note; of a name 120."""
@@ -100,21 +100,8 @@ def standing_of(history: Iterable[Done]) -> State:
     return state
 
 
-class Followup:
-    """The database of follow-up, and the audit log that is told of each thing done."""
-
-    def __init__(self, engine: Engine, audit: AuditLog) -> None:
-        self._engine = engine
-        self._audit = audit
-
-    @classmethod
-    def of(cls, settings: Settings) -> Followup:
-        """Raises `SetupError` as `open_database` does."""
-        return cls(open_database(settings), AuditLog(settings.data_home))
-
-    @property
-    def engine(self) -> Engine:
-        return self._engine
+class Followup(Recorded):
+    """What was done about findings."""
 
     # What is done
 

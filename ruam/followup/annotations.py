@@ -11,13 +11,13 @@ from datetime import UTC, date, datetime
 from enum import StrEnum
 from secrets import token_hex
 
-from sqlalchemy import Engine, insert, select
+from sqlalchemy import insert, select
 
 from ruam.access import Refused, Role
-from ruam.audit import AuditLog, Event
+from ruam.audit import Event
 from ruam.followup.actions import By, words_of
-from ruam.followup.tables import annotation_events, open_database
-from ruam.settings import Settings
+from ruam.followup.recorded import Recorded
+from ruam.followup.tables import annotation_events
 
 WRITERS = frozenset({Role.ANALYST})
 MOST_CHARACTERS = 500
@@ -50,21 +50,8 @@ class Annotation:
     note: str
 
 
-class Annotations:
-    """The database of annotations, and the audit log that is told of each. Who may see which area is asked before."""
-
-    def __init__(self, engine: Engine, audit: AuditLog) -> None:
-        self._engine = engine
-        self._audit = audit
-
-    @classmethod
-    def of(cls, settings: Settings) -> Annotations:
-        """Raises `SetupError` as `open_database` does."""
-        return cls(open_database(settings), AuditLog(settings.data_home))
-
-    @property
-    def engine(self) -> Engine:
-        return self._engine
+class Annotations(Recorded):
+    """What was said about figures. Who may see which area is asked before."""
 
     def write(self, about: About, by: By, note: str) -> str:
         """The key of the new one. Raises `Refused` for who may not write, `UsageError` for no words or too many."""

@@ -604,7 +604,7 @@ def write_serving(home: Path, run_id: str = RUN_ID, only: Collection[str] | None
         "dim_areas": area_rows(),
         "dim_measures": definition_rows(),
         "dim_parameters": PARAMETERS,
-        "dim_omissions": UNMEASURED,
+        "dim_unmeasurables": UNMEASURED,
         "dim_members": member_rows(),
         "publication": [publication_row(run_id)],
     }
