@@ -29,6 +29,16 @@
     coalesce(({{ rule.get('applies', 'true') }}) and ({{ rule.breaks }}), false)
 {%- endmacro %}
 
+{#-
+    A row's own key within facility and file, to be read and to tell findings apart. Of all the columns that are the
+    unique key of its staging model, but the facility: with fewer, two rows of a stay are one finding.
+-#}
+{% macro record_of(columns) -%}
+    {%- for column in columns -%}
+        coalesce({{ as_text(column) }}, ''){% if not loop.last %} || ' ' || {% endif %}
+    {%- endfor -%}
+{%- endmacro %}
+
 {#- Every visit and every stay that lines of two files may belong to, under the name of the file whose lines they are. -#}
 {% macro cares_of_lines(of_visits, of_stays) -%}
     select

@@ -7,12 +7,14 @@ protection.
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextvars import ContextVar
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from secrets import token_hex
 from typing import NoReturn
 
 import streamlit as st
+from streamlit.runtime.scriptrunner_utils.exceptions import ScriptControlException
 
 from dashboards.access.pages import PAGES
 from dashboards.components.words import Words
@@ -23,7 +25,6 @@ from ruam.audit import AuditLog, Event
 from ruam.sessions import IDLE_SECONDS, WARNING_SECONDS, Session, Sessions
 from ruam.settings import Settings
 
-VIEW = "view"
 RECORDED = "recorded"
 LOOK_SECONDS = 30
 """Between two looks of an open page at its session."""
@@ -35,7 +36,14 @@ class View:
 
     page: str
     identity: Identity
+    filters: dict[str, str]
+    before: object = None
+    """What the session recorded last."""
     serving: Serving | None = None
+
+
+_view: ContextVar[View | None] = ContextVar("view", default=None)
+"""What this run shows. Not in the session's state: Streamlit interrupts a run that touches it while another waits."""
 
 
 @dataclass(frozen=True)
@@ -71,7 +79,7 @@ def _identity(here: Visit) -> Identity:
 
 def admit(words: Words, page: str) -> Identity:
     """Who looks at the page, and may. For anybody else the script ends here, with a word why."""
-    st.session_state.pop(VIEW, None)
+    _view.set(None)
     here = visit()
     if here is None:
         st.header(words("access.ended_title"))
@@ -87,7 +95,7 @@ def admit(words: Words, page: str) -> Identity:
         _refuse(words, page, here, refused.reason)
         st.stop()
     Sessions.of(settings.data_home).touch(here.name)
-    st.session_state[VIEW] = View(page, identity)
+    _view.set(View(page, identity, _filters(), st.session_state.get(RECORDED)))
     return identity
 
 
@@ -108,7 +116,7 @@ def _refuse(words: Words, page: str, here: Visit, reason: str) -> None:
 
 def reads_from(serving: Serving) -> None:
     """Note the published file that the page reads, whose rows the audit log counts."""
-    if (view := st.session_state.get(VIEW)) is not None:
+    if (view := _view.get()) is not None:
         view.serving = serving
 
 
@@ -122,15 +130,27 @@ def record() -> None:
     """Write what was shown to the audit log: once for the same page, filters and publication in a row.
 
     What cannot be recorded may not be seen: when the log cannot be written the session ends, and the error is raised.
+    A run that is interrupted here, for the next click or because the browser has gone, is recorded before it ends.
     """
-    view: View | None = st.session_state.pop(VIEW, None)
+    view = _view.get()
+    _view.set(None)
     if view is None:
         return
-    filters = _filters()
+    try:
+        view.filters = _filters()
+    except ScriptControlException:
+        _write(view)
+        raise
+    if what := _write(view):
+        st.session_state[RECORDED] = what
+
+
+def _write(view: View) -> object:
+    """What is recorded now; None when it was already. Touches no state of the session."""
     run_id = view.serving.run_id if view.serving else None
-    what = (view.page, filters, run_id)
-    if st.session_state.get(RECORDED) == what:
-        return
+    what = (view.page, view.filters, run_id)
+    if view.before == what:
+        return None
     settings = Settings()
     try:
         AuditLog(settings.data_home).write(
@@ -139,7 +159,7 @@ def record() -> None:
             view.identity.roles,
             scope=scope_code(view.identity),
             page=view.page,
-            filters=filters,
+            filters=view.filters,
             rows=sum(view.serving.rows_read) if view.serving else 0,
             publication=run_id,
         )
@@ -147,7 +167,7 @@ def record() -> None:
         if (here := visit()) is not None:
             Sessions.of(settings.data_home).end(here.name)
         raise
-    st.session_state[RECORDED] = what
+    return what
 
 
 def recorder() -> Callable[[str, int, str], None]:
@@ -155,7 +175,7 @@ def recorder() -> Callable[[str, int, str], None]:
 
     It is called when the file is asked for, outside any run of the page: a session that is over by then gets none.
     """
-    here, view, home = visit(), st.session_state.get(VIEW), Settings().data_home
+    here, view, home = visit(), _view.get(), Settings().data_home
     filters = _filters()
 
     def record_export(table: str, n_rows: int, sha256: str) -> None:

@@ -9,9 +9,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from streamlit.runtime.scriptrunner_utils.exceptions import RerunException, StopException
+from streamlit.runtime.scriptrunner_utils.script_requests import RerunData
 from streamlit.testing.v1 import AppTest
 
 import dashboards
+from dashboards.access import guard
 from dashboards.access.errors import shown_by_reference
 from dashboards.access.pages import ENTRIES, FIRST, PAGES, Entry
 from ruam.access import NATION, Role
@@ -163,8 +166,6 @@ def test_a_session_that_ends_while_a_page_is_open_ends_on_the_page_too(home: Pat
 
 
 def test_an_idle_page_says_when_it_will_end(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    from dashboards.access import guard
-
     user = signed_in(home)
     sessions = Sessions.of(DataHome(home))
     # The page itself is use: what is looked at here is the moment at which the page looks at its session.
@@ -197,6 +198,30 @@ def test_a_view_is_recorded_with_its_filters_and_rows_once(home: Path) -> None:
     text = log_of(home).path.read_text(encoding="utf-8")
     assert "recorded" not in text
     assert log_of(home).problems() == []
+
+
+@pytest.mark.parametrize("interruption", [StopException(), RerunException(RerunData())], ids=["gone", "next click"])
+def test_a_view_is_recorded_though_its_run_is_interrupted_at_the_last_step(
+    home: Path, monkeypatch: pytest.MonkeyPatch, interruption: BaseException
+) -> None:
+    """Every touch of the session's state may interrupt a run for the next click, or because the browser has gone."""
+    asked: list[None] = []
+    read = guard._filters
+
+    def filters() -> dict[str, str]:
+        asked.append(None)
+        if len(asked) == 2:  # The first is when the page begins.
+            raise interruption
+        return read()
+
+    monkeypatch.setattr(guard, "_filters", filters)
+    user = signed_in(home, ["analyst"], sub=f"interrupted by {type(interruption).__name__}")
+    session = Sessions.of(DataHome(home)).get(user["session"])
+    assert session is not None
+    open_as(user, PAGES["measures"], lang="en")
+    entry = log_of(home).newest(9, {"subject": session.subject})[-1]
+    assert (entry["event"], entry["page"], entry["filters"]) == ("view", "measures", {"lang": "en"})
+    assert entry["rows"] > 0
 
 
 def test_what_cannot_be_recorded_ends_the_session(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -61,6 +61,8 @@ def test_days_built_one_after_another_equal_a_full_build(tmp_path: Path, monkeyp
     at_once = contents(home)
     seen = {row[2] for row in by_day["fct_finding_events"]}
     assert seen == {"opened", "fixed"}, "no day mended a finding: the history is not tried"
+    identities = [row[0] for row in at_once["fct_findings"]]
+    assert len(set(identities)) == len(identities), "two findings are taken for one"
     assert by_day.keys() == at_once.keys()
     different = [table for table, rows in at_once.items() if by_day[table] != rows]
     assert not different, f"seed {SEED}, {N_DAYS} days"

@@ -56,7 +56,7 @@ deliveries as (
 select
     admissions.hospcode,
     'ADMISSION' as file,
-    admissions.an as record,
+    {{ record_of(['admissions.an', 'admissions.pid', 'admissions.datetime_disch']) }} as record,
     coalesce({{ date_of('admissions.datetime_disch') }}, {{ date_of('admissions.datetime_admit') }}) as event_date,
     admissions.delivery_id,
     admissions.source_line,

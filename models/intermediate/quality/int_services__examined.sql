@@ -35,7 +35,7 @@ deliveries as (
 select
     services.hospcode,
     'SERVICE' as file,
-    {{ as_text('services.date_serv') }} || ' ' || services.seq as record,
+    {{ record_of(['services.date_serv', 'services.seq']) }} as record,
     services.date_serv as event_date,
     services.delivery_id,
     services.source_line,
