@@ -252,8 +252,10 @@ def main() -> None:
     parser.add_argument("--folder", type=Path, help="where the vaults of the benchmark go")
     arguments = parser.parse_args()
     with tempfile.TemporaryDirectory(dir=arguments.folder) as name:
-        days = [day_of(population, arguments.day, Path(name) / str(population)) for population in arguments.populations]
-    show(days)
+        days: list[Day] = []
+        for population in arguments.populations:
+            days.append(day_of(population, arguments.day, Path(name) / str(population)))
+            show(days)  # The next one may take hours.
     show_targets(targets(days))
 
 

@@ -47,11 +47,13 @@ class Rows:
 
 
 class Lines(NamedTuple):
-    """A block of whole lines of a member, its header (none when the layout is unknown), and the first line's number."""
+    """A block of `n` whole lines of a member, its header (none when the layout is unknown), and its first line's
+    number."""
 
     header: Header | None
     block: bytes
     first: int
+    n: int
 
 
 def lines_of(opened: DeliveryZip, member: Member, layouts: Layouts, description: Description) -> Iterator[Lines]:
@@ -72,9 +74,9 @@ def lines_of(opened: DeliveryZip, member: Member, layouts: Layouts, description:
                 description.missing, description.unknown = header.missing, header.unknown
                 if header.is_header:
                     block, line = block[block.index(b"\n") + 1 :], line + 1
-        if block:
-            yield Lines(header, block, line)
-        line += block.count(b"\n")
+        if n := block.count(b"\n"):
+            yield Lines(header, block, line, n)
+        line += n
 
 
 def read_block(opened: DeliveryZip, member: Member, lines: Lines, description: Description) -> Block:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import itertools
 import re
 import shutil
@@ -15,12 +16,14 @@ import polars as pl
 import pytest
 from polars.exceptions import PanicException
 
-from identity.keys import KEY_BYTES, NAMES, FileKeys
+from identity.intake import Intake
+from identity.keys import KEY_BYTES, NAMES, FileKeys, load_keys
 from identity.sealing import Sealed
 from ingestion import batch
+from ingestion.archive import Archive
 from ingestion.delivery import DeliveryZip
 from ingestion.job import Progress, ingest
-from ingestion.landing import BatchWriter
+from ingestion.landing import BatchWriter, utc_now
 from ruam.errors import SetupError
 from ruam.files import locked
 from ruam.home import DataHome
@@ -356,3 +359,26 @@ def test_keys_may_lie_apart_from_the_data(
     assert not (home.root / "keys").exists()
     assert {path.name for path in apart.iterdir()} == {f"{name}.key" for name in NAMES}
     assert home.keys == apart
+
+
+def test_nothing_that_was_read_of_a_rejected_delivery_is_kept(settings: Settings, tmp_path: Path) -> None:
+    """Of two thousand in a batch each may have held 32 MB when it was found to be damaged."""
+    deliveries = []
+    for day in range(1, 4):
+        path = make_zip(tmp_path / zip_name("90101", f"2024060{day}000000"))
+        path.write_bytes(path.read_bytes()[:-1])
+        deliveries.append(batch.Delivery(f"{day:064x}", path, path.name, "90101", None, utc_now(), 1))
+    home, kept = settings.data_home, []
+    outcome = batch._outcome
+
+    def counted(*arguments: Any) -> batch.Outcome:
+        kept.append(sum(isinstance(one, Archive) for one in gc.get_objects()))
+        return outcome(*arguments)
+
+    with patch.object(batch, "_outcome", counted):
+        outcomes = batch.land_batch(
+            home.landing, Intake.of(home), "05", "one", deliveries, (("90101", "05"),), load_keys(home.keys),
+            settings.limits, home.spill,
+        )  # fmt: skip
+    assert [one.outcome for one in outcomes] == ["rejected"] * 3
+    assert kept == [0] * 3
