@@ -1,6 +1,6 @@
 {#-
   The rows of `rows` (a CTE with hospcode and pid) with their person and the province of their facility. Who is in no
-  register and in no visit is a person of their own, as everywhere.
+  register and in no visit is a person of their own, as everywhere, and unknown: dim_persons does not hold them.
 -#}
 {% macro with_person_and_place(rows) -%}
     select
@@ -8,6 +8,7 @@
         coalesce(persons.person_key, {{ key_of_own(rows ~ '.hospcode', rows ~ '.pid') }}) as person_key,
         coalesce(persons.wide_person_key, {{ key_of_own(rows ~ '.hospcode', rows ~ '.pid') }}) as wide_person_key,
         coalesce(persons.person_tier, 'C') as person_tier,
+        persons.person_key is null as is_person_unknown,
         coalesce(facilities.province_code, '99') as treatment_province_code
     from {{ rows }}
     left join {{ ref('int_persons__identified') }} as persons

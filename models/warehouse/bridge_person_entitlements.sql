@@ -54,6 +54,7 @@ select
     coalesce(homes.province_code, '99') as home_province_code,
     placed.valid_from,
     placed.valid_to,
+    placed.is_person_unknown as is_orphan,
     placed.delivery_id
 from placed
 left join rights on placed.instype = rights.instype

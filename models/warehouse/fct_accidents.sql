@@ -33,7 +33,7 @@ select
     placed.vehicle,
     case placed.alcohol when '1' then true when '2' then false end as is_drunk,
     placed.urgency as triage_level,
-    services.hospcode is null as is_orphan,
+    services.hospcode is null or placed.is_person_unknown as is_orphan,
     placed.delivery_id
 from placed
 left join services

@@ -29,7 +29,7 @@ select
     placed.appointment_diagnosis_code as diagnosis_code,
     placed.clinic as clinic_code,
     {{ key_of_provider('placed.hospcode', 'placed.provider') }} as provider_key,
-    services.hospcode is null as is_orphan,
+    services.hospcode is null or placed.is_person_unknown as is_orphan,
     placed.delivery_id
 from placed
 left join services

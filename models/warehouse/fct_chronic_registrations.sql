@@ -23,5 +23,6 @@ select
     typedisch as state,
     -- Under treatment, awaiting discharge, lost, back again, or nothing told: the disease is still there.
     date_disch is null and coalesce(typedisch, '04') in ('03', '04', '05', '06', '09', '11') as is_open,
+    is_person_unknown as is_orphan,
     delivery_id
 from placed

@@ -26,5 +26,6 @@ select
         partition by person_key
         order by d_update desc nulls last, hospcode, pid
     ) = 1 as is_newest_of_person,
+    is_person_unknown as is_orphan,
     delivery_id
 from placed

@@ -49,7 +49,7 @@ select
         when answers.an_in <> '' then {{ surrogate_key(['answers.hospcode', 'answers.an_in']) }}
     end as received_admission_key,
     {{ key_of_provider('placed.hospcode', 'placed.provider') }} as provider_key,
-    services.hospcode is null as is_orphan,
+    services.hospcode is null or placed.is_person_unknown as is_orphan,
     placed.delivery_id
 from placed
 left join services

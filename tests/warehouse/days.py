@@ -158,7 +158,7 @@ class Days:
         return self._today() - timedelta(days=back)
 
     def _pid(self) -> str:
-        # Some are in no register.
+        # Some are in no register, and registers tell of some whom no other file knows.
         return str(self._random.randint(1, N_PIDS + 2))
 
     def _visit(self, hospcode: str) -> Iterator[tuple[str, Row]]:
@@ -258,11 +258,12 @@ class Days:
             )
         if pick.random() < 0.3:
             right = {"instype_new": pick.choice(["0100", "2100"]), "main": pick.choice(list(FACILITIES))}
-            yield "card", {"pid": pid, **right, "startdate": self._day()}
+            yield "card", {"pid": self._pid(), **right, "startdate": self._day()}
         if pick.random() < 0.3:
-            yield "chronic", {"pid": pid, "date_diag": self._day(), "chronic": pick.choice(["I10", "E11.9", "E785"])}
+            disease = {"date_diag": self._day(), "chronic": pick.choice(["I10", "E11.9", "E785"])}
+            yield "chronic", {"pid": self._pid(), **disease}
         if pick.random() < 0.1:
-            yield "death", {"pid": pid, "ddeath": self._day(), "cdeath": "I64"}
+            yield "death", {"pid": self._pid(), "ddeath": self._day(), "cdeath": "I64"}
 
 
 def _numbered(tables: dict[str, list[Row]]) -> dict[str, list[Row]]:

@@ -7,10 +7,12 @@ from pathlib import Path
 from random import Random
 from typing import Any
 
+import duckdb
 import pytest
 
+from quality.suites import warehouse_suites
 from ruam.build import build
-from ruam.dbt import run_dbt
+from ruam.dbt import manifest, run_dbt
 from ruam.errors import BuildError
 from ruam.home import DataHome
 from ruam.settings import Settings
@@ -39,6 +41,20 @@ def _stop_at(model: str) -> Any:
     return run
 
 
+def unknown(home: DataHome) -> dict[tuple[str, str], int]:
+    """Rows that refer to what the warehouse does not hold, by table and check of the gate `references`."""
+    with duckdb.connect(str(home.warehouse), read_only=True) as connection:
+        found = {
+            (suite.table, check.rule): connection.execute(
+                f"select count(*) from {suite.table} where {check.condition}"
+            ).fetchall()[0][0]
+            for suite in warehouse_suites(manifest(home))
+            for check in suite.checks
+            if check.gate == "references"
+        }
+    return {what: n for what, n in found.items() if n}
+
+
 def test_days_built_one_after_another_equal_a_full_build(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Late, repeated, out-of-order and withdrawing deliveries, changed links; and builds that stop half-way."""
     home = make_home(tmp_path / "home")
@@ -63,6 +79,7 @@ def test_days_built_one_after_another_equal_a_full_build(tmp_path: Path, monkeyp
     assert seen == {"opened", "fixed"}, "no day mended a finding: the history is not tried"
     identities = [row[0] for row in at_once["fct_findings"]]
     assert len(set(identities)) == len(identities), "two findings are taken for one"
+    assert not unknown(home), "what senders leave out shuts a gate"
     assert by_day.keys() == at_once.keys()
     different = [table for table, rows in at_once.items() if by_day[table] != rows]
     assert not different, f"seed {SEED}, {N_DAYS} days"
