@@ -63,7 +63,7 @@ episodes as (
     left join operated on all_episodes.episode_key = operated.admission_key
 ),
 
--- The next episode alone: an unplanned one after a planned one does not count. Wholly planned is one whose every stay is.
+-- The next episode alone: an unplanned one after a planned one does not count. Planned is one whose every stay is.
 followed as (
     select
         *,
