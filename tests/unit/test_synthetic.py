@@ -25,7 +25,7 @@ from ingestion.synthetic.facilities import allocate
 from ingestion.synthetic.geography import NATIONAL_POPULATION, load_provinces
 from ingestion.synthetic.people import check_digits, numbers_of
 from ingestion.synthetic.standard import FILES, columns_of
-from ingestion.synthetic.workups import LOCAL_CODES, OTHER_CODES, PICTURES
+from ingestion.synthetic.workups import LOCAL_CODES, OTHER_CODES, PICTURES, VARIETIES, with_varieties
 from ruam.settings import PROJECT
 
 DUMMIES = {"1111111111119", "9999999999994", "1234567890121"}
@@ -557,3 +557,31 @@ def test_members_open_as_the_senders_wrote_them(country: tuple[Path, Summary]) -
         "suffixed",
         "cp874",
     }
+
+
+def test_a_person_has_a_variety_of_a_condition_everywhere_or_nowhere() -> None:
+    """And who is in one part of a country makes no difference to another part."""
+    catalogue = load_catalogue()
+    codes = catalogue.conditions["code"].to_list()
+    usual, variety, share = VARIETIES[0]
+    visits = pl.DataFrame({"person": list(range(2000)) * 2, "cond": codes.index(usual)})
+    visits = pl.concat([visits, pl.DataFrame({"person": [0], "cond": [codes.index("I10")]})])
+
+    def varied(part: pl.DataFrame) -> pl.DataFrame:
+        return with_varieties(part, catalogue, np.random.default_rng([1, 12]))
+
+    whole = varied(visits)
+    assert whole["person"].equals(visits["person"])
+    assert set(whole["cond"]) == {codes.index(code) for code in (usual, variety, "I10")}
+    kinds = whole.filter(cond=codes.index(variety)).group_by("person").len()
+    assert set(kinds["len"]) == {2}
+    assert 0.9 * share < len(kinds) / 2000 < 1.1 * share
+    assert varied(visits.head(500)).equals(whole.head(500))
+
+
+def test_a_variety_is_its_condition_but_for_the_name() -> None:
+    """Or a country with varieties would have other drugs and stays."""
+    conditions = load_catalogue().conditions.drop("weight", "complaint_th")
+    for usual, variety, _ in VARIETIES:
+        one, other = (conditions.filter(code=code).drop("code") for code in (usual, variety))
+        assert one.equals(other)
