@@ -58,6 +58,7 @@ class Reader:
         "SERVICE": ("HOSPCODE", "SEQ", "DATE_SERV"),
         "PERSON": ("HOSPCODE", "PID"),
         "DIAGNOSIS_OPD": ("HOSPCODE", "SEQ", "DATE_SERV", "DIAGCODE"),
+        "DIAGNOSIS_IPD": ("HOSPCODE", "AN", "DIAGCODE"),
         "ACCIDENT": ("HOSPCODE", "SEQ"),
         "ADMISSION": ("HOSPCODE", "AN"),
         "LABFU": ("HOSPCODE", "PID", "DATE_SERV", "LABTEST"),
@@ -350,6 +351,50 @@ def test_measures_agree_with_a_plain_count(country: tuple[Path, Summary], reader
     assert 0.015 < numerator["RED-02"] / denominator < 0.06
 
 
+def test_pictures_seldom_needed_agree_with_a_plain_count(country: tuple[Path, Summary], reader: Reader) -> None:
+    out, _ = country
+    numbers = {(row["HOSPCODE"], row["PID"]): row["CID"] for row in reader.final("PERSON")}
+    accidents = {(row["HOSPCODE"], row["SEQ"]) for row in reader.final("ACCIDENT")}
+    codes: dict[str, list[tuple[date, str]]] = defaultdict(list)
+    for file, day in (("DIAGNOSIS_OPD", "DATE_SERV"), ("DIAGNOSIS_IPD", "DATETIME_ADMIT")):
+        for row in reader.final(file):
+            codes[numbers.get((row["HOSPCODE"], row["PID"]), "")].append((_day(row[day][:8]), row["DIAGCODE"]))
+    pictures: dict[str, set[date]] = defaultdict(set)
+    for row in reader.final("PROCEDURE_OPD"):
+        # The country has one MRI of the head, of strokes, which are a reason for it.
+        if row["PROCEDCODE"] == "8703":
+            pictures[numbers.get((row["HOSPCODE"], row["PID"]), "")].add(_day(row["DATE_SERV"]))
+    principal = {
+        (row["HOSPCODE"], row["SEQ"]): row["DIAGCODE"]
+        for row in reader.final("DIAGNOSIS_OPD")
+        if row["DIAGTYPE"] == "1"
+    }
+    merged: dict[tuple[str, ...], list[str]] = defaultdict(list)
+    for row in sorted(reader.final("SERVICE"), key=lambda row: (row["TIME_SERV"], row["SEQ"])):
+        visit = row["HOSPCODE"], row["PID"], row["DATE_SERV"], visit_class(row, accidents)
+        merged[visit] += [principal[row["HOSPCODE"], row["SEQ"]]] if (row["HOSPCODE"], row["SEQ"]) in principal else []
+    last = max(_day(day) for _, _, day, _ in merged)
+    # What the conditions of the country hold of each list of reasons.
+    reasons = {"UNR-10": ("I63", "S00", "S06"), "UNR-11": ("S00", "S06")}
+    found = set()
+    for (hospcode, pid, day, of_class), principals in merged.items():
+        measure = {"R55": "UNR-10", "J01": "UNR-11"}.get(principals[0][:3] if principals else "")
+        cid, on = numbers.get((hospcode, pid), ""), _day(day)
+        if not measure or of_class == "TELE" or not usable(cid) or on + timedelta(days=14) > last:
+            continue
+        ago = [((on - coded).days, code[:3]) for coded, code in codes[cid]]
+        if any(0 <= days <= 365 and code in reasons[measure] for days, code in ago):
+            continue
+        if measure == "UNR-11" and any(30 <= days <= 365 and code == "J01" for days, code in ago):
+            continue
+        pictured = any(0 <= (taken - on).days <= 14 for taken in pictures[cid])
+        found.add((measure, hospcode, pid, on, of_class, pictured))
+    assert set(truth(out, "imaging").iter_rows()) == found
+    assert {(measure, pictured) for measure, *_, pictured in found} == {
+        (measure, pictured) for measure in reasons for pictured in (False, True)
+    }
+
+
 def _time(text: str) -> datetime:
     return datetime.strptime(text.ljust(14, "0"), "%Y%m%d%H%M%S")  # noqa: DTZ007 - senders write local time
 
@@ -564,8 +609,8 @@ def test_a_person_has_a_variety_of_a_condition_everywhere_or_nowhere() -> None:
     catalogue = load_catalogue()
     codes = catalogue.conditions["code"].to_list()
     usual, variety, share = VARIETIES[0]
-    visits = pl.DataFrame({"person": list(range(2000)) * 2, "cond": codes.index(usual)})
-    visits = pl.concat([visits, pl.DataFrame({"person": [0], "cond": [codes.index("I10")]})])
+    conditions = [codes.index(usual)] * 4000 + [codes.index("I10")]
+    visits = pl.DataFrame({"person": [*range(2000), *range(2000), 0], "cond": conditions})
 
     def varied(part: pl.DataFrame) -> pl.DataFrame:
         return with_varieties(part, catalogue, np.random.default_rng([1, 12]))
