@@ -64,24 +64,20 @@ where later.is_denominator and earlier.is_index
 EPISODES = """
     with code_classes as (
         select
-            codes.code,
-            coalesce(bool_or(set_id = 'readmission_planned'), false) as is_planned,
-            coalesce(bool_or(set_id = 'readmission_index_excluded'), false) as is_excluded
+            codes.code, true as is_excluded
         from (select distinct first_principal_diagnosis as code from int_episodes__summarized) as codes
-        inner join code_sets
-            on set_id in ('readmission_planned', 'readmission_index_excluded') and regexp_matches(code, pattern)
+        inner join code_sets on set_id = 'readmission_index_excluded' and regexp_matches(code, pattern)
         group by codes.code
     ),
     episodes as (
         select
-            episode_key, person_key, started_at, ended_at,
-            coalesce(first_typein, '') = '2' or coalesce(is_planned, false) as is_planned,
+            episode_key, person_key, started_at, ended_at, is_planned,
             coalesce(last_discharge_type, '') in ('1', '5')
             and coalesce(last_discharge_status, '') not in ('8', '9') and not coalesce(is_excluded, false)
             and ended_at::date <= (select max(ended_at)::date - 30 from int_episodes__summarized) as is_index
         from int_episodes__summarized
         left join code_classes on first_principal_diagnosis = code
-        where linkage = 'main'
+        where linkage = 'number'
     )
 """
 

@@ -71,7 +71,8 @@ class Joined:
             linkage = "wide" if self._key == "wide_person_key" else "main"
             people = f"(select {self._key} from joined)"
             rows = f"from {source} where linkage = '{linkage}' and person_key in {people}"
-            return f"select * replace ('main' as linkage) {rows}"
+            # The main rule follows numbers alone, which no threshold moves: here it is given everybody.
+            return f"select * replace ('number' as linkage) {rows}"
         columns = {name for name, *_ in self._connection.execute(f"describe {source}").fetchall()}
         if "person_key" not in columns:
             return f"from {source}"

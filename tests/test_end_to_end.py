@@ -224,6 +224,27 @@ def test_measures_equal_the_truth(country: Country) -> None:
     assert expected.group_by("measure_id").agg(pl.col("numerator").sum())["numerator"].min() > 0
 
 
+def test_pictures_seldom_needed_equal_the_truth(country: Country) -> None:
+    """UNR-10 and UNR-11, visit by visit: of people of whom no registration was linked, since the truth links nobody."""
+    unlinked = """
+        select hospcode, pid from bridge_person_registrations
+        where person_key not in (select person_key from bridge_person_registrations where person_tier = 'B')
+            and person_tier = 'A'
+    """
+    expected = country.truth("imaging").join(country.query(unlinked), on=["hospcode", "pid"], how="semi")
+    found = country.query(f"""
+        select events.measure_id, visits.hospcode, visits.pid, visits.date_serv, visits.visit_class,
+            events.is_numerator as flagged
+        from (from msr_unr_10 union all from msr_unr_11) as events
+        inner join fct_visits as visits on events.event_key = visits.visit_key
+        where (visits.hospcode, visits.pid) in ({unlinked})
+    """)
+    assert_same(found, expected, ["measure_id", "hospcode", "pid", "date_serv", "visit_class"])
+    shares = expected.group_by("measure_id").agg(pl.col("flagged").mean())["flagged"]
+    assert len(shares) == 2
+    assert shares.is_between(0, 1, closed="none").all()
+
+
 def test_running_again_changes_nothing(country: Country) -> None:
     before = sorted(str(path) for path in country.home.root.rglob("*") if path.is_file() and "logs" not in path.parts)
     again = ruam(country.home.root, "run", country.folder / "deliveries")

@@ -270,6 +270,7 @@ def write_chunk(chunk: Chunk) -> ChunkResult:
         .collect()
         .sort("f", "day", "sec", "person", "plant", "cond", maintain_order=True)
     )
+    visits = workups.with_varieties(visits, c.catalogue, np.random.default_rng([chunk.seed, 12]))
     people = register.people_of(chunk.spill / "people.parquet", visits, chunk.first_f, chunk.last_f)
     known = register.registrations(visits, people, chunk.first_f, chunk.last_f, c.following, c.month, c.rng)
     known = known.join(
@@ -379,6 +380,7 @@ def _keep_truth(
         "persons": persons,
         "merged": truth.merged_visits(visits, persons),
         "admissions": truth.admissions_table(frames["ADMISSION"], c.facilities, c.chunk.period),
+        "codes": truth.codes_table(frames, persons),
     }
     for name, table in tables_.items():
         table.write_parquet(folder / f"{name}_{c.chunk.number:05d}.parquet")

@@ -6,6 +6,9 @@ It follows the readings of the behaviour specification to the letter and shares 
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import timedelta
 from pathlib import Path
 
 import polars as pl
@@ -19,6 +22,27 @@ UNKNOWN = "99"
 VISITS_PER_SLICE = 1_500_000
 """Measures are computed for one slice of the people after the other: pairs never leave a person."""
 REJECTED_KINDS = ("truncated", "not_a_zip")
+
+
+@dataclass(frozen=True)
+class _Imaging:
+    """A picture that is seldom needed: of which principal diagnoses, what is a reason for it, and which pictures."""
+
+    conditions: str
+    reasons: str
+    pictures: str
+    is_first_only: bool
+    """Whether the condition itself, 30 days to 12 months before, is a reason."""
+
+
+IMAGING = {
+    "UNR-10": _Imaging(
+        r"^(R55|T671)", r"^(G4[01]|R56|I6|G45|S0|R4[01]|R20|R2[6-9]|R47)", r"^(8703|8891)", is_first_only=False
+    ),
+    "UNR-11": _Imaging(r"^(J01|J32)", r"^(J33|B2[0-4]|D8[0-9]|E84|H0[0-5]|S0)", r"^8703", is_first_only=True),
+}
+LOOK_BACK, KNOWN_BEFORE, SOON = 365, 30, 14
+"""Days."""
 
 
 def _parts(folder: Path, name: str) -> pl.LazyFrame:
@@ -204,6 +228,74 @@ def measures_table(merged: pl.LazyFrame) -> pl.DataFrame:
     )
 
 
+def codes_table(frames: Mapping[str, pl.DataFrame], persons: pl.DataFrame) -> pl.DataFrame:
+    """numbered_id, coded_on, file, code: what bears on IMAGING of the lines that are taken in, of people with a number.
+
+    A line counts whether or not its visit stands.
+    """
+    diagnoses = "|".join(f"{one.conditions}|{one.reasons}" for one in IMAGING.values())
+    sources = (
+        ("DIAGNOSIS_OPD", "DIAGCODE", "DATE_SERV", diagnoses),
+        ("DIAGNOSIS_IPD", "DIAGCODE", "DATETIME_ADMIT", diagnoses),
+        ("PROCEDURE_OPD", "PROCEDCODE", "DATE_SERV", "|".join(one.pictures for one in IMAGING.values())),
+    )
+    numbered = persons.filter(tier="A").select(HOSPCODE="hospcode", PID="pid", numbered_id="numbered_id")
+    tables = []
+    for file, code, day, pattern in sources:
+        lines = frames[file].filter((pl.col("d") >= 0) & pl.col(code).str.contains(pattern))
+        if "lost" in lines.columns:
+            lines = lines.filter(~pl.col("lost"))
+        tables.append(
+            lines.join(numbered, on=["HOSPCODE", "PID"]).select(
+                "numbered_id",
+                coded_on=pl.col(day).str.head(8).str.to_date("%Y%m%d"),
+                file=pl.lit(file.split("_", maxsplit=1)[0]),
+                code=code,
+            )
+        )
+    return pl.concat(tables)
+
+
+def imaging_table(merged: pl.LazyFrame, codes: pl.LazyFrame) -> pl.DataFrame:
+    """measure_id, hospcode, pid, date_serv, visit_class, flagged of each visit that IMAGING counts, of people with a
+    number and by their number alone."""
+    last_day = merged.select(pl.col("date_serv").max()).collect().item()
+    tables = []
+    for measure_id, rule in IMAGING.items():
+        index = (
+            merged.filter(
+                pl.col("principal_dx").str.contains(rule.conditions)
+                & pl.col("visit_class").is_in(["OP", "ED"])
+                & (pl.col("tier") == "A")
+                & (pl.col("date_serv") <= last_day - timedelta(days=SOON))
+            )
+            .collect()
+            .with_row_index("visit")
+        )
+        near = (
+            index.lazy()
+            .select("visit", "numbered_id", "date_serv")
+            .join(codes, on="numbered_id")
+            .with_columns(days=(pl.col("coded_on") - pl.col("date_serv")).dt.total_days())
+            .collect()
+        )
+        is_diagnosis, days = pl.col("file") == "DIAGNOSIS", pl.col("days")
+        is_reason = pl.col("code").str.contains(rule.reasons) & days.is_between(-LOOK_BACK, 0)
+        if rule.is_first_only:
+            is_reason |= pl.col("code").str.contains(rule.conditions) & days.is_between(-LOOK_BACK, -KNOWN_BEFORE)
+        is_picture = ~is_diagnosis & pl.col("code").str.contains(rule.pictures) & days.is_between(0, SOON)
+        excluded = near.filter(is_diagnosis & is_reason)["visit"].implode()
+        pictured = near.filter(is_picture)["visit"].implode()
+        tables.append(
+            index.filter(~pl.col("visit").is_in(excluded)).select(
+                pl.lit(measure_id).alias("measure_id"),
+                *("hospcode", "pid", "date_serv", "visit_class"),
+                flagged=pl.col("visit").is_in(pictured),
+            )
+        )
+    return pl.concat(tables).sort("measure_id", "hospcode", "pid", "date_serv", "visit_class")
+
+
 def _utilization(visits: pl.LazyFrame) -> pl.LazyFrame:
     def n(condition: pl.Expr) -> pl.Expr:
         return condition.sum().cast(pl.Int64)
@@ -325,6 +417,7 @@ def write_truth(
     merged = _parts(parts, "merged")
     measures = measures_table(merged)
     measures.write_parquet(folder / "measures.parquet")
+    imaging_table(merged, _parts(parts, "codes")).write_parquet(folder / "imaging.parquet")
     zips = _deliveries(parts, deliveries, extra)
     zips.write_parquet(folder / "deliveries.parquet")
     for name in ("rejects", "flags"):

@@ -68,7 +68,25 @@ PICTURES = (
     ("C509", "8737", 0.20, 1500),
     ("C509", "8838", 0.10, 4500),
     ("Z000", "8744", 0.40, 170),
+    ("R55", "8703", 0.15, 4000),
+    ("J019", "8703", 0.06, 4000),
 )
+
+VARIETIES = (("R42", "R55", 0.20), ("J069", "J019", 0.15))
+"""A condition, one that some people have whenever others have the first, and the share of them. Of both all but the
+name and the complaint is the same in the catalogue, so that a country with varieties has the same people, visits and
+drugs as one without."""
+
+
+def with_varieties(visits: pl.DataFrame, catalogue: Catalogue, rng: np.random.Generator) -> pl.DataFrame:
+    """`visits` (person, cond, …) with the varieties in place of the conditions; `rng` is the same for each part of a
+    country, so that a person has a variety everywhere or nowhere."""
+    codes = catalogue.conditions["code"].to_list()
+    person, cond = visits["person"].to_numpy(), visits["cond"].to_numpy().copy()
+    draw = rng.random(int(person.max(initial=0)) + 1)[person]
+    for usual, variety, share in VARIETIES:
+        cond[(cond == codes.index(usual)) & (draw < share)] = codes.index(variety)
+    return visits.with_columns(cond=pl.Series(cond, dtype=visits["cond"].dtype))
 
 
 def labs(v: pl.DataFrame, catalogue: Catalogue, rng: np.random.Generator) -> pl.DataFrame:

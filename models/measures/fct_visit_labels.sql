@@ -20,6 +20,7 @@
     'unr_09': {'label': 'unreasonable'},
     'unr_10': {'label': 'unreasonable'},
     'unr_11': {'label': 'unreasonable'},
+    'nec_01': {'label': 'potentially_avoidable', 'visits_of_events': 'readmission_visits'},
     'nec_02': {'label': 'potentially_avoidable', 'visits_of_events': 'admission_visits'},
     'nec_03': {'label': 'potentially_avoidable'},
     'nec_04': {'label': 'potentially_avoidable'},
@@ -64,6 +65,22 @@ admission_visits as (
             and admissions.pid = visits.pid
             and admissions.seq = visits.seq
     where visits.typeout = '2'
+),
+
+-- Of the two episodes the later one bears the flag: the visit that led to the return. An episode has the key of its
+-- first stay.
+readmission_visits as (
+    select
+        followed.episode_key as event_key,
+        admission_visits.visit_key
+    from (
+        select
+            episode_key,
+            {{ next_of_episode('episode_key') }} as next_episode_key
+        from {{ of_affected(ref('int_episodes__summarized'), 'watched') }}
+        where linkage = 'number'
+    ) as followed
+    inner join admission_visits on followed.next_episode_key = admission_visits.event_key
 ),
 
 {#- A test may be of another person than its visit is. -#}

@@ -8,6 +8,7 @@
     'same_condition': {'days': four_weeks, 'where': 'followed.next_condition = followed.condition'},
     'same_facility': {'days': month, 'where': 'followed.next_hospcode = followed.last_hospcode'},
     'elective': {'days': month, 'where': 'not followed.is_next_elective'},
+    'everybody': {'days': month, 'linkage': 'main'},
     'wide': {'days': month, 'linkage': 'wide'},
 } -%}
 {%- set first_day = measure_parameter('NEC-01', 'window_min_days') | int -%}
@@ -20,13 +21,12 @@ with all_episodes as (
 code_classes as (
     select
         codes.first_principal_diagnosis,
-        max(case when code_sets.set_id = 'readmission_planned' then 1 else 0 end) as is_planned,
         max(case when code_sets.set_id = 'readmission_index_excluded' then 1 else 0 end) as is_excluded,
         max(case when code_sets.set_id = 'readmission_acute' then 1 else 0 end) as is_acute
     from (select distinct first_principal_diagnosis from all_episodes) as codes
     inner join {{ ref('code_sets') }} as code_sets
         on
-            code_sets.set_id in ('readmission_planned', 'readmission_index_excluded', 'readmission_acute')
+            code_sets.set_id in ('readmission_index_excluded', 'readmission_acute')
             and {{ matches_pattern('codes.first_principal_diagnosis', 'code_sets.pattern') }}
     group by codes.first_principal_diagnosis
 ),
@@ -55,7 +55,6 @@ episodes as (
         all_episodes.*,
         substr(all_episodes.first_principal_diagnosis, 1, 3) as condition,
         operated.admission_key is not null and coalesce(code_classes.is_acute, 0) = 0 as is_elective,
-        coalesce(all_episodes.first_typein, '') = '2' or coalesce(code_classes.is_planned, 0) = 1 as is_planned,
         coalesce(all_episodes.last_discharge_type, '') in ('1', '5')
         and coalesce(all_episodes.last_discharge_status, '') not in ('8', '9')
         and coalesce(code_classes.is_excluded, 0) = 0 as is_index
@@ -64,17 +63,16 @@ episodes as (
     left join operated on all_episodes.episode_key = operated.admission_key
 ),
 
--- The next episode alone: an unplanned one after a planned one does not count.
+-- The next episode alone: an unplanned one after a planned one does not count. Planned is one whose every stay is.
 followed as (
     select
         *,
-        {{ days_between(date_of('ended_at'), date_of('lead(started_at) over of_person')) }} as days_to_next,
-        lead(is_planned) over of_person as is_next_planned,
-        lead(is_elective) over of_person as is_next_elective,
-        lead(condition) over of_person as next_condition,
-        lead(first_hospcode) over of_person as next_hospcode
+        {{ days_between(date_of('ended_at'), date_of(next_of_episode('started_at'))) }} as days_to_next,
+        {{ next_of_episode('is_planned') }} as is_next_planned,
+        {{ next_of_episode('is_elective') }} as is_next_elective,
+        {{ next_of_episode('condition') }} as next_condition,
+        {{ next_of_episode('first_hospcode') }} as next_hospcode
     from episodes
-    window of_person as (partition by linkage, person_key order by started_at, episode_key)
 ),
 
 data as (
@@ -106,7 +104,7 @@ select
 from followed
 cross join data
 where
-    followed.linkage = '{{ rule.linkage or 'main' }}'
+    followed.linkage = '{{ rule.linkage or 'number' }}'
     and followed.is_index
     -- The last discharges have not been watched for the whole window yet.
     and {{ days_between(date_of('followed.ended_at'), 'data.last_day') }} >= {{ rule.days }}

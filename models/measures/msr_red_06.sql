@@ -8,7 +8,7 @@ with dispensings as (
         -- What a hospital gave along with a referral is meant to be replaced.
         not is_referred_out as is_index
     from {{ of_affected(ref('int_dispensings__covered')) }}
-    where is_chronic and is_oral_or_inhaled
+    where setting = 'opd' and is_chronic and is_oral_or_inhaled
 ),
 
 {% for key in keys -%}

@@ -14,6 +14,7 @@
 {%- set cross_taper = measure_parameter('RED-07', 'cross_taper_days') -%}
 with covered as (
     select * from {{ of_affected(ref('int_dispensings__covered')) }}
+    where setting = 'opd'
 ),
 
 monitored as (

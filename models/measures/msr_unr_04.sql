@@ -1,8 +1,9 @@
 {{ config(materialized='incremental', incremental_strategy='by_person') }}
 
+{%- set variants = {'main': "person_tier = 'A'", 'everybody': 'true'} -%}
 with covered as (
     select * from {{ of_affected(ref('int_dispensings__covered')) }}
-    where is_oral_or_inhaled
+    where setting = 'opd' and is_oral_or_inhaled
 ),
 
 nsaids as (
@@ -18,25 +19,46 @@ dispensings as (
     inner join nsaids on covered.substance = nsaids.substance
 ),
 
-{{ overlapping_cover('others', 'dispensings', ['person_key'], 'substance') }},
+{% for variant, condition in variants.items() -%}
+of_{{ variant }} as (
+    select * from dispensings
+    where {{ condition }}
+),
+
+{{ overlapping_cover('before_' ~ variant, 'of_' ~ variant, ['person_key'], 'substance') }},
+
+{% endfor -%}
+compared as (
+    {%- for variant in variants %}
+    select
+        '{{ variant }}' as variant,
+        dispensings.*,
+        others.other_cover_end
+    from of_{{ variant }} as dispensings
+    left join before_{{ variant }} as others on dispensings.dispensing_key = others.dispensing_key
+    {%- if not loop.last %}
+    union all
+    {%- endif %}
+    {%- endfor %}
+),
 
 quarters as (
     select
-        dispensings.person_key,
-        dispensings.quarter_start,
+        variant,
+        person_key,
+        quarter_start,
         max(
             case
                 when
-                    {{ overlap_days('dispensings.dispensed_date', 'dispensings.cover_end', 'others.other_cover_end') }}
+                    {{ overlap_days('dispensed_date', 'cover_end', 'other_cover_end') }}
                     >= {{ measure_parameter('UNR-04', 'min_overlap_days') }}
                     then 1
                 else 0
             end
         ) = 1 as is_numerator,
-        sum(dispensings.price) as price
-    from dispensings
-    left join others on dispensings.dispensing_key = others.dispensing_key
-    group by dispensings.person_key, dispensings.quarter_start
+        sum(price) as price
+    from compared
+    group by variant, person_key, quarter_start
 )
 
-{{ person_period_events('UNR-04', 'quarters', 'quarter_start') }}
+{{ person_period_events('UNR-04', 'quarters', 'quarter_start', 'quarters.variant') }}

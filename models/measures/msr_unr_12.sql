@@ -2,10 +2,11 @@
 
 {%- set longest = measure_parameter('*', 'max_days_supply') | int -%}
 {%- set older_months = (measure_parameter('UNR-12', 'lower_band_age') | int) * 12 -%}
-{%- set bands = {'main': 'min_substances', '5_items_60': 'lower_band_substances'} -%}
+{%- set many = measure_parameter('UNR-12', 'min_substances') -%}
 with dispensings as (
     select
         person_key,
+        case when person_tier = 'A' then 1 else 0 end as is_numbered,
         atc_code,
         dispensed_date,
         price,
@@ -17,7 +18,7 @@ with dispensings as (
     where
         setting = 'opd'
         and length(atc_code) = 7
-        and route in {{ parameter_list('*', 'systemic_routes') }}
+        and route in {{ parameter_list('*', 'chronic_routes') }}
 ),
 
 supplies as (
@@ -31,6 +32,30 @@ counted as (
     where supplies.atc_code is null
 ),
 
+given as (
+    select
+        person_key,
+        atc_code,
+        {{ month_start('dispensed_date') }} as month_start,
+        max(is_numbered) as is_numbered,
+        sum(price) as price,
+        sum(case when is_numbered = 1 then price end) as numbered_price
+    from counted
+    group by person_key, atc_code, {{ month_start('dispensed_date') }}
+),
+
+dispensed as (
+    select
+        person_key,
+        month_start,
+        count(*) as n_substances,
+        sum(is_numbered) as n_numbered,
+        sum(price) as price,
+        sum(numbered_price) as numbered_price
+    from given
+    group by person_key, month_start
+),
+
 -- As many months after the first as the longest supply can reach.
 offsets as (
     {%- for n in range((longest + 29) // 28 + 1) %}
@@ -41,7 +66,7 @@ offsets as (
     {%- endfor %}
 ),
 
-substances as (
+covering as (
     select distinct
         counted.person_key,
         counted.atc_code,
@@ -49,6 +74,7 @@ substances as (
     from counted
     inner join offsets
         on {{ add_months(month_start('counted.dispensed_date'), 'offsets.n_months') }} <= counted.cover_end
+    where counted.is_numbered = 1
 ),
 
 held as (
@@ -56,44 +82,49 @@ held as (
         person_key,
         month_start,
         count(*) as n_substances
-    from substances
+    from covering
     group by person_key, month_start
-),
-
-dispensed as (
-    select
-        person_key,
-        {{ month_start('dispensed_date') }} as month_start,
-        sum(price) as price
-    from counted
-    group by person_key, {{ month_start('dispensed_date') }}
-),
-
-bands as (
-    {%- for variant, parameter in bands.items() %}
-    select
-        '{{ variant }}' as variant,
-        {{ measure_parameter('UNR-12', parameter) }} as min_substances
-    {%- if not loop.last %}
-    union all
-    {%- endif %}
-    {%- endfor %}
 ),
 
 months as (
     select
-        bands.variant,
+        'main' as variant,
+        person_key,
+        month_start,
+        n_numbered >= {{ many }} as is_numerator,
+        numbered_price as price
+    from dispensed
+    where n_numbered > 0
+    union all
+    select
+        'covered' as variant,
         dispensed.person_key,
         dispensed.month_start,
-        held.n_substances >= bands.min_substances as is_numerator,
-        dispensed.price
+        held.n_substances >= {{ many }} as is_numerator,
+        dispensed.numbered_price as price
     from dispensed
     inner join held on dispensed.person_key = held.person_key and dispensed.month_start = held.month_start
-    cross join bands
-    left join {{ ref('dim_persons') }} as ages on dispensed.person_key = ages.person_key
+    where dispensed.n_numbered > 0
+    union all
+    select
+        '5_items_60' as variant,
+        dispensed.person_key,
+        dispensed.month_start,
+        dispensed.n_numbered >= {{ measure_parameter('UNR-12', 'lower_band_substances') }} as is_numerator,
+        dispensed.numbered_price as price
+    from dispensed
+    inner join {{ ref('dim_persons') }} as ages on dispensed.person_key = ages.person_key
     where
-        bands.variant = 'main'
-        or {{ add_months('ages.birth_month', older_months) }} <= dispensed.month_start
+        dispensed.n_numbered > 0
+        and {{ add_months('ages.birth_month', older_months) }} <= dispensed.month_start
+    union all
+    select
+        'everybody' as variant,
+        person_key,
+        month_start,
+        n_substances >= {{ many }} as is_numerator,
+        price
+    from dispensed
 )
 
 {{ person_period_events('UNR-12', 'months', 'month_start', 'months.variant') }}

@@ -25,7 +25,7 @@ from ingestion.synthetic.facilities import allocate
 from ingestion.synthetic.geography import NATIONAL_POPULATION, load_provinces
 from ingestion.synthetic.people import check_digits, numbers_of
 from ingestion.synthetic.standard import FILES, columns_of
-from ingestion.synthetic.workups import LOCAL_CODES, OTHER_CODES, PICTURES
+from ingestion.synthetic.workups import LOCAL_CODES, OTHER_CODES, PICTURES, VARIETIES, with_varieties
 from ruam.settings import PROJECT
 
 DUMMIES = {"1111111111119", "9999999999994", "1234567890121"}
@@ -58,6 +58,7 @@ class Reader:
         "SERVICE": ("HOSPCODE", "SEQ", "DATE_SERV"),
         "PERSON": ("HOSPCODE", "PID"),
         "DIAGNOSIS_OPD": ("HOSPCODE", "SEQ", "DATE_SERV", "DIAGCODE"),
+        "DIAGNOSIS_IPD": ("HOSPCODE", "AN", "DIAGCODE"),
         "ACCIDENT": ("HOSPCODE", "SEQ"),
         "ADMISSION": ("HOSPCODE", "AN"),
         "LABFU": ("HOSPCODE", "PID", "DATE_SERV", "LABTEST"),
@@ -350,6 +351,50 @@ def test_measures_agree_with_a_plain_count(country: tuple[Path, Summary], reader
     assert 0.015 < numerator["RED-02"] / denominator < 0.06
 
 
+def test_pictures_seldom_needed_agree_with_a_plain_count(country: tuple[Path, Summary], reader: Reader) -> None:
+    out, _ = country
+    numbers = {(row["HOSPCODE"], row["PID"]): row["CID"] for row in reader.final("PERSON")}
+    accidents = {(row["HOSPCODE"], row["SEQ"]) for row in reader.final("ACCIDENT")}
+    codes: dict[str, list[tuple[date, str]]] = defaultdict(list)
+    for file, day in (("DIAGNOSIS_OPD", "DATE_SERV"), ("DIAGNOSIS_IPD", "DATETIME_ADMIT")):
+        for row in reader.final(file):
+            codes[numbers.get((row["HOSPCODE"], row["PID"]), "")].append((_day(row[day][:8]), row["DIAGCODE"]))
+    pictures: dict[str, set[date]] = defaultdict(set)
+    for row in reader.final("PROCEDURE_OPD"):
+        # The country has one MRI of the head, of strokes, which are a reason for it.
+        if row["PROCEDCODE"] == "8703":
+            pictures[numbers.get((row["HOSPCODE"], row["PID"]), "")].add(_day(row["DATE_SERV"]))
+    principal = {
+        (row["HOSPCODE"], row["SEQ"]): row["DIAGCODE"]
+        for row in reader.final("DIAGNOSIS_OPD")
+        if row["DIAGTYPE"] == "1"
+    }
+    merged: dict[tuple[str, ...], list[str]] = defaultdict(list)
+    for row in sorted(reader.final("SERVICE"), key=lambda row: (row["TIME_SERV"], row["SEQ"])):
+        visit = row["HOSPCODE"], row["PID"], row["DATE_SERV"], visit_class(row, accidents)
+        merged[visit] += [principal[row["HOSPCODE"], row["SEQ"]]] if (row["HOSPCODE"], row["SEQ"]) in principal else []
+    last = max(_day(day) for _, _, day, _ in merged)
+    # What the conditions of the country hold of each list of reasons.
+    reasons = {"UNR-10": ("I63", "S00", "S06"), "UNR-11": ("S00", "S06")}
+    found = set()
+    for (hospcode, pid, day, of_class), principals in merged.items():
+        measure = {"R55": "UNR-10", "J01": "UNR-11"}.get(principals[0][:3] if principals else "")
+        cid, on = numbers.get((hospcode, pid), ""), _day(day)
+        if not measure or of_class == "TELE" or not usable(cid) or on + timedelta(days=14) > last:
+            continue
+        ago = [((on - coded).days, code[:3]) for coded, code in codes[cid]]
+        if any(0 <= days <= 365 and code in reasons[measure] for days, code in ago):
+            continue
+        if measure == "UNR-11" and any(30 <= days <= 365 and code == "J01" for days, code in ago):
+            continue
+        pictured = any(0 <= (taken - on).days <= 14 for taken in pictures[cid])
+        found.add((measure, hospcode, pid, on, of_class, pictured))
+    assert set(truth(out, "imaging").iter_rows()) == found
+    assert {(measure, pictured) for measure, *_, pictured in found} == {
+        (measure, pictured) for measure in reasons for pictured in (False, True)
+    }
+
+
 def _time(text: str) -> datetime:
     return datetime.strptime(text.ljust(14, "0"), "%Y%m%d%H%M%S")  # noqa: DTZ007 - senders write local time
 
@@ -557,3 +602,31 @@ def test_members_open_as_the_senders_wrote_them(country: tuple[Path, Summary]) -
         "suffixed",
         "cp874",
     }
+
+
+def test_a_person_has_a_variety_of_a_condition_everywhere_or_nowhere() -> None:
+    """And who is in one part of a country makes no difference to another part."""
+    catalogue = load_catalogue()
+    codes = catalogue.conditions["code"].to_list()
+    usual, variety, share = VARIETIES[0]
+    conditions = [codes.index(usual)] * 4000 + [codes.index("I10")]
+    visits = pl.DataFrame({"person": [*range(2000), *range(2000), 0], "cond": conditions})
+
+    def varied(part: pl.DataFrame) -> pl.DataFrame:
+        return with_varieties(part, catalogue, np.random.default_rng([1, 12]))
+
+    whole = varied(visits)
+    assert whole["person"].equals(visits["person"])
+    assert set(whole["cond"]) == {codes.index(code) for code in (usual, variety, "I10")}
+    kinds = whole.filter(cond=codes.index(variety)).group_by("person").len()
+    assert set(kinds["len"]) == {2}
+    assert 0.9 * share < len(kinds) / 2000 < 1.1 * share
+    assert varied(visits.head(500)).equals(whole.head(500))
+
+
+def test_a_variety_is_its_condition_but_for_the_name() -> None:
+    """Or a country with varieties would have other drugs and stays."""
+    conditions = load_catalogue().conditions.drop("weight", "complaint_th")
+    for usual, variety, _ in VARIETIES:
+        one, other = (conditions.filter(code=code).drop("code") for code in (usual, variety))
+        assert one.equals(other)

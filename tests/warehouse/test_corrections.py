@@ -58,7 +58,7 @@ CORRECTIONS = {
         "person_key = 'spread' and event_date = '2025-03-31'",
     ),
     "NEC-01": Correction(
-        "int_episodes__summarized", "first_typein = '2' where episode_key = 'day_30_2'", "event_key = 'day_30_1'"
+        "int_episodes__summarized", "is_planned = true where episode_key = 'day_30_2'", "event_key = 'day_30_1'"
     ),
     "NEC-02": Correction(
         "fct_admissions", "discharge_type = '9' where admission_key = 'asthma'", "event_key = 'asthma'", stays=False

@@ -49,8 +49,8 @@ def connection_with(rows: str, given: pl.DataFrame | None = None) -> duckdb.Duck
     if given is not None:
         connection.register("given", given)
     connection.execute(
-        "create table supplies as select *, person_key as wide_person_key, 'A' as person_tier, true as is_chronic, "
-        f"true as is_oral_or_inhaled, '54' as treatment_province_code, 1.0 as price from ({rows})"
+        "create table supplies as select *, person_key as wide_person_key, 'A' as person_tier, 'opd' as setting, "
+        f"true as is_chronic, true as is_oral_or_inhaled, '54' as treatment_province_code, 1.0 as price from ({rows})"
     )
     return connection
 

@@ -22,6 +22,7 @@ visits as (
 
 select
     min(dispensings.dispensing_key) as dispensing_key,
+    dispensings.setting,
     dispensings.person_key,
     min(dispensings.wide_person_key) as wide_person_key,
     min(dispensings.person_tier) as person_tier,
@@ -44,6 +45,7 @@ left join never_covering on dispensings.atc_code = never_covering.atc_code
 left join visits on dispensings.visit_key = visits.visit_key
 where never_covering.atc_code is null
 group by
+    dispensings.setting,
     dispensings.person_key,
     dispensings.atc_code,
     dispensings.hospcode,

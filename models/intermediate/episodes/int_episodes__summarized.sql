@@ -1,11 +1,8 @@
-with stays as (
+with all_stays as (
     select
         merged.episode_key,
-        merged.stay_number = 1 as is_first_stay,
-        row_number() over (
-            partition by merged.episode_key
-            order by admissions.discharged_at desc, merged.stay_number desc
-        ) = 1 as is_last_stay,
+        merged.stay_number,
+        admissions.admission_key,
         admissions.person_key,
         admissions.wide_person_key,
         admissions.hospcode,
@@ -23,6 +20,25 @@ with stays as (
         on merged.admission_key = admissions.admission_key
 ),
 
+planned_codes as (
+    {{ codes_of_set('all_stays', 'principal_diagnosis', 'readmission_planned') }}
+),
+
+stays as (
+    select
+        all_stays.*,
+        all_stays.stay_number = 1 as is_first_stay,
+        row_number() over (
+            partition by all_stays.episode_key
+            order by all_stays.discharged_at desc, all_stays.stay_number desc
+        ) = 1 as is_last_stay,
+        case
+            when coalesce(all_stays.typein, '') = '2' or planned_codes.principal_diagnosis is not null then 1 else 0
+        end as is_planned
+    from all_stays
+    left join planned_codes on all_stays.principal_diagnosis = planned_codes.principal_diagnosis
+),
+
 episodes as (
     select
         episode_key,
@@ -31,8 +47,8 @@ episodes as (
         min(person_tier) as person_tier,
         min(admitted_at) as started_at,
         max(discharged_at) as ended_at,
+        min(is_planned) as is_planned,
         min(case when is_first_stay then hospcode end) as first_hospcode,
-        min(case when is_first_stay then typein end) as first_typein,
         min(case when is_first_stay then principal_diagnosis end) as first_principal_diagnosis,
         min(case when is_last_stay then hospcode end) as last_hospcode,
         min(case when is_last_stay then treatment_province_code end) as last_province_code,
@@ -45,15 +61,53 @@ episodes as (
 ),
 
 -- Merging what is merged by the key of the lower threshold gives what merging its stays would.
+of_wide_key as (
+    select
+        'wide' as linkage,
+        wide_person_key as person,
+        episodes.*
+    from episodes
+),
+
+-- Stays under the person's own valid number alone, as if nobody had been linked.
+of_number as (
+    select
+        'number' as linkage,
+        person_key as person,
+        admission_key as episode_key,
+        person_key,
+        wide_person_key,
+        person_tier,
+        admitted_at as started_at,
+        discharged_at as ended_at,
+        is_planned,
+        hospcode as first_hospcode,
+        principal_diagnosis as first_principal_diagnosis,
+        hospcode as last_hospcode,
+        treatment_province_code as last_province_code,
+        discharge_type as last_discharge_type,
+        discharge_status as last_discharge_status,
+        1 as n_stays,
+        price
+    from stays
+    where person_tier = 'A'
+),
+
+parts as (
+    select * from of_wide_key
+    union all
+    select * from of_number
+),
+
 chained as (
     select
         *,
         max({{ date_of('ended_at') }}) over (
-            partition by wide_person_key
+            partition by linkage, person
             order by started_at, episode_key
             rows between unbounded preceding and 1 preceding
         ) as covered_until
-    from episodes
+    from parts
 ),
 
 numbered as (
@@ -65,33 +119,34 @@ numbered as (
                 else 0
             end
         ) over (
-            partition by wide_person_key
+            partition by linkage, person
             order by started_at, episode_key
             rows unbounded preceding
-        ) as wide_number
+        ) as episode_number
     from chained
 ),
 
 ranked as (
     select
         *,
-        row_number() over (partition by wide_person_key, wide_number order by started_at, episode_key) as first_rank,
+        row_number() over (partition by linkage, person, episode_number order by started_at, episode_key) as first_rank,
         row_number() over (
-            partition by wide_person_key, wide_number
+            partition by linkage, person, episode_number
             order by ended_at desc, started_at desc, episode_key desc
         ) as last_rank
     from numbered
 ),
 
-wide_episodes as (
+rechained as (
     select
+        linkage,
         min(case when first_rank = 1 then episode_key end) as episode_key,
-        wide_person_key as person_key,
+        person as person_key,
         min(person_tier) as person_tier,
         min(started_at) as started_at,
         max(ended_at) as ended_at,
+        min(is_planned) as is_planned,
         min(case when first_rank = 1 then first_hospcode end) as first_hospcode,
-        min(case when first_rank = 1 then first_typein end) as first_typein,
         min(case when first_rank = 1 then first_principal_diagnosis end) as first_principal_diagnosis,
         min(case when last_rank = 1 then last_hospcode end) as last_hospcode,
         min(case when last_rank = 1 then last_province_code end) as last_province_code,
@@ -100,19 +155,19 @@ wide_episodes as (
         sum(n_stays) as n_stays,
         sum(price) as price
     from ranked
-    group by wide_person_key, wide_number
+    group by linkage, person, episode_number
 )
 
-{% for linkage, relation in {'main': 'episodes', 'wide': 'wide_episodes'}.items() -%}
+{% for linkage, relation in {"'main'": 'episodes', 'linkage': 'rechained'}.items() -%}
 select
-    '{{ linkage }}' as linkage,
+    {{ linkage }} as linkage,
     episode_key,
     person_key,
     person_tier,
     started_at,
     ended_at,
+    is_planned = 1 as is_planned,
     first_hospcode,
-    first_typein,
     first_principal_diagnosis,
     last_hospcode,
     last_province_code,
