@@ -10,7 +10,7 @@ from dashboards.access import guard
 from dashboards.access.pages import ENTRIES, FIRST
 from dashboards.components.context import chosen_language
 from dashboards.components.filters import choice
-from dashboards.components.words import LANGUAGES, Words
+from ruam.words import LANGUAGES, Words
 
 ASSETS = Path(__file__).parent / "assets"
 

@@ -22,11 +22,11 @@ from dashboards.components.values import (
     period_text,
     with_values,
 )
-from dashboards.components.words import Words
 from dashboards.queries import figures, reads
 from dashboards.queries.figures import Figure
 from dashboards.queries.reads import NATION, Area, Period
 from ruam.geography import region_tiles
+from ruam.words import Words
 
 VIEWS = ("groups", "time", "regions", "map")
 LEVEL_OF = {"regions": "region", "map": "province"}

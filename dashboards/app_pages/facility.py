@@ -17,10 +17,10 @@ from dashboards.components.filters import choice, choose_district, choose_facili
 from dashboards.components.measure_views import NAME_WIDTH, VALUE_WIDTH
 from dashboards.components.tables import spoken
 from dashboards.components.values import Status, figure_value, number_text, period_text
-from dashboards.components.words import Words
 from dashboards.queries import figures, reads
 from dashboards.queries.figures import Figure, Unit
 from dashboards.queries.reads import Area, Period
+from ruam.words import Words
 
 CARDS = figures.FACILITY_PROFILE[:5]
 TEXT_WIDTH = 190

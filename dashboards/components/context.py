@@ -10,11 +10,11 @@ import streamlit as st
 
 from dashboards.access.guard import admit, end_page, reads_from
 from dashboards.components.values import date_text
-from dashboards.components.words import LANGUAGES, Language, Words
 from dashboards.queries import reads
 from dashboards.queries.serving import Serving, ServingFileError, current_serving
 from ruam.gates import gates, stopped
 from ruam.settings import Settings
+from ruam.words import LANGUAGES, Language, Words
 
 LOGGER = logging.getLogger(__name__)
 

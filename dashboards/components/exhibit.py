@@ -12,9 +12,9 @@ from dashboards.components.charts import Picture
 from dashboards.components.context import SAID, Context
 from dashboards.components.export import export_buttons
 from dashboards.components.values import date_text
-from dashboards.components.words import Words
 from dashboards.queries import reads
 from dashboards.queries.reads import Area, Period
+from ruam.words import Words
 
 DEFINITION_FIELDS = ("question", "numerator", "denominator", "exclusions", "cost", "caveat")
 

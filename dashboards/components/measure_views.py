@@ -22,10 +22,10 @@ from dashboards.components.values import (
     standardized_text,
     with_values,
 )
-from dashboards.components.words import Words
 from dashboards.queries import figures, reads
 from dashboards.queries.figures import Figure
 from dashboards.queries.reads import Area, Period
+from ruam.words import Words
 
 COLUMNS = {
     "label": "column.measure",

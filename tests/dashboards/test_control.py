@@ -7,8 +7,8 @@ import pytest
 
 from dashboards.components.control import FEWEST, RUN, Limits, Signal, limits_of, signal_of
 from dashboards.components.facts import Fact, headlines, judged
-from dashboards.components.words import Words
 from dashboards.queries import figures
+from ruam.words import Words
 
 STEADY = [10.0, 11.0, 10.0, 9.0, 10.0, 11.0, 10.0, 9.0, 10.0]
 
