@@ -174,6 +174,7 @@ def months(context: Context, figure: Figure, name: str, first: Side, second: Sid
         completeness=completeness_text(context, first[0], first[2]),
         table=rows,
         columns=columns_of(context, figure, "area", "month"),
+        places=sides,
     )
 
 

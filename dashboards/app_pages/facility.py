@@ -77,7 +77,7 @@ def profile_of(context: Context, area: Area, period: Period) -> pl.DataFrame:
 
 def _against(words: Words, figure: Figure, number: float | None, peers: dict[str, Any] | None) -> dict[str, Any]:
     if peers is None:
-        return {"median": "–", "quartiles": "–", "place": words("facility.no_peers"), "among": "–"}
+        return {"median": "–", "quartiles": "–", "place": words("facility_place.none"), "among": "–"}
     factor = 100 if figure.unit is Unit.PERCENT else 1
     low, median, high = (factor * peers[name] for name in ("first_quartile", "median_value", "third_quartile"))
     told: dict[str, Any] = {
@@ -109,7 +109,11 @@ def cards(context: Context, rows: pl.DataFrame) -> None:
         row = rows.row(by_predicate=pl.col("code") == figure.code, named=True)
         with column, st.container(border=True, height="stretch"):
             st.metric(row["label"], row["shown"])
-            st.markdown(words("facility.card", place=row["place"], median=row["median"]))
+            st.markdown(
+                row["place"]
+                if row["among"] == "–"
+                else words("facility.card", place=row["place"], median=row["median"])
+            )
 
 
 def columns_of_peers(words: Words) -> dict[str, str]:
@@ -158,7 +162,8 @@ def table(context: Context, rows: pl.DataFrame, completeness: str) -> None:
         table=rows.drop("value"),
         columns=columns,
         widths=dict.fromkeys(columns, TEXT_WIDTH) | {"label": NAME_WIDTH, "shown": VALUE_WIDTH, "median": VALUE_WIDTH},
-        height=38 + 35 * rows.height,
+        height="content",
+        lines=2,
     )
 
 

@@ -33,6 +33,10 @@ SAID = "said"
 """Where the session keeps what the page's filters say in this run, by their label: downloads repeat it."""
 
 
+ANNOTATED = "annotated"
+"""Where the session keeps what this run read of annotations, by area: figures of one page share it."""
+
+
 def note_choice(label: str, text: str) -> None:
     st.session_state.setdefault(SAID, {})[label] = text
 
@@ -66,6 +70,7 @@ def open_context(page: str) -> Context:
     """The context of a page, for who may open it; the page ends here with a plain word when nothing can be shown."""
     words = Words(chosen_language())
     st.session_state[SAID] = {}
+    st.session_state[ANNOTATED] = {}
     identity = admit(words, page)
     try:
         serving = current_serving(Settings().data_home.serving, identity.scope)

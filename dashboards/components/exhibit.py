@@ -8,6 +8,7 @@ from typing import Any, Literal
 import polars as pl
 import streamlit as st
 
+from dashboards.components.annotations import marked
 from dashboards.components.charts import Picture
 from dashboards.components.context import SAID, Context
 from dashboards.components.export import export_buttons
@@ -43,8 +44,11 @@ def notes(
     *,
     title: str | None = None,
     is_table: bool = False,
+    places: Mapping[str, Area] | None = None,
 ) -> None:
     """The line under a figure. `columns` maps the table's columns to their headings, in order.
+
+    `places` are the areas that it tells of, by name: what analysts said about the measure there is one click away.
 
     `is_table`: the figure is that table itself, so that it is not shown again, only offered as files. Beside the texts
     of a column `value` goes out as the number that charts draw.
@@ -59,6 +63,8 @@ def notes(
     with st.container(horizontal=True, gap="small"):
         with st.popover(words("note.definition"), icon=":material/info:", type="tertiary"):
             _definition(context, measure_id)
+        if places:
+            marked(context, measure_id, places)
         if table is None or columns is None:
             return
         shown = table.select(list(columns)).rename(dict(columns))
@@ -120,13 +126,14 @@ def exhibit(
     table: pl.DataFrame,
     columns: Mapping[str, str],
     caption: str | None = None,
+    places: Mapping[str, Area] | None = None,
 ) -> None:
     """A chart with its title, alternative text and notes."""
     st.subheader(title, anchor=False)
     if caption:
         st.markdown(caption)
     st.altair_chart(chart, alt=description, key=f"chart_{key}")
-    notes(context, key, measure_id, completeness, table, columns, title=title)
+    notes(context, key, measure_id, completeness, table, columns, title=title, places=places)
 
 
 def tabled(
@@ -140,16 +147,31 @@ def tabled(
     columns: Mapping[str, str],
     alt: str | None = None,
     widths: Mapping[str, int] | None = None,
-    height: int | Literal["auto"] = "auto",
+    height: int | Literal["auto", "content"] = "auto",
+    lines: int = 1,
 ) -> None:
     """A table that is the figure itself, with its notes; its title, which is said where it stands, names the files.
 
-    `widths` of columns are in pixels; a table finds its own where none are given.
+    `widths` of columns are in pixels; a table finds its own where none are given. Texts that are wider are broken into
+    as many `lines`.
     """
     shown = table.select(list(columns)).rename(dict(columns))
     config = {columns[name]: st.column_config.TextColumn(width=width) for name, width in (widths or {}).items()}
-    st.dataframe(shown, hide_index=True, alt=alt or title, key=key, height=height, column_config=config)
+    st.dataframe(
+        shown,
+        hide_index=True,
+        alt=alt or title,
+        key=key,
+        height=height,
+        column_config=config,
+        row_height=row_height(lines),
+    )
     notes(context, key, measure_id, completeness, table, columns, title=title, is_table=True)
+
+
+def row_height(lines: int) -> int:
+    """Of a table's row, in pixels: Thai marks above and below need the room."""
+    return 35 + 21 * (lines - 1)
 
 
 def page_title(words: Words, page: str) -> None:

@@ -43,6 +43,8 @@ COLUMNS = {
 """Of the table of results, with the key of each heading."""
 NAME_WIDTH, VALUE_WIDTH = 215, 96
 """Pixels: on a phone, the name of a measure leaves room for its value."""
+WIDER = {"interval": 150, "band": 150, "persons": 140, "median_cost": 130}
+"""Columns whose headings need more."""
 
 
 def results(context: Context, ids: tuple[str, ...], area: Area, period: Period, variant: str = "main") -> pl.DataFrame:
@@ -98,7 +100,9 @@ def summary(
         table=rows,
         columns=headings,
         alt=words("measures.table_alt"),
-        widths=dict.fromkeys(headings, VALUE_WIDTH) | {"label": NAME_WIDTH},
+        widths=dict.fromkeys(headings, VALUE_WIDTH) | {"label": NAME_WIDTH} | WIDER,
+        height="content",
+        lines=2,
     )
     st.caption(words("measures.signal"))
 
@@ -110,14 +114,14 @@ def choose_measure(context: Context, rows: pl.DataFrame) -> dict[str, Any]:
     return rows.row(by_predicate=pl.col("measure_id") == measure_id, named=True)
 
 
-def chosen_card(context: Context, chosen: dict[str, Any], completeness: str) -> None:
+def chosen_card(context: Context, chosen: dict[str, Any], area: Area, area_name: str, completeness: str) -> None:
     words = context.words
     with st.container(border=True):
         st.metric(chosen["label"], chosen["shown"])
         st.markdown(words("measures.around", interval=chosen["interval"], band=chosen["band"]))
         if chosen["standardized"] != "–":
             st.markdown(words("measures.standardized", rate=chosen["standardized"]))
-        notes(context, "chosen", chosen["measure_id"], completeness)
+        notes(context, "chosen", chosen["measure_id"], completeness, places={area_name: area})
 
 
 def cut(context: Context, figure: Figure, name: str, area: Area, area_name: str, period: Period) -> None:
@@ -147,4 +151,5 @@ def cut(context: Context, figure: Figure, name: str, area: Area, area_name: str,
         completeness=completeness_text(context, area, period),
         table=rows.with_columns(pl.col("label").alias("member")),
         columns=columns_of(context, figure, "member") | {"interval": words("column.interval")},
+        places={area_name: area},
     )
