@@ -148,30 +148,15 @@ def tabled(
     alt: str | None = None,
     widths: Mapping[str, int] | None = None,
     height: int | Literal["auto", "content"] = "auto",
-    lines: int = 1,
 ) -> None:
     """A table that is the figure itself, with its notes; its title, which is said where it stands, names the files.
 
-    `widths` of columns are in pixels; a table finds its own where none are given. Texts that are wider are broken into
-    as many `lines`.
+    `widths` of columns are in pixels; a table finds its own where none are given.
     """
     shown = table.select(list(columns)).rename(dict(columns))
     config = {columns[name]: st.column_config.TextColumn(width=width) for name, width in (widths or {}).items()}
-    st.dataframe(
-        shown,
-        hide_index=True,
-        alt=alt or title,
-        key=key,
-        height=height,
-        column_config=config,
-        row_height=row_height(lines),
-    )
+    st.dataframe(shown, hide_index=True, alt=alt or title, key=key, height=height, column_config=config)
     notes(context, key, measure_id, completeness, table, columns, title=title, is_table=True)
-
-
-def row_height(lines: int) -> int:
-    """Of a table's row, in pixels: Thai marks above and below need the room."""
-    return 35 + 21 * (lines - 1)
 
 
 def page_title(words: Words, page: str) -> None:

@@ -41,10 +41,8 @@ COLUMNS = {
     "inputs": "column.inputs",
 }
 """Of the table of results, with the key of each heading."""
-NAME_WIDTH, VALUE_WIDTH = 215, 96
+NAME_WIDTH, VALUE_WIDTH = 240, 78
 """Pixels: on a phone, the name of a measure leaves room for its value."""
-WIDER = {"interval": 150, "band": 150, "persons": 140, "median_cost": 130}
-"""Columns whose headings need more."""
 
 
 def results(context: Context, ids: tuple[str, ...], area: Area, period: Period, variant: str = "main") -> pl.DataFrame:
@@ -100,9 +98,8 @@ def summary(
         table=rows,
         columns=headings,
         alt=words("measures.table_alt"),
-        widths=dict.fromkeys(headings, VALUE_WIDTH) | {"label": NAME_WIDTH} | WIDER,
+        widths=dict.fromkeys(headings, VALUE_WIDTH) | {"label": NAME_WIDTH},
         height="content",
-        lines=2,
     )
     st.caption(words("measures.signal"))
 

@@ -6,7 +6,7 @@ import polars as pl
 import streamlit as st
 
 from dashboards.components.context import Context
-from dashboards.components.exhibit import notes, row_height
+from dashboards.components.exhibit import notes
 from dashboards.components.filters import choice
 from dashboards.components.values import date_text, figure_value
 from dashboards.queries import figures, reads
@@ -31,7 +31,6 @@ def rollout_indicators(context: Context, area: Area) -> None:
         shown.select(COLUMNS).rename(headings),
         hide_index=True,
         height="content",
-        row_height=row_height(2),
         # On a phone the value must stand beside its name.
         column_config={
             headings["indicator"]: st.column_config.TextColumn(width=NAME_WIDTH),
