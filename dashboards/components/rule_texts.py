@@ -65,7 +65,7 @@ def with_findings(words: Words, rows: pl.DataFrame) -> pl.DataFrame:
         changes.append(
             words("rules.change", before=before.text, newest=newest.text)
             + (
-                f" ({newest.number - before.number:+.1f})"
+                f" ({newest.number - before.number:+z.1f})"
                 if newest.number is not None and before.number is not None
                 else ""
             )

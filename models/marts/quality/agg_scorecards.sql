@@ -109,13 +109,20 @@ baselines as (
     from compared
 ),
 
+reaching as (
+    select
+        *,
+        {{ reach_of_ranges('range_before') }} as reach
+    from baselines
+),
+
 limited as (
     select
         *,
         case when n_before >= 6 then round(mean_before, 4) end as centre,
-        case when n_before >= 6 then round(greatest(mean_before - {{ reach_of_ranges('range_before') }}, 0), 4) end as lower_limit,
-        case when n_before >= 6 then round(least(mean_before + {{ reach_of_ranges('range_before') }}, 100), 4) end as upper_limit
-    from baselines
+        case when n_before >= 6 then round(greatest(mean_before - reach, 0), 4) end as lower_limit,
+        case when n_before >= 6 then round(least(mean_before + reach, 100), 4) end as upper_limit
+    from reaching
 ),
 
 peers as (
