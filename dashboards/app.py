@@ -10,9 +10,10 @@ from dashboards.access import guard
 from dashboards.access.pages import ENTRIES, FIRST
 from dashboards.components.context import chosen_language
 from dashboards.components.filters import choice
-from dashboards.components.words import LANGUAGES, Words
+from ruam.words import LANGUAGES, Words
 
 ASSETS = Path(__file__).parent / "assets"
+MORE_PAGES = '[data-testid="stTopNavSection"] p'
 
 
 st.set_page_config(page_title="Ruam · รวม", page_icon=str(ASSETS / "icon.svg"), layout="wide")
@@ -26,6 +27,8 @@ with st.container(horizontal=True, horizontal_alignment="distribute", vertical_a
         words = Words(chosen_language())
         guard.menu(words)
 brand.markdown(words("brand"), width="content")
+# The one word of Streamlit's menu that its pages have no say in.
+st.html(f"<style>{MORE_PAGES}::after {{ content: '{words('more_pages')}'; }}</style>")
 
 identity = guard.present()
 # Files, not functions: each page can then be opened, tested and guarded by itself. The first one has no path. All are

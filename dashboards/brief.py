@@ -14,7 +14,6 @@ from dashboards.components.exhibit import completeness_text
 from dashboards.components.facts import Fact, fact_of, headlines, limits_text, went_live
 from dashboards.components.filters import place_label, region_label
 from dashboards.components.values import date_text, month_text, with_values
-from dashboards.components.words import Words
 from dashboards.queries import figures, reads
 from dashboards.queries.figures import Figure
 from dashboards.queries.reads import NATION, Area, Period
@@ -23,6 +22,7 @@ from ruam.access import NATION as WHOLE
 from ruam.errors import PublishError, UsageError
 from ruam.geography import provinces_of_region, region_names
 from ruam.home import DataHome
+from ruam.words import Words
 
 TEMPLATE = Path(__file__).parent / "assets" / "brief.typ"
 FONTS = Path(__file__).parent / "assets" / "fonts"

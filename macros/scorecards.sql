@@ -29,5 +29,5 @@
 
 {#- The window over the two years before a month of the same area and axis. -#}
 {% macro of_two_years_before() -%}
-    over (partition by area_level, area_code, axis order by report_month rows between 24 preceding and 1 preceding)
+    over (partition by area_level, area_code, axis order by report_month rows between {{ history_months() }} preceding and 1 preceding)
 {%- endmacro %}

@@ -123,6 +123,12 @@ def entries() -> Iterator[Entry]:
         yield Entry(level="drift", population=drift.applies, **kept)
 
 
+@cache
+def axes() -> dict[str, Axis]:
+    """The axis of every rule by its code."""
+    return {entry.code: entry.axis for entry in entries()}
+
+
 def codes() -> Iterator[str]:
     """Every rule's code; each is the code of one rule alone."""
     yield from (entry.code for entry in entries())

@@ -9,7 +9,7 @@ from __future__ import annotations
 import zipfile
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 from itertools import groupby
 from typing import Any, Literal
 
@@ -106,6 +106,19 @@ class BrokenRule(Wording):
     files: list[str]
 
 
+class Drift(Wording):
+    """A month of the facility that lies outside what its own history lets expect, and still does."""
+
+    month: date | None = Field(description="Its first day.")
+    file: str | None = Field(description="The file of the standard to look at first.")
+    detail: str | None = Field(
+        description="Each number or share that lies above (↑) or below (↓) its limits, which stand in brackets."
+    )
+    state: Literal["opened", "still_open", "came_back"]
+    first_opened_at: datetime
+    finding_key: str = Field(description="The finding over deliveries, as `ruam findings` names it.")
+
+
 class Standing(_Strict):
     """Findings of the facility as a whole, over all that it has sent, when it was last looked."""
 
@@ -126,6 +139,9 @@ class Report(_Strict):
     facility: Facility
     delivery: Sent
     standing: Standing
+    drifts: list[Drift] = Field(
+        description="Months that differ from the facility's own history, of all that it has sent, the newest first."
+    )
     rules: list[BrokenRule] = Field(description="The gravest first: of the delivery, of rows set aside, then by rows.")
     files: list[File] = Field(description="Every file that was sent, also those in which nothing is wrong.")
     are_rows_shown: bool = Field(
@@ -231,6 +247,7 @@ def make(
         facility=Facility(hospcode=hospcode, name=receipt["facility"], province=receipt["province"]),
         delivery=_sent(settings, receipt),
         standing=_standing(told, histories, delivery_id, accepted),
+        drifts=list(_drifts(histories, accepted)),
         rules=list(_rules(receipt, faults)),
         files=[_file(one, faults, shown) for one in files.iter_rows(named=True)],
         are_rows_shown=shows_rows,
@@ -279,6 +296,8 @@ _HISTORY = {
     "file": pl.String(),
     "column_name": pl.String(),
     "record": pl.String(),
+    "event_date": pl.Date(),
+    "detail": pl.String(),
     "state": pl.String(),
     "first_opened_at": pl.Datetime("us"),
     "delivery_id": pl.String(),
@@ -286,11 +305,23 @@ _HISTORY = {
 }
 
 
+def _asked(histories: pl.DataFrame, accepted: Collection[str]) -> pl.DataFrame:
+    """Findings that are open, but those that were found to be true."""
+    return histories.filter(pl.col("state").is_in(stewards.OPEN_STATES), ~pl.col("finding_key").is_in(list(accepted)))
+
+
+def _drifts(histories: pl.DataFrame, accepted: Collection[str]) -> Iterator[Drift]:
+    """Whichever delivery a month came with: it is judged when its report is due, and others may have come since."""
+    drifted = _asked(histories, accepted).filter(pl.col("kind") == "drift")
+    for row in drifted.sort("event_date", "rule_code", descending=[True, False], nulls_last=True).iter_rows(named=True):
+        told = {name: row[name] for name in ("file", "detail", "state", "first_opened_at", "finding_key")}
+        yield Drift(**wording(row["rule_code"]).model_dump(), month=row["event_date"], **told)
+
+
 def _faults(found: pl.DataFrame, histories: pl.DataFrame, delivery_id: str, accepted: Collection[str]) -> pl.DataFrame:
     """`FAULTS` of reading and of rows that stand, with `state, first_opened_at, finding_key, record`."""
-    is_open = pl.col("state").is_in(stewards.OPEN_STATES)
-    is_asked = ~pl.col("finding_key").is_in(list(accepted))
-    causes = histories.filter(pl.col("kind") == "reading", is_open, is_asked, pl.col("delivery_id") == delivery_id)
+    own = _asked(histories, accepted).filter(pl.col("delivery_id") == delivery_id)
+    causes = own.filter(pl.col("kind") == "reading")
     read = found.join(
         causes.select(
             "file", "column_name", "state", "first_opened_at", "finding_key", rule=pl.col("rule_code"), record="record"
@@ -299,9 +330,7 @@ def _faults(found: pl.DataFrame, histories: pl.DataFrame, delivery_id: str, acce
         how="left",
         nulls_equal=True,
     )
-    standing = histories.filter(
-        pl.col("kind") == "row", is_open, is_asked, pl.col("delivery_id") == delivery_id
-    ).select(
+    standing = own.filter(pl.col("kind") == "row").select(
         "file",
         pl.lit(None, pl.String).alias("member"),
         "source_line",

@@ -16,14 +16,15 @@ from pathlib import Path
 import duckdb
 import polars as pl
 
-from dashboards.components.words import Words
-from quality.catalogue import entries
+from quality.catalogue import axes
+from quality.wording import wording
 from ruam.era import short_day, short_month
 from ruam.errors import PublishError, UsageError
 from ruam.files import replacing
 from ruam.home import DataHome
 from ruam.publish import current
 from ruam.sheets import Cell, add_table, csv_of, workbook
+from ruam.words import Words
 
 N_RULES = 10
 MISSING = "ไม่มีข้อมูล"
@@ -138,14 +139,13 @@ def _sheets(connection: duckdb.DuckDBPyConnection, level: str, code: str, name: 
     rules = connection.execute(
         f"select * from agg_rule_results {of_area} and cost_rank <= {N_RULES} order by cost_rank", area
     ).pl()
-    texts = {rule.code: (rule.th, rule.fix_th) for rule in entries()}
     yield Sheet(
         "กฎที่ควรแก้ก่อน",
         ("ลำดับ", "รหัสกฎ", "กฎ", "วิธีแก้", "แกน", "ความรุนแรง", "แถวที่ผิด (12 เดือน)", "แถวที่ตรวจ (12 เดือน)",
          "แถวที่ผิด (เดือนล่าสุด)", "แถวที่ผิด (เดือนก่อน)"),
         [
-            (row["cost_rank"], row["rule_code"], *texts.get(row["rule_code"], (row["rule_code"], "")),
-             _word("quality_axis", row["axis"]), _word("severity", row["severity"]), _count(row, "n_broken"),
+            (row["cost_rank"], row["rule_code"], wording(row["rule_code"]).th, wording(row["rule_code"]).fix_th,
+             _axis(row["rule_code"], row["axis"]), _word("severity", row["severity"]), _count(row, "n_broken"),
              _count(row, "n_checked"), _count(row, "n_broken_newest"), _count(row, "n_broken_before"))
             for row in rules.iter_rows(named=True)
         ],
@@ -206,6 +206,12 @@ def _explanation(connection: duckdb.DuckDBPyConnection, name: str) -> Sheet:
               for code, title, above, below, caveat, source in defined),
         ],
     )  # fmt: skip
+
+
+def _axis(code: str, scored: str | None) -> str | None:
+    """Of what reading set aside no score counts the axis: that of the catalogue tells what kind of fault it is."""
+    axis = scored or axes().get(code)
+    return None if axis is None else _word("quality_axis", axis)
 
 
 def _day(day: date | None) -> str | None:

@@ -14,10 +14,10 @@ from typing import Any
 from xlsxwriter.worksheet import Worksheet
 
 from ingestion.contract import Contract, load_contracts
-from quality.report import BrokenRule, Fault, File, Report, Row
+from quality.report import BrokenRule, Drift, Fault, File, Report, Row
 from quality.wording import wording
 from ruam import sheets
-from ruam.era import thai_day
+from ruam.era import thai_day, thai_month
 
 MOST_ROWS = 20_000
 """Lines of one sheet; the JSON has them all, and the sheet says so."""
@@ -40,6 +40,7 @@ LEVELS = {
 KINDS = {"set_aside": LEVELS["row"], "kept_with_flag": LEVELS["warning"], "standing": LEVELS["standing"]}
 STATES = {"opened": "พบใหม่", "still_open": "ยังไม่แก้ไข", "came_back": "กลับมาพบอีก"}
 NOT_LOOKED = "–"
+DRIFT_READING = "↑ สูงกว่า ↓ ต่ำกว่าช่วงที่ควรเป็นตามข้อมูล 12–24 เดือนก่อนหน้า · จำนวนครั้งบริการเป็นครั้งต่อวัน สัดส่วนมีค่า 0–1"
 
 _NAVY, _PALE, _RED, _GREEN = "#12436D", "#E8EEF4", "#FDE7E9", "#E3F4EC"
 _HEADINGS = ("บรรทัด", "ผลการตรวจ", "คอลัมน์", "ปัญหา", "วิธีแก้ไข", "สถานะ", "พบครั้งแรก", "รหัสกฎ", "รหัสข้อค้นพบ")
@@ -152,6 +153,8 @@ def _summary(made: _Book, report: Report) -> None:
     row = _advice(made, sheet, row + 1, report)
     if report.rules:
         row = _rules(made, sheet, row + 1, report.rules)
+    if report.drifts:
+        row = _drifts(made, sheet, row + 1, report.drifts)
     if report.files:
         row = _files(made, sheet, row + 1, report)
     for line, member in enumerate(sent.members):
@@ -223,6 +226,8 @@ def advice(report: Report) -> Iterator[str]:
     else:
         yield "แก้ไขที่โปรแกรมต้นทางตามคอลัมน์ “วิธีแก้ไข” ในแต่ละแฟ้ม แล้วส่งแถวนั้นใหม่โดยให้ D_UPDATE ใหม่กว่าเดิม ข้อค้นพบจะปิดเอง"
         yield "แถวที่ไม่ถูกรับเข้าจะไม่ถูกนับในระบบจนกว่าจะส่งใหม่ หากข้อมูลถูกต้องอยู่แล้ว โปรดแจ้งผู้ดูแลคุณภาพข้อมูลพร้อมรหัสข้อค้นพบ"
+    if report.drifts:
+        yield "บางเดือนต่างจากที่เคยส่งมาก โปรดตรวจตามตารางด้านล่าง หากเป็นจริง โปรดแจ้งผู้ดูแลคุณภาพข้อมูลพร้อมรหัสข้อค้นพบ"
     if not report.are_rows_shown:
         yield "ไม่แสดงแถวตามที่ส่ง เพราะไฟล์พ้นระยะเวลาเก็บรักษา หรือไม่ใช่ไฟล์ 43 แฟ้ม โปรดดูจากเลขบรรทัดในไฟล์ของท่าน"
     elif report.rules:
@@ -243,6 +248,28 @@ def _rules(made: _Book, sheet: Worksheet, row: int, rules: list[BrokenRule]) -> 
         files = ", ".join(rule.files) or "–"
         made.write(sheet, row, 5, files)
         made.grow(sheet, row, (texts[2], 44), (texts[3], 44), (files, 28))
+        row += 1
+    return row
+
+
+def _drifts(made: _Book, sheet: Worksheet, row: int, drifts: list[Drift]) -> int:
+    sheet.write_string(row, 0, "เดือนที่ต่างจากข้อมูลย้อนหลังของหน่วยบริการเอง (จากทุกครั้งที่ส่ง)", made.looks["part"])
+    sheet.merge_range(row + 1, 0, row + 1, 5, DRIFT_READING, made.looks["small"])
+    heads = ("เดือน · สถานะ", "รหัสกฎ · รหัสข้อค้นพบ", "ปัญหา", "วิธีแก้ไข", "ตรวจแฟ้ม", "ค่าที่พบ (ช่วงที่ควรเป็น)")
+    made.heads(sheet, row + 2, heads)
+    row += 3
+    for drift in drifts:
+        texts = (
+            f"{thai_month(drift.month) if drift.month else '–'} · {STATES[drift.state]}",
+            f"{drift.code} · {drift.finding_key[:12]}",
+            drift.th,
+            drift.fix_th,
+            drift.file or "–",
+            drift.detail or "–",
+        )
+        for column, text in enumerate(texts):
+            made.write(sheet, row, column, text)
+        made.grow(sheet, row, *zip(texts, (24, 28, 44, 44, 13, 28), strict=True))
         row += 1
     return row
 
@@ -335,5 +362,17 @@ def _english(made: _Book, report: Report) -> None:
         made.number(sheet, at, 4, rule.n_rows)
         made.write(sheet, at, 5, ", ".join(rule.files) or "–")
         made.grow(sheet, at, (rule.en, 58), (rule.fix_en, 58))
-    if not report.rules:
-        made.write(sheet, 3, 0, "Nothing to mend.")
+    at = 3 + len(report.rules)
+    if report.drifts:
+        at += 1
+        made.write(sheet, at, 0, "Months that differ from the facility's own history (of all that it has sent)", "part")
+        heads = ("Rule", "Month", "What is wrong", "What to do", "File", "Found (limits)")
+        made.heads(sheet, at + 1, heads)
+        for line, drift in enumerate(report.drifts, start=at + 2):
+            month = f"{drift.month:%Y-%m}" if drift.month else "–"
+            texts = (drift.code, month, drift.en, drift.fix_en, drift.file or "–", drift.detail or "–")
+            for column, text in enumerate(texts):
+                made.write(sheet, line, column, text)
+            made.grow(sheet, line, (drift.en, 58), (drift.fix_en, 58), (drift.detail, 38))
+    elif not report.rules:
+        made.write(sheet, at, 0, "Nothing to mend.")

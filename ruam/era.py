@@ -14,6 +14,11 @@ def thai_day(day: date) -> str:
     return f"{day.day} {MONTHS[day.month - 1]} {day.year + BUDDHIST_ERA}"
 
 
+def thai_month(day: date) -> str:
+    """`เม.ย. 2568`."""
+    return f"{MONTHS[day.month - 1]} {day.year + BUDDHIST_ERA}"
+
+
 def short_day(day: date) -> str:
     """`12/4/2568`."""
     return f"{day.day}/{day.month}/{day.year + BUDDHIST_ERA}"

@@ -7,7 +7,7 @@ from html import escape
 from string import Template
 
 from dashboards.access.demo import USERS, DemoUser
-from dashboards.components.words import LANGUAGES, Language, Words
+from ruam.words import LANGUAGES, Language, Words
 
 _PAGE = Template("""<!DOCTYPE html>
 <html lang="$language">

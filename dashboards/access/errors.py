@@ -8,8 +8,8 @@ from secrets import token_hex
 import streamlit as st
 
 from dashboards.components.context import chosen_language
-from dashboards.components.words import Words
 from ruam.errors import failed_at
+from ruam.words import Words
 
 LOGGER = logging.getLogger(__name__)
 

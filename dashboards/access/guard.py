@@ -17,13 +17,13 @@ import streamlit as st
 from streamlit.runtime.scriptrunner_utils.exceptions import ScriptControlException
 
 from dashboards.access.pages import PAGES
-from dashboards.components.words import Words
 from dashboards.queries.reads import THAILAND
 from dashboards.queries.serving import Serving
 from ruam.access import Identity, Level, Refused, load_table
 from ruam.audit import AuditLog, Event
 from ruam.sessions import IDLE_SECONDS, WARNING_SECONDS, Session, Sessions
 from ruam.settings import Settings
+from ruam.words import Words
 
 RECORDED = "recorded"
 LOOK_SECONDS = 30

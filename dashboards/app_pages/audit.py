@@ -14,10 +14,10 @@ from dashboards.components.context import chosen_language
 from dashboards.components.exhibit import page_title
 from dashboards.components.filters import choice
 from dashboards.components.values import date_text
-from dashboards.components.words import Words
 from dashboards.queries.reads import THAILAND
 from ruam.audit import AuditLog, Event
 from ruam.settings import Settings
+from ruam.words import Words
 
 N_SHOWN = 500
 COLUMNS = ("seq", "at", "event", "subject", "roles", "scope", "page", "filters", "rows", "detail")

@@ -15,10 +15,10 @@ from dashboards.components.figure_views import linkage_band
 from dashboards.components.filters import choice, choose_area, choose_period
 from dashboards.components.tables import columns_of, figure_months, spoken, texts
 from dashboards.components.values import figure_value
-from dashboards.components.words import Words
 from dashboards.queries import figures, reads
 from dashboards.queries.figures import Figure, Unit
 from dashboards.queries.reads import Area, Period
+from ruam.words import Words
 
 GROUPS = ("utilization", *figures.MEASURE_GROUPS)
 COLUMNS = ("first", "second", "difference", "interval", "verdict")
@@ -174,6 +174,7 @@ def months(context: Context, figure: Figure, name: str, first: Side, second: Sid
         completeness=completeness_text(context, first[0], first[2]),
         table=rows,
         columns=columns_of(context, figure, "area", "month"),
+        places=sides,
     )
 
 

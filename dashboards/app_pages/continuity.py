@@ -18,7 +18,7 @@ INDICES = {"coc": "main", "upc": "upc"}
 """The two indices, by the variant of the measure that is made of each."""
 
 
-def indices(context: Context, area: Area, period: Period, completeness: str) -> None:
+def indices(context: Context, area: Area, area_name: str, period: Period, completeness: str) -> None:
     """The mean of each index and the share of people below the threshold."""
     words = context.words
     for column, (index, variant) in zip(st.columns(len(INDICES)), INDICES.items(), strict=True):
@@ -33,7 +33,7 @@ def indices(context: Context, area: Area, period: Period, completeness: str) -> 
                 }
                 st.markdown(words("continuity.below", **told))
             st.caption(words(f"continuity.{index}_help"))
-            notes(context, index, figures.CONTINUITY_INDEX, completeness)
+            notes(context, index, figures.CONTINUITY_INDEX, completeness, places={area_name: area})
 
 
 def page() -> None:
@@ -45,7 +45,7 @@ def page() -> None:
     with boxes[2]:
         period = choose_period(context)
     completeness = completeness_text(context, area, period)
-    indices(context, area, period, completeness)
+    indices(context, area, area_name, period, completeness)
     order = {measure_id: place for place, measure_id in enumerate(figures.CONTINUITY)}
     rows = results(context, figures.CONTINUITY, area, period).sort(
         pl.col("measure_id").replace_strict(order, return_dtype=pl.Int64)
@@ -55,7 +55,7 @@ def page() -> None:
     figure, name = figures.of_measure(chosen["measure_id"]), chosen["label"]
     with table:
         summary(context, rows, figure.measure_id, area_name, period, completeness)
-    chosen_card(context, chosen, completeness)
+    chosen_card(context, chosen, area, area_name, completeness)
     months = reads.figure_by_month(context.serving, figure, reads.NATION)
     left, right = st.columns([5, 6], gap="large")
     with left:

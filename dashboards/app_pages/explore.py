@@ -11,7 +11,7 @@ import streamlit as st
 from dashboards.components import charts
 from dashboards.components.context import Context, open_context
 from dashboards.components.exhibit import completeness_text, exhibit, page_title
-from dashboards.components.figure_views import SMALLEST_COVERAGE, coverage_of, linkage_band
+from dashboards.components.figure_views import SMALLEST_COVERAGE, coverage_of, linkage_band, places_of
 from dashboards.components.filters import choice, choose_area, choose_of, choose_period, place_label
 from dashboards.components.maps import credit, map_groups
 from dashboards.components.tables import columns_of, spoken, texts
@@ -22,11 +22,11 @@ from dashboards.components.values import (
     period_text,
     with_values,
 )
-from dashboards.components.words import Words
 from dashboards.queries import figures, reads
 from dashboards.queries.figures import Figure
 from dashboards.queries.reads import NATION, Area, Period
 from ruam.geography import region_tiles
+from ruam.words import Words
 
 VIEWS = ("groups", "time", "regions", "map")
 LEVEL_OF = {"regions": "region", "map": "province"}
@@ -197,7 +197,7 @@ def groups(context: Context, chosen: Chosen, area: Area, area_name: str, period:
     caption = f"{area_name} · {period_text(words, period)}"
     if chosen.is_whole and (band := linkage_band(context, chosen.figure, area, period)):
         caption = f"{caption} · {band}"
-    show(context, chosen, chart, said, rows, (), area, caption, period)
+    show(context, chosen, chart, said, rows, (), {area_name: area}, caption, period)
 
 
 def time(context: Context, chosen: Chosen, area: Area, area_name: str, step: str, period: Period) -> None:
@@ -224,7 +224,7 @@ def time(context: Context, chosen: Chosen, area: Area, area_name: str, step: str
         words(f"step.{step}"),
         words(f"unit.{chosen.figure.unit}"),
     )
-    show(context, chosen, chart, spoken(rows), rows, ("period",), area, area_name, period)
+    show(context, chosen, chart, spoken(rows), rows, ("period",), {area_name: area}, area_name, period)
 
 
 def places(context: Context, chosen: Chosen, view: str, period: Period) -> None:
@@ -259,7 +259,8 @@ def places(context: Context, chosen: Chosen, view: str, period: Period) -> None:
         chart = charts.province_map(coloured.select("province_code", "label", "shown", "group"), names)
     rows = rows.sort("value", descending=True, nulls_last=True, maintain_order=True)
     said = spoken(rows.head(10))
-    show(context, chosen, chart, said, rows, ("area", "coverage"), NATION, period_text(words, period), period)
+    named = {words("area.nation"): NATION} | places_of(rows.with_columns(pl.lit(level).alias("area_level")), "area")
+    show(context, chosen, chart, said, rows, ("area", "coverage"), named, period_text(words, period), period)
     if view == "map":
         st.caption(credit(words))
 
@@ -271,12 +272,12 @@ def show(
     said: str,
     rows: pl.DataFrame,
     firsts: tuple[str, ...],
-    area: Area,
+    places: dict[str, Area],
     caption: str,
     period: Period,
 ) -> None:
-    """The chart, and the table beside it."""
-    words = context.words
+    """The chart, and the table beside it. The first of `places` is the area whose completeness counts."""
+    words, area = context.words, next(iter(places.values()))
     title, columns = title_of(context, chosen), columns_for(context, chosen, *firsts)
     left, right = st.columns([6, 5], gap="large")
     with left:
@@ -291,6 +292,7 @@ def show(
             completeness=completeness_text(context, area, period),
             table=rows,
             columns=columns,
+            places=places,
         )
     with right:
         st.dataframe(

@@ -14,16 +14,16 @@ from dashboards.components.context import Context, open_context
 from dashboards.components.exhibit import completeness_text, exhibit, notes, page_title, tabled
 from dashboards.components.figure_views import figure_name, month_trend
 from dashboards.components.filters import choice, choose_district, choose_facility, choose_period, place_label
-from dashboards.components.measure_views import NAME_WIDTH, VALUE_WIDTH
+from dashboards.components.measure_views import NAME_WIDTH
 from dashboards.components.tables import spoken
 from dashboards.components.values import Status, figure_value, number_text, period_text
-from dashboards.components.words import Words
 from dashboards.queries import figures, reads
 from dashboards.queries.figures import Figure, Unit
 from dashboards.queries.reads import Area, Period
+from ruam.words import Words
 
 CARDS = figures.FACILITY_PROFILE[:5]
-TEXT_WIDTH = 190
+SHORT_WIDTH, TEXT_WIDTH = 104, 160
 FURTHEST = 3.0
 """Times the median at which the chart ends: one facility far out would press all others together."""
 
@@ -77,7 +77,7 @@ def profile_of(context: Context, area: Area, period: Period) -> pl.DataFrame:
 
 def _against(words: Words, figure: Figure, number: float | None, peers: dict[str, Any] | None) -> dict[str, Any]:
     if peers is None:
-        return {"median": "–", "quartiles": "–", "place": words("facility.no_peers"), "among": "–"}
+        return {"median": "–", "quartiles": "–", "place": words("facility_place.none"), "among": "–"}
     factor = 100 if figure.unit is Unit.PERCENT else 1
     low, median, high = (factor * peers[name] for name in ("first_quartile", "median_value", "third_quartile"))
     told: dict[str, Any] = {
@@ -109,7 +109,11 @@ def cards(context: Context, rows: pl.DataFrame) -> None:
         row = rows.row(by_predicate=pl.col("code") == figure.code, named=True)
         with column, st.container(border=True, height="stretch"):
             st.metric(row["label"], row["shown"])
-            st.markdown(words("facility.card", place=row["place"], median=row["median"]))
+            st.markdown(
+                row["place"]
+                if row["among"] == "–"
+                else words("facility.card", place=row["place"], median=row["median"])
+            )
 
 
 def columns_of_peers(words: Words) -> dict[str, str]:
@@ -157,8 +161,8 @@ def table(context: Context, rows: pl.DataFrame, completeness: str) -> None:
         completeness=completeness,
         table=rows.drop("value"),
         columns=columns,
-        widths=dict.fromkeys(columns, TEXT_WIDTH) | {"label": NAME_WIDTH, "shown": VALUE_WIDTH, "median": VALUE_WIDTH},
-        height=38 + 35 * rows.height,
+        widths=dict.fromkeys(columns, TEXT_WIDTH) | {"label": NAME_WIDTH, "shown": SHORT_WIDTH, "median": SHORT_WIDTH},
+        height="content",
     )
 
 

@@ -24,13 +24,13 @@ from dashboards.components.stewardship import (
 )
 from dashboards.components.tables import texts
 from dashboards.components.values import date_text, month_text
-from dashboards.components.words import Words
 from dashboards.queries import stewardship
 from dashboards.queries.reads import THAILAND
 from dashboards.queries.stewardship import ALL, Wanted
 from ruam.errors import UsageError
 from ruam.followup import NOBODY, By, Finding, Followup, State
 from ruam.settings import Settings
+from ruam.words import Words
 
 N_SHOWN = 300
 STATES = ("open", "opened", "still_open", "came_back", "fixed")

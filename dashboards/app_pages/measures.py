@@ -30,7 +30,7 @@ def page() -> None:
     figure, name = figures.of_measure(chosen["measure_id"]), chosen["label"]
     with table:
         summary(context, rows, figure.measure_id, area_name, period, completeness)
-    chosen_card(context, chosen, completeness)
+    chosen_card(context, chosen, area, area_name, completeness)
     left, right = st.columns([5, 6], gap="large")
     with left:
         region_tiles(context, figure, name, period)

@@ -64,6 +64,7 @@ def card(context: Context, fact: Fact, area: Area, area_name: str, month: Period
             fact.months,
             columns_of(context, fact.figure, "month"),
             title=f"{fact.name} · {area_name}",
+            places={area_name: area},
         )
 
 

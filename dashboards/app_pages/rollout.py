@@ -16,9 +16,9 @@ from dashboards.components.rollout_facts import RolloutFacts, rollout_completene
 from dashboards.components.rollout_indicators import rollout_indicators
 from dashboards.components.tables import columns_of, texts, with_months
 from dashboards.components.values import date_text, signed, with_values
-from dashboards.components.words import Words
 from dashboards.queries import figures, reads
 from dashboards.queries.reads import NATION, Area
+from ruam.words import Words
 
 ALL = "all"
 

@@ -19,10 +19,10 @@ from dashboards.components.rule_texts import (
 )
 from dashboards.components.tables import spoken, texts
 from dashboards.components.values import with_values
-from dashboards.components.words import Words
 from dashboards.queries import figures, reads
 from dashboards.queries.reads import NATION, Area
 from quality.catalogue import Entry
+from ruam.words import Words
 
 ALL = "all"
 AXES = (ALL, "correct", "consistent", "complete", "timely")
@@ -84,7 +84,7 @@ def catalogue(context: Context, rules: list[Entry], found: pl.DataFrame, complet
 
 
 def row_of(words: Words, rule: Entry, found: dict[str, object] | None) -> dict[str, str]:
-    # What reading finds is counted in the receipts of deliveries, not here: it has no figure, which is not 0.
+    # A warning of reading, and a rule that set no row of any file aside, have no figure here, which is not 0.
     none = words("rules.not_asked") if rule.code in counted() else "–"
     return {
         "code": rule.code,

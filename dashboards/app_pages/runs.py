@@ -14,13 +14,13 @@ from dashboards.components.exhibit import page_title
 from dashboards.components.export import export_buttons
 from dashboards.components.filters import choice
 from dashboards.components.values import date_text
-from dashboards.components.words import Words
 from dashboards.queries.reads import THAILAND
 from ruam.checks import CHECKPOINTS, Status, last_verdict
 from ruam.gates import gates, stopped
 from ruam.home import DataHome
 from ruam.settings import Settings
 from ruam.steps import STEPS, Step, steps
+from ruam.words import Words
 
 N_SHOWN = 200
 ALL = "all"

@@ -13,10 +13,10 @@ from dashboards.components.filters import choose_area_or_district, choose_facili
 from dashboards.components.rule_texts import with_findings
 from dashboards.components.tables import texts
 from dashboards.components.values import count_value, month_text
-from dashboards.components.words import Words
 from dashboards.queries import figures, reads
 from dashboards.queries.reads import Area
 from ruam.access import Level
+from ruam.words import Words
 
 AXES = ("correct", "consistent", "complete", "timely")
 N_RULES = 10

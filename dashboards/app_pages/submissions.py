@@ -12,7 +12,7 @@ from dashboards.components.charts import MARKS
 from dashboards.components.context import Context, open_context
 from dashboards.components.exhibit import completeness_text, exhibit, notes, page_title, tabled
 from dashboards.components.facility_links import facility_link
-from dashboards.components.filters import area_label, choice, choose_area
+from dashboards.components.filters import area_label, choice, choose_area, region_label
 from dashboards.components.report_states import (
     CAME,
     OWED,
@@ -108,7 +108,15 @@ def below_matrix(context: Context, rows: pl.DataFrame, months: list[date], compl
         .with_columns((100 * pl.col("n_came") / pl.col("n_due")).alias("value"))
     )
     cells = shares.with_columns(
-        texts("place", [area_label(words, row) for row in shares.iter_rows(named=True)]),
+        texts(
+            "place",
+            [
+                region_label(words, row["area_code"], short=True)
+                if row["area_level"] == "region"
+                else area_label(words, row)
+                for row in shares.iter_rows(named=True)
+            ],
+        ),
         texts("label", [month_text(words, month, short=True) for month in shares["report_month"]]),
         texts("month", [month_text(words, month) for month in shares["report_month"]]),
         # Where nobody sent there is silence, which is no figure of 0.

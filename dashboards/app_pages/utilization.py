@@ -44,6 +44,7 @@ def trend(context: Context, figure: Figure, area: Area, area_name: str, period: 
         completeness=completeness_text(context, area, period),
         table=rows,
         columns=columns_of(context, figure, "area", "month"),
+        places=series,
     )
 
 
@@ -73,6 +74,7 @@ def breakdown(context: Context, figure: Figure, dimension: str, area: Area, area
         completeness=completeness_text(context, area, period),
         table=rows.with_columns(pl.col("label").alias("member")),
         columns=columns_of(context, figure, "member"),
+        places={area_name: area},
     )
 
 

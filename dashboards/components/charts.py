@@ -285,7 +285,9 @@ def heat(rows: pl.DataFrame, row_names: Sequence[str], column_names: Sequence[st
     low, high = (min(known), max(known)) if known else (0.0, 1.0)
     longest = max(map(len, column_names), default=0)
     angle, room = (-90, 7 * min(longest, 24)) if longest > LONGEST_LEVEL_NAME else (0, 0)
-    across = _axis(title=None, orient="top", labelAngle=angle, grid=False, labelColor=INK, labelLimit=170)
+    across = _axis(
+        title=None, orient="top", labelAngle=angle, grid=False, labelColor=INK, labelLimit=170, labelFlush=False
+    )
     base = alt.Chart(rows).encode(
         x=alt.X("column:N", sort=list(column_names), axis=across),
         y=alt.Y("row:N", sort=list(row_names), axis=_axis(title=None, grid=False, labelColor=INK, labelOverlap=False)),
@@ -366,7 +368,7 @@ def differences(rows: pl.DataFrame, x_title: str) -> Picture:
     rows = rows.with_columns(((pl.col("low") <= 0) & (pl.col("high") >= 0)).alias("is_unclear"))
     edge = max((abs(value) for name in ("low", "high") for value in rows[name].to_list()), default=1) or 1
     scale = alt.Scale(domain=[-1.1 * edge, 1.1 * edge], nice=False)
-    axis = _axis(title=x_title, tickCount=6, format="+")
+    axis = _axis(title=x_title, tickCount=6, format="+,~r")
     base = alt.Chart(rows).encode(y=_rows_axis(rows))
     tips = [alt.Tooltip("label:N", title=" "), alt.Tooltip("shown:N", title=" ")]
     colour = alt.condition("datum.is_unclear", alt.value(MUTED), alt.value(SERIES[0]))
@@ -443,6 +445,10 @@ def stacked_states(
     return alt.layer(bar).properties(height=320)
 
 
+LEAST_CELL = 22
+"""Pixels of a month's cell that hold `100`."""
+
+
 def month_matrix(rows: pl.DataFrame, places: Sequence[str], is_share: bool) -> Picture:
     """`label` (month), `place`, `cell` (symbol or per cent), `state`, `value`, `shown`: one square a place and month.
 
@@ -450,7 +456,11 @@ def month_matrix(rows: pl.DataFrame, places: Sequence[str], is_share: bool) -> P
     """
     months = list(dict.fromkeys(rows["label"].to_list()))
     base = alt.Chart(rows).encode(
-        x=alt.X("label:O", sort=months, axis=_axis(title=None, orient="top", labelAngle=0, labelOverlap="parity")),
+        x=alt.X(
+            "label:O",
+            sort=months,
+            axis=_axis(title=None, orient="top", labelAngle=0, labelOverlap="parity", labelFlush=False),
+        ),
         y=alt.Y("place:N", sort=list(places), axis=_axis(title=None, labelLimit=190, labelColor=INK)),
         tooltip=[alt.Tooltip(f"{field}:N", title=" ") for field in ("place", "label", "shown")],
     )
@@ -474,7 +484,9 @@ def month_matrix(rows: pl.DataFrame, places: Sequence[str], is_share: bool) -> P
         + " && ".join(f"datum.state != '{state}'" for state, (_, colour) in MARKS.items() if colour == NEUTRAL)
     )
     cell = base.mark_rect(stroke="#FFFFFF", strokeWidth=1).encode(color=colour)
-    text = base.mark_text(fontSize=11 if is_share else 13).encode(
+    # Numbers that would run into each other are left to the table and the tooltip.
+    room = alt.ExprRef(f"width < {LEAST_CELL * len(months)} ? 0 : 1") if is_share else 1
+    text = base.mark_text(fontSize=11 if is_share else 13, opacity=room).encode(
         text="cell:N", color=alt.condition(light, alt.value("#FFFFFF"), alt.value(INK))
     )
     return alt.layer(cell, text).properties(height=26 * max(len(places), 2) + 30)

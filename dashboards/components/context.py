@@ -10,11 +10,11 @@ import streamlit as st
 
 from dashboards.access.guard import admit, end_page, reads_from
 from dashboards.components.values import date_text
-from dashboards.components.words import LANGUAGES, Language, Words
 from dashboards.queries import reads
 from dashboards.queries.serving import Serving, ServingFileError, current_serving
 from ruam.gates import gates, stopped
 from ruam.settings import Settings
+from ruam.words import LANGUAGES, Language, Words
 
 LOGGER = logging.getLogger(__name__)
 
@@ -31,6 +31,10 @@ CHOSEN = "chosen"
 
 SAID = "said"
 """Where the session keeps what the page's filters say in this run, by their label: downloads repeat it."""
+
+
+ANNOTATED = "annotated"
+"""Where the session keeps what this run read of annotations, by area: figures of one page share it."""
 
 
 def note_choice(label: str, text: str) -> None:
@@ -66,6 +70,7 @@ def open_context(page: str) -> Context:
     """The context of a page, for who may open it; the page ends here with a plain word when nothing can be shown."""
     words = Words(chosen_language())
     st.session_state[SAID] = {}
+    st.session_state[ANNOTATED] = {}
     identity = admit(words, page)
     try:
         serving = current_serving(Settings().data_home.serving, identity.scope)

@@ -12,8 +12,8 @@ from dataclasses import dataclass
 from enum import StrEnum
 from itertools import pairwise
 
-SPREAD = 2.66
-"""3 / 1.128: three standard deviations, of moving ranges of two."""
+SPREAD = round(3 / 1.128, 2)
+"""Three standard deviations, of moving ranges of two; the constant of the build too (`macros/control_limits.sql`)."""
 RUN = 7
 """Months in a row on one side of the mean that are a shift, in "Making Data Count"."""
 FEWEST = 8

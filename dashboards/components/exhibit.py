@@ -8,13 +8,14 @@ from typing import Any, Literal
 import polars as pl
 import streamlit as st
 
+from dashboards.components.annotations import marked
 from dashboards.components.charts import Picture
 from dashboards.components.context import SAID, Context
 from dashboards.components.export import export_buttons
 from dashboards.components.values import date_text
-from dashboards.components.words import Words
 from dashboards.queries import reads
 from dashboards.queries.reads import Area, Period
+from ruam.words import Words
 
 DEFINITION_FIELDS = ("question", "numerator", "denominator", "exclusions", "cost", "caveat")
 
@@ -43,8 +44,11 @@ def notes(
     *,
     title: str | None = None,
     is_table: bool = False,
+    places: Mapping[str, Area] | None = None,
 ) -> None:
     """The line under a figure. `columns` maps the table's columns to their headings, in order.
+
+    `places` are the areas that it tells of, by name: what analysts said about the measure there is one click away.
 
     `is_table`: the figure is that table itself, so that it is not shown again, only offered as files. Beside the texts
     of a column `value` goes out as the number that charts draw.
@@ -59,6 +63,8 @@ def notes(
     with st.container(horizontal=True, gap="small"):
         with st.popover(words("note.definition"), icon=":material/info:", type="tertiary"):
             _definition(context, measure_id)
+        if places:
+            marked(context, measure_id, places)
         if table is None or columns is None:
             return
         shown = table.select(list(columns)).rename(dict(columns))
@@ -120,13 +126,14 @@ def exhibit(
     table: pl.DataFrame,
     columns: Mapping[str, str],
     caption: str | None = None,
+    places: Mapping[str, Area] | None = None,
 ) -> None:
     """A chart with its title, alternative text and notes."""
     st.subheader(title, anchor=False)
     if caption:
         st.markdown(caption)
     st.altair_chart(chart, alt=description, key=f"chart_{key}")
-    notes(context, key, measure_id, completeness, table, columns, title=title)
+    notes(context, key, measure_id, completeness, table, columns, title=title, places=places)
 
 
 def tabled(
@@ -140,7 +147,7 @@ def tabled(
     columns: Mapping[str, str],
     alt: str | None = None,
     widths: Mapping[str, int] | None = None,
-    height: int | Literal["auto"] = "auto",
+    height: int | Literal["auto", "content"] = "auto",
 ) -> None:
     """A table that is the figure itself, with its notes; its title, which is said where it stands, names the files.
 

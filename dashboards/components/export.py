@@ -19,8 +19,8 @@ import pyarrow.parquet as pq
 import streamlit as st
 
 from dashboards.access.guard import recorder
-from dashboards.components.words import Words
 from ruam.sheets import WIDTHS, add_table, csv_of, workbook
+from ruam.words import Words
 
 About: TypeAlias = Mapping[str, Any]
 """What a table is; texts, numbers and mappings of them. `published_at` (ISO 8601) dates the file."""

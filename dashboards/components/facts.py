@@ -13,10 +13,10 @@ from dashboards.components.control import SIGNALS, Limits, Signal, limits_of, si
 from dashboards.components.filters import region_label
 from dashboards.components.tables import figure_months
 from dashboards.components.values import change_text, month_text, number_text, with_values
-from dashboards.components.words import Words
 from dashboards.queries import reads
 from dashboards.queries.figures import Figure, Unit
 from dashboards.queries.reads import Area
+from ruam.words import Words
 
 WHOLE = 100.0
 

@@ -72,6 +72,7 @@ def figure_card(context: Context, figure: Figure, area: Area, area_name: str, pe
             completeness_text(context, area, period),
             months,
             columns_of(context, figure, "month"),
+            places={area_name: area},
         )
 
 
@@ -113,7 +114,14 @@ def region_tiles(context: Context, figure: Figure, name: str, period: Period) ->
         completeness=completeness_text(context, NATION, period),
         table=rows,
         columns=columns_of(context, figure, "area") | {"coverage": words("figure.completeness")},
+        places=places_of(rows, "area"),
     )
+
+
+def places_of(rows: pl.DataFrame, name: str) -> dict[str, Area]:
+    """The areas of a figure's rows by the name in a column: those about which an analyst may have said something."""
+    told = rows.select(name, "area_level", "area_code").iter_rows()
+    return {label: Area(area_level=level, area_code=code) for label, level, code in told}
 
 
 def coverage_of(rows: pl.DataFrame) -> list[float]:
@@ -166,6 +174,7 @@ def province_figure_map(context: Context, figure: Figure, name: str, area: Area,
             completeness=completeness_text(context, area, period),
             table=table,
             columns=columns,
+            places=places_of(rows, "label"),
         )
         st.caption(credit(words))
     with right:

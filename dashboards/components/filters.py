@@ -10,10 +10,10 @@ from streamlit.delta_generator import DeltaGenerator
 
 from dashboards.components.context import CHOSEN, Context, note_choice
 from dashboards.components.values import period_code, period_text
-from dashboards.components.words import Language, Words
 from dashboards.queries import reads
 from dashboards.queries.reads import Area, Period
 from ruam.geography import province_names, province_names_en
+from ruam.words import Language, Words
 
 UNKNOWN_CODES = ("00", "99")
 """The unknown region and the unknown province."""

@@ -9,7 +9,7 @@ import polars as pl
 
 from dashboards.components.tables import texts
 from dashboards.components.values import BELOW_10_BOUND, Status, compact, count_value
-from dashboards.components.words import Words
+from ruam.words import Words
 
 OUTSIDE = "outside"
 """Status of a pair of which neither end is the viewer's."""

@@ -8,7 +8,7 @@ import numpy as np
 import polars as pl
 
 from dashboards.components.tables import texts
-from dashboards.components.words import Words
+from ruam.words import Words
 
 N_GROUPS = 5
 """As many shades of one hue as an eye can still match with a legend."""

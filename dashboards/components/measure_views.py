@@ -22,10 +22,10 @@ from dashboards.components.values import (
     standardized_text,
     with_values,
 )
-from dashboards.components.words import Words
 from dashboards.queries import figures, reads
 from dashboards.queries.figures import Figure
 from dashboards.queries.reads import Area, Period
+from ruam.words import Words
 
 COLUMNS = {
     "label": "column.measure",
@@ -41,7 +41,7 @@ COLUMNS = {
     "inputs": "column.inputs",
 }
 """Of the table of results, with the key of each heading."""
-NAME_WIDTH, VALUE_WIDTH = 215, 96
+NAME_WIDTH, VALUE_WIDTH = 240, 78
 """Pixels: on a phone, the name of a measure leaves room for its value."""
 
 
@@ -99,6 +99,7 @@ def summary(
         columns=headings,
         alt=words("measures.table_alt"),
         widths=dict.fromkeys(headings, VALUE_WIDTH) | {"label": NAME_WIDTH},
+        height="content",
     )
     st.caption(words("measures.signal"))
 
@@ -110,14 +111,14 @@ def choose_measure(context: Context, rows: pl.DataFrame) -> dict[str, Any]:
     return rows.row(by_predicate=pl.col("measure_id") == measure_id, named=True)
 
 
-def chosen_card(context: Context, chosen: dict[str, Any], completeness: str) -> None:
+def chosen_card(context: Context, chosen: dict[str, Any], area: Area, area_name: str, completeness: str) -> None:
     words = context.words
     with st.container(border=True):
         st.metric(chosen["label"], chosen["shown"])
         st.markdown(words("measures.around", interval=chosen["interval"], band=chosen["band"]))
         if chosen["standardized"] != "–":
             st.markdown(words("measures.standardized", rate=chosen["standardized"]))
-        notes(context, "chosen", chosen["measure_id"], completeness)
+        notes(context, "chosen", chosen["measure_id"], completeness, places={area_name: area})
 
 
 def cut(context: Context, figure: Figure, name: str, area: Area, area_name: str, period: Period) -> None:
@@ -147,4 +148,5 @@ def cut(context: Context, figure: Figure, name: str, area: Area, area_name: str,
         completeness=completeness_text(context, area, period),
         table=rows.with_columns(pl.col("label").alias("member")),
         columns=columns_of(context, figure, "member") | {"interval": words("column.interval")},
+        places={area_name: area},
     )

@@ -11,8 +11,8 @@ from dashboards.components.context import Context
 from dashboards.components.filters import choice
 from dashboards.components.tables import texts
 from dashboards.components.values import date_text, month_text
-from dashboards.components.words import Words
 from dashboards.queries import reads
+from ruam.words import Words
 
 STATES = tuple(MARKS)
 OWED = ("received", "late", "partial", "zero", "silent", "not_due")

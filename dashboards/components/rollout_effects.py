@@ -13,8 +13,8 @@ from dashboards.components.exhibit import exhibit
 from dashboards.components.filters import choose_of
 from dashboards.components.tables import texts
 from dashboards.components.values import date_text, month_text
-from dashboards.components.words import Words
 from dashboards.queries import figures, reads
+from ruam.words import Words
 
 ASSUMPTIONS = ("trends", "anticipation", "spill", "home", "partial")
 """Keys of what must hold, in `effect.assume`."""

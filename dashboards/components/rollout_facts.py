@@ -10,8 +10,8 @@ import polars as pl
 from dashboards.components.context import Context
 from dashboards.components.tables import texts
 from dashboards.components.values import date_text
-from dashboards.components.words import Words
 from dashboards.queries import reads
+from ruam.words import Words
 
 
 @dataclass(frozen=True)

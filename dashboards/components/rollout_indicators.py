@@ -9,9 +9,9 @@ from dashboards.components.context import Context
 from dashboards.components.exhibit import notes
 from dashboards.components.filters import choice
 from dashboards.components.values import date_text, figure_value
-from dashboards.components.words import Words
 from dashboards.queries import figures, reads
 from dashboards.queries.reads import Area
+from ruam.words import Words
 
 COLUMNS = ("indicator", "shown", "unit", "state", "as_of", "given_by", "source")
 NAME_WIDTH, UNIT_WIDTH = 215, 105

@@ -8,10 +8,10 @@ import polars as pl
 
 from dashboards.components.tables import texts
 from dashboards.components.values import count_value, rate_value
-from dashboards.components.words import Words
 from dashboards.queries.figures import RULE_COST, Figure, Unit
-from quality.catalogue import Entry, entries, examined
+from quality.catalogue import Entry, axes, entries, examined
 from quality.wording import wording
+from ruam.words import Words
 
 RULE_SHARE = Figure("rule_share", RULE_COST, Unit.PERCENT, 1, "agg_rule_results", "n_broken", "n_checked")
 """The share of the rows that a rule was asked of which break it."""
@@ -25,7 +25,7 @@ def rule_texts() -> dict[str, Entry]:
 
 @cache
 def counted() -> frozenset[str]:
-    """Codes of the rules over standing rows, which `agg_rule_results` counts; the receipts tell of the others."""
+    """Codes of the rules over standing rows; of the others `agg_rule_results` counts what set rows aside anywhere."""
     return frozenset(rule.code for rows in examined() for rule in rows.rules)
 
 
@@ -48,6 +48,12 @@ def rule_fix(words: Words, code: str) -> str:
     return rule.fix_th if words.language == "th" else rule.fix_en
 
 
+def axis_name(words: Words, code: str, scored: str | None) -> str:
+    """Of what reading set aside no score counts the axis: that of the catalogue tells what kind of fault it is."""
+    axis = scored or axes().get(code)
+    return "–" if axis is None else words(f"quality_axis.{axis}")
+
+
 def with_findings(words: Words, rows: pl.DataFrame) -> pl.DataFrame:
     """Rule results with rule, fix, axis_shown, severity_shown, broken, checked, share and change as text."""
     broken, checked, shares, changes = [], [], [], []
@@ -59,7 +65,7 @@ def with_findings(words: Words, rows: pl.DataFrame) -> pl.DataFrame:
         changes.append(
             words("rules.change", before=before.text, newest=newest.text)
             + (
-                f" ({newest.number - before.number:+.1f})"
+                f" ({newest.number - before.number:+z.1f})"
                 if newest.number is not None and before.number is not None
                 else ""
             )
@@ -68,7 +74,7 @@ def with_findings(words: Words, rows: pl.DataFrame) -> pl.DataFrame:
     return rows.with_columns(
         texts("rule", [rule_name(words, code) for code in codes]),
         texts("fix", [rule_fix(words, code) for code in codes]),
-        texts("axis_shown", [words(f"quality_axis.{axis}") for axis in rows["axis"]]),
+        texts("axis_shown", [axis_name(words, row["rule_code"], row["axis"]) for row in rows.iter_rows(named=True)]),
         texts("severity_shown", [words(f"severity.{severity}") for severity in rows["severity"]]),
         texts("broken", broken),
         texts("checked", checked),

@@ -14,7 +14,6 @@ from dashboards.components.context import Context, open_context
 from dashboards.components.exhibit import page_title
 from dashboards.components.filters import choice, choose_area
 from dashboards.components.values import date_text
-from dashboards.components.words import Words
 from dashboards.queries import reads, stewardship
 from dashboards.queries.reads import THAILAND
 from dashboards.queries.serving import Serving, stewards_serving
@@ -22,6 +21,7 @@ from dashboards.queries.stewardship import ALL, Wanted
 from ruam import reports
 from ruam.home import DataHome
 from ruam.settings import Settings
+from ruam.words import Words
 
 MIME = {".xlsx": "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet", ".json": "application/json"}
 

@@ -13,11 +13,11 @@ from enum import StrEnum
 
 import polars as pl
 
-from dashboards.components.words import Words
 from dashboards.queries.figures import Figure, Unit
 from dashboards.queries.reads import Period
 from ruam.disclosure import SMALLEST_BASE
 from ruam.era import BUDDHIST_ERA
+from ruam.words import Words
 
 BELOW_10_BOUND = 10
 

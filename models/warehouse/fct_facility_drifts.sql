@@ -4,7 +4,7 @@
     at most 24 and at least 12: fewer give limits that mean little (Provost and Murray 2011, The Health Care Data Guide,
     ch. 5). Sigma z below 1 counts as 1, so that a series too even by chance does not make alarms.
 -#}
-{%- set most_months, least_months, sigmas, moving_range_to_sigma = 24, 12, 3, 1.128 -%}
+{%- set most_months, least_months, sigmas = history_months(), 12, 3 -%}
 
 with series as (
     select
@@ -68,7 +68,7 @@ dispersions as (
         series,
         member,
         max(center) as center,
-        greatest(1, coalesce({{ ratio('avg(moving_range)', moving_range_to_sigma) }}, 1)) as sigma_z,
+        greatest(1, coalesce({{ sigma_of_ranges('avg(moving_range)') }}, 1)) as sigma_z,
         count(*) as n_months
     from ranges
     group by hospcode, service_month, series, member
@@ -100,6 +100,14 @@ limited as (
             and series.service_month = dispersions.service_month
             and series.series = dispersions.series
             and series.member = dispersions.member
+),
+
+bounded as (
+    select
+        *,
+        greatest(0, center - allowed) as lower_limit,
+        case when series = 'visits' then center + allowed else least(1, center + allowed) end as upper_limit
+    from limited
 )
 
 select
@@ -117,14 +125,12 @@ select
     cast(n_months as bigint) as n_months,
     value,
     center,
-    greatest(0, center - allowed) as lower_limit,
-    case when series = 'visits' then center + allowed else least(1, center + allowed) end as upper_limit,
+    lower_limit,
+    upper_limit,
     case
         when center is null then 'short_history'
         -- A share that has only ever been 0 or 1 has no spread to judge by.
         when allowed = 0 then 'no_spread'
-        when value > center + allowed then 'above'
-        when value < center - allowed then 'below'
-        else 'within'
+        else {{ against_limits('value', 'lower_limit', 'upper_limit') }}
     end as verdict
-from limited
+from bounded

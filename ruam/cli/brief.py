@@ -76,10 +76,10 @@ def _write(active: Settings, area: str, out: Path, month: str | None, language: 
 
     set_log_level("ERROR")  # Its cache would warn that it lives in no server.
     from dashboards.brief import brief_from
-    from dashboards.components.words import Words
     from ruam.audit import AuditLog, Event
     from ruam.files import replacing
     from ruam.publish import current
+    from ruam.words import Words
 
     content = brief_from(active.data_home, area, month, Words(language.value))
     pointer = current(active.data_home)

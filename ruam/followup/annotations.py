@@ -6,12 +6,13 @@ measure, the area and the period, never by a row of a file.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Collection
+from dataclasses import dataclass, fields
 from datetime import UTC, date, datetime
 from enum import StrEnum
 from secrets import token_hex
 
-from sqlalchemy import insert, select
+from sqlalchemy import insert, select, tuple_
 
 from ruam.access import Refused, Role
 from ruam.audit import Event
@@ -65,10 +66,14 @@ class Annotations(Recorded):
 
     def standing(self, measure_id: str, area_level: str, area_code: str) -> list[Annotation]:
         """Those of a measure in an area that nobody withdrew, newest first."""
+        return [one for one in self.standing_in([(area_level, area_code)]) if one.about.measure_id == measure_id]
+
+    def standing_in(self, places: Collection[tuple[str, str]]) -> list[Annotation]:
+        """Those of all measures in these areas (level and code) that nobody withdrew, newest first."""
         table = annotation_events.c
         wanted = (
             select(annotation_events)
-            .where(table.measure_id == measure_id, table.area_level == area_level, table.area_code == area_code)
+            .where(tuple_(table.area_level, table.area_code).in_(list(places)))
             .order_by(table.id.desc())
         )
         with self._engine.connect() as connection:
@@ -77,7 +82,7 @@ class Annotations(Recorded):
         return [
             Annotation(
                 row["annotation_key"],
-                About(measure_id, area_level, area_code, row["period_type"], row["period_start"]),
+                About(**{field.name: row[field.name] for field in fields(About)}),
                 row["at"],
                 row["by_role"],
                 row["note"],

@@ -444,11 +444,12 @@ def scorecard_rows() -> Iterator[dict[str, object]]:
 
 
 def rule_result_rows() -> Iterator[dict[str, object]]:
-    """Three rules: one broken often, one by fewer than ten rows, one by none."""
+    """Four rules: one broken often, one of reading, one broken by fewer than ten rows, one by none."""
     for place in quality_places():
         for rank, (code, axis, severity, broken) in enumerate(
             (
                 ("visit_without_diagnosis", "complete", "high", 240),
+                ("wrong_columns", None, "high", 60),
                 ("pregnancy_of_male", "consistent", "high", 7),
                 ("nation_missing", "complete", "high", 0),
             ),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from datetime import date
 from pathlib import Path
 
@@ -30,28 +31,38 @@ def home(published_home: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path
     Settings().data_home.followup.unlink(missing_ok=True)
 
 
-def overview(home: Path, role: str, scope: str, **query: str) -> AppTest:
+def opened(home: Path, role: str, scope: str, page: str | None = None, **query: str) -> AppTest:
+    """A page, by default the first, as somebody of the scope sees it."""
     app = AppTest.from_file(str(APP), default_timeout=60)
     app.user = signed_in(home, [role], [scope], sub=f"{role} of {scope}")
     for key, value in query.items():
         app.query_params[key] = value
+    if page:
+        app.switch_page(f"app_pages/{page}.py")
     app.run()
     assert not app.exception
     return app
 
 
+def marks(app: AppTest) -> list[str]:
+    """Labels of what opens annotations."""
+    labels = [str(block.proto.popover.label) for block in app.get("popover")]
+    return [label for label in labels if label.startswith("หมายเหตุของนักวิเคราะห์")]
+
+
 def notes(app: AppTest) -> list[str]:
-    return [str(element.value) for element in app.get("text")]
+    """What analysts said, each once, however many figures of the page show it."""
+    return list(dict.fromkeys(str(element.value) for element in app.get("text")))
 
 
 def test_an_analyst_writes_one_and_an_executive_reads_it(home: Path) -> None:
-    app = overview(home, "analyst", "TH", area="R04")
+    app = opened(home, "analyst", "TH", area="R04")
     (form,) = (area for area in app.text_area if "หมายเหตุ" in area.label)
     form.set_value(MARKUP)
     next(button for button in app.button if button.label == "บันทึกหมายเหตุ").click().run()
     assert notes(app) == [MARKUP]
     assert AuditLog(DataHome(home)).newest(2)[-1]["event"] in {"annotation", "view"}
-    reader = overview(home, "executive", "R04", area="R04")
+    reader = opened(home, "executive", "R04", area="R04")
     assert notes(reader) == [MARKUP], "as text, whatever it looks like"
     assert not any("<script>" in str(element.value) for element in reader.markdown)
     (told,) = (caption.value for caption in reader.caption if caption.value.startswith("หมายเหตุ ·"))
@@ -64,7 +75,7 @@ def test_an_analyst_writes_one_and_an_executive_reads_it(home: Path) -> None:
 def test_one_is_withdrawn_on_the_page_and_stays_in_the_database(home: Path) -> None:
     kept = Annotations.of(Settings())
     kept.write(ABOUT, BY, "ผิด")
-    app = overview(home, "analyst", "R04", area="R04")
+    app = opened(home, "analyst", "R04", area="R04")
     next(button for button in app.button if button.label == "ถอนหมายเหตุ").click().run()
     assert notes(app) == []
     assert kept.standing("UT-01", "region", "04") == []
@@ -76,6 +87,40 @@ def test_one_is_withdrawn_on_the_page_and_stays_in_the_database(home: Path) -> N
 
 def test_of_an_area_that_is_not_theirs_nobody_reads_one(home: Path) -> None:
     Annotations.of(Settings()).write(ABOUT, BY, "ของเขต 4")
-    assert notes(overview(home, "analyst", "R05", area="R04")) == []
-    assert notes(overview(home, "analyst", "TH", area="R04")) == ["ของเขต 4"]
-    assert notes(overview(home, "analyst", "TH", area="R05")) == [], "it is of its own area alone"
+    assert notes(opened(home, "analyst", "R05", area="R04")) == []
+    assert notes(opened(home, "analyst", "TH", area="R04")) == ["ของเขต 4"]
+    app = opened(home, "analyst", "TH", area="R05")
+    told = [caption.value for caption in app.caption if "หมายเหตุ ·" in caption.value]
+    assert [text.split(" · ")[0] for text in told] == ["เขตสุขภาพที่ 4"], "at its own tile alone, by its name"
+
+
+@pytest.mark.parametrize(
+    ("page", "query"),
+    [
+        ("nation", {"area": "R04"}),
+        ("utilization", {"area": "R04", "figure": "visits_per_head"}),
+        ("compare", {"area": "R05", "area_b": "R04", "compared": "visits_per_head"}),
+        ("explore", {"measure": "visits_per_head", "area": "R04"}),
+        ("explore", {"measure": "visits_per_head", "view": "regions"}),
+    ],
+)
+def test_wherever_a_figure_is_shown_what_was_said_about_it_is_one_click_away(
+    home: Path, page: str, query: dict[str, str]
+) -> None:
+    app = opened(home, "analyst", "R04", page, **query)
+    assert not marks(app)
+    Annotations.of(Settings()).write(ABOUT, BY, MARKUP)
+    Annotations.of(Settings()).write(replace(ABOUT, measure_id="UT-02"), BY, "ของอีกตัวชี้วัด")
+    app.run()
+    assert not app.exception
+    assert MARKUP in notes(app)
+    assert "หมายเหตุของนักวิเคราะห์ (1)" in marks(app)
+    # Who may not see the area sees none of it, on the same page.
+    assert MARKUP not in notes(opened(home, "analyst", "R05", page, **query))
+
+
+def test_a_card_says_that_its_figure_has_one(home: Path) -> None:
+    Annotations.of(Settings()).write(ABOUT, BY, "เตียงเพิ่ม")
+    app = opened(home, "executive", "R04", area="R04")
+    assert marks(app), "the card, beside the trend below which it stands in full"
+    assert "เขตสุขภาพที่ 4 · หมายเหตุ ·" in " ".join(caption.value for caption in app.caption)

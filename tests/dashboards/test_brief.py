@@ -14,7 +14,6 @@ from fontTools.ttLib import TTFont
 from dashboards import brief
 from dashboards.brief import FONTS, brief_from, content_of
 from dashboards.components.context import Context
-from dashboards.components.words import LANGUAGES, Language, Words, load_words
 from dashboards.queries import reads
 from dashboards.queries.reads import Area, Period
 from dashboards.queries.serving import current_serving
@@ -24,6 +23,7 @@ from ruam.cli import flow
 from ruam.errors import PublishError, StorageError, UsageError
 from ruam.geography import province_names, province_names_en
 from ruam.home import DataHome
+from ruam.words import LANGUAGES, Language, Words, load_words
 from tests.dashboards.serving_factory import RUN_ID
 
 MARCH = Period(period_type="month", period_start=date(2025, 3, 1), period_end=date(2025, 3, 31))

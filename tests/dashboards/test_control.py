@@ -5,10 +5,11 @@ from __future__ import annotations
 import polars as pl
 import pytest
 
-from dashboards.components.control import FEWEST, RUN, Limits, Signal, limits_of, signal_of
+from dashboards.components.control import FEWEST, RUN, SPREAD, Limits, Signal, limits_of, signal_of
 from dashboards.components.facts import Fact, headlines, judged
-from dashboards.components.words import Words
 from dashboards.queries import figures
+from ruam.settings import PROJECT
+from ruam.words import Words
 
 STEADY = [10.0, 11.0, 10.0, 9.0, 10.0, 11.0, 10.0, 9.0, 10.0]
 
@@ -18,6 +19,12 @@ def test_limits_are_those_of_the_published_example() -> None:
     limits = limits_of(STEADY)
     assert limits is not None
     assert (limits.mean, limits.low, limits.high) == pytest.approx((10.0, 7.34, 12.66))
+
+
+def test_pages_and_build_draw_limits_by_one_constant() -> None:
+    macros = (PROJECT / "macros" / "control_limits.sql").read_text("utf-8")
+    assert "{{ (3 / 1.128) | round(2) }} * {{ mean_range }}" in macros
+    assert SPREAD == 2.66
 
 
 def test_limits_stay_within_what_a_share_can_be() -> None:

@@ -11,8 +11,8 @@ import pytest
 from dashboards.assets.convert_map import MAP, converted, rings, without_straights
 from dashboards.components.flows import OUTSIDE, all_pairs, balances, sum_of, with_texts
 from dashboards.components.maps import N_GROUPS, map_groups
-from dashboards.components.words import Words
 from ruam.geography import PROVINCES
+from ruam.words import Words
 
 FLOWS = pl.DataFrame(
     [("01", "01", 500, "rounded"), ("01", "02", 40, "rounded"), ("02", "01", None, "below_10")],

@@ -13,13 +13,13 @@ from streamlit.testing.v1 import AppTest
 import dashboards
 from dashboards.components.rollout_effects import ASSUMPTIONS
 from dashboards.components.values import figure_value, month_text
-from dashboards.components.words import LANGUAGES, Language, Words
 from dashboards.queries import figures, reads
 from dashboards.queries.serving import current_serving
 from quality.catalogue import codes
 from ruam.access import NATION
 from ruam.gates import Stop, gates, lift, record
 from ruam.settings import Settings
+from ruam.words import LANGUAGES, Language, Words
 from tests.dashboards.people import signed_in
 from tests.dashboards.serving_factory import write_serving
 

@@ -20,9 +20,9 @@ from dashboards.components.values import (
     rate_value,
     signed,
 )
-from dashboards.components.words import Words
 from dashboards.queries.figures import COMPLETENESS, CROSS_PROVINCE, SAME_DAY_REPEAT, VISITS_PER_HEAD, dimensions_of
 from dashboards.queries.reads import Period
+from ruam.words import Words
 
 THAI, ENGLISH = Words("th"), Words("en")
 

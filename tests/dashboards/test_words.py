@@ -9,7 +9,7 @@ from string import Formatter
 import pytest
 
 import dashboards
-from dashboards.components.words import Words, load_words
+from ruam.words import Words, load_words
 
 FOLDER = Path(dashboards.__file__).parent
 THAI_LETTER = re.compile(r"[ก-๙]")

@@ -6,7 +6,7 @@ import io
 import json
 import stat
 from collections.abc import Callable
-from datetime import datetime
+from datetime import date, datetime
 from pathlib import Path
 
 import jsonschema
@@ -179,6 +179,35 @@ def test_findings_of_standing_rows_stand_beside_those_of_reading(settings: Setti
     standing = made.standing
     assert (standing.n_opened, standing.n_still_open, standing.n_came_back, standing.n_fixed) == (1, 1, 1, 1)
     assert (standing.n_accepted, standing.includes_delivery) == (1, True)
+
+
+def test_a_month_that_drifts_is_told_with_what_was_found_and_how_to_mend_it(settings: Settings, tmp_path: Path) -> None:
+    path = make_zip(tmp_path / zip_name())
+    take_in(settings, path)
+    id_ = content_hash(path)
+    drift = {"kind": "drift", "rule_code": "volume_drifts", "axis": "complete", "file": "SERVICE", "source_line": None}
+    told = [
+        # Its report became due after another delivery had come: it is told all the same.
+        finding(1, **drift, event_date=date(2025, 1, 1), detail="↓ 3.2 (8.1–14.9)", delivery_id="e" * 64),
+        finding(2, **drift, event_date=date(2025, 2, 1), detail="=1+1", delivery_id=id_, state="came_back"),
+        finding(3, **drift, event_date=date(2024, 12, 1), delivery_id=id_, state="fixed"),
+        finding(4, **drift, event_date=date(2024, 11, 1), delivery_id=id_),
+        finding(5, **drift, event_date=date(2024, 10, 1), delivery_id=id_, hospcode=OTHER),
+    ]
+    write_stewards(settings.data_home.serving, told, [delivery(id_)])
+    made = report.make(settings, SENDER, id_, accepted=[f"{4:032x}"])
+    assert [(one.month, one.state, one.detail) for one in made.drifts] == [
+        (date(2025, 2, 1), "came_back", "=1+1"),
+        (date(2025, 1, 1), "opened", "↓ 3.2 (8.1–14.9)"),
+    ]
+    assert made.drifts[1].fix_th.startswith("ตรวจว่าส่งครบทุกแผนก")
+    assert (made.standing.n_opened, made.standing.n_came_back, made.standing.n_accepted) == (2, 1, 1)
+    lines = sheets(workbook(made))
+    (january,) = (line for line in lines["สรุป"] if line[0] == "ม.ค. 2568 · พบใหม่")
+    assert january[2:] == [made.drifts[1].th, made.drifts[1].fix_th, "SERVICE", "↓ 3.2 (8.1–14.9)"]
+    assert ["volume_drifts", "2025-01", made.drifts[1].en] in [line[:3] for line in lines["English"]]
+    book = openpyxl.load_workbook(io.BytesIO(workbook(made)))
+    assert not [cell for sheet in book for line in sheet.iter_rows() for cell in line if cell.data_type == "f"]
 
 
 def test_a_zip_that_is_kept_no_longer_still_has_its_report(settings: Settings, tmp_path: Path) -> None:

@@ -61,6 +61,7 @@ def test_a_workbook_has_the_axes_the_months_the_rules_and_the_reports(home: Data
     texts = found["xl/sharedStrings.xml"]
     assert all(text in texts for text in ("ต่ำกว่าช่วงควบคุม", "visit_without_diagnosis", "บันทึกการวินิจฉัยใน", "&lt;10"))
     assert "<v>80</v>" in found["xl/worksheets/sheet1.xml"]
+    assert "wrong_columns" in texts, "rows that reading set aside cost too"
 
 
 def test_no_cell_is_a_formula_whatever_names_hold(home: DataHome, tmp_path: Path) -> None:

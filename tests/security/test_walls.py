@@ -93,8 +93,8 @@ def at_import_time(tree: ast.Module) -> set[str]:
     return names
 
 
-@pytest.mark.parametrize("package", ["ingestion", "identity"])
-def test_what_takes_data_in_does_not_know_the_pages(package: str) -> None:
+@pytest.mark.parametrize("package", ["ingestion", "identity", "quality"])
+def test_what_takes_data_in_or_judges_it_does_not_know_the_pages(package: str) -> None:
     assert not {path for path, tree in modules(package).items() if "dashboards" in imported(tree)}
 
 

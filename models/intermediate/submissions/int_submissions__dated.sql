@@ -77,36 +77,8 @@ arrived as (
     group by standing.hospcode, standing.file, standing.report_month, standing.n_rows
 ),
 
-months_of_deliveries as (
-    select
-        delivery_id,
-        hospcode,
-        report_month,
-        row_number() over (
-            partition by delivery_id, hospcode order by sum(n_rows) desc, report_month desc
-        ) as rank_by_rows
-    from landed
-    group by delivery_id, hospcode, report_month
-),
-
--- What bears no date of its own belongs to the month of most rows beside it; alone, to the month before it was sent.
-undated as (
-    select
-        files.hospcode,
-        files.file,
-        coalesce(months.report_month, {{ add_months(month_start('deliveries.sent_at'), -1) }}) as report_month,
-        deliveries.sent_at,
-        sum(files.n_rows) as n_rows,
-        sum(files.n_landed) as n_landed,
-        max(case when files.header then 1 else 0 end) as n_headers
-    from {{ ref('stg_ruam__receipt_files') }} as files
-    inner join deliveries on files.delivery_id = deliveries.delivery_id
-    left join months_of_deliveries as months
-        on
-            files.delivery_id = months.delivery_id
-            and files.hospcode = months.hospcode
-            and months.rank_by_rows = 1
-    group by files.hospcode, files.file, files.delivery_id, months.report_month, deliveries.sent_at
+readings as (
+    select * from {{ ref('int_readings__dated') }}
 ),
 
 registers as (
@@ -116,7 +88,7 @@ registers as (
         report_month,
         max(n_landed) as n_rows,
         min(sent_at) as sent_at
-    from undated
+    from readings
     where n_landed > 0 and not {{ is_dated('file') }}
     group by hospcode, file, report_month
 ),
@@ -128,8 +100,8 @@ declared as (
         file,
         report_month,
         min(sent_at) as sent_at
-    from undated
-    where n_rows = 0 and n_headers = 1
+    from readings
+    where n_rows = 0 and has_header
     group by hospcode, file, report_month
 ),
 

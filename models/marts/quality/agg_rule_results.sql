@@ -14,6 +14,29 @@ areas as (
     {{ areas_of_facilities() }}
 ),
 
+-- A row that reading set aside counts nowhere, whatever is wrong with it: it weighs as much as the gravest.
+results as (
+    select
+        rule_code,
+        axis,
+        severity,
+        hospcode,
+        event_month,
+        n_checked,
+        n_broken
+    from {{ ref('fct_rule_results') }}
+    union all
+    select
+        rule_code,
+        {{ null_text() }} as axis,
+        'high' as severity,
+        hospcode,
+        report_month as event_month,
+        n_read as n_checked,
+        n_set_aside as n_broken
+    from {{ ref('fct_reading_results') }}
+),
+
 by_facility as (
     select
         results.rule_code,
@@ -31,7 +54,7 @@ by_facility as (
         sum(
             case when results.event_month = {{ add_months('months.newest_month', -1) }} then results.n_broken end
         ) as n_broken_before
-    from {{ ref('fct_rule_results') }} as results
+    from results
     inner join months on results.event_month = months.month_start
     group by results.rule_code, results.axis, results.severity, results.hospcode
 ),

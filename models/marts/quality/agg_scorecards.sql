@@ -99,8 +99,7 @@ compared as (
     from scored
 ),
 
--- An individuals chart: the mean of the months before, and 2.66 times the mean distance between neighbours around it
--- (3 over d2 = 1.128 of two; Shewhart, Wheeler; NHS England, Making Data Count). The month itself takes no part.
+-- An individuals chart: the mean of the months before, and the limits around it. The month itself takes no part.
 baselines as (
     select
         *,
@@ -110,13 +109,20 @@ baselines as (
     from compared
 ),
 
+reaching as (
+    select
+        *,
+        {{ reach_of_ranges('range_before') }} as reach
+    from baselines
+),
+
 limited as (
     select
         *,
         case when n_before >= 6 then round(mean_before, 4) end as centre,
-        case when n_before >= 6 then round(greatest(mean_before - 2.66 * range_before, 0), 4) end as lower_limit,
-        case when n_before >= 6 then round(least(mean_before + 2.66 * range_before, 100), 4) end as upper_limit
-    from baselines
+        case when n_before >= 6 then round(greatest(mean_before - reach, 0), 4) end as lower_limit,
+        case when n_before >= 6 then round(least(mean_before + reach, 100), 4) end as upper_limit
+    from reaching
 ),
 
 peers as (
@@ -150,9 +156,7 @@ select
     limited.upper_limit,
     case
         when limited.score is null or limited.centre is null then 'none'
-        when limited.score < limited.lower_limit then 'below'
-        when limited.score > limited.upper_limit then 'above'
-        else 'within'
+        else {{ against_limits('limited.score', 'limited.lower_limit', 'limited.upper_limit') }}
     end as signal,
     limited.peer_group,
     cast(peers.n_peers as integer) as n_peers,

@@ -9,7 +9,7 @@ from typing import Literal, TypeAlias
 
 import yaml
 
-FOLDER = Path(__file__).parent.parent / "i18n"
+FOLDER = Path(__file__).with_name("i18n")
 
 Language: TypeAlias = Literal["th", "en"]
 LANGUAGES: tuple[Language, ...] = ("th", "en")
