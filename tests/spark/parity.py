@@ -1,0 +1,145 @@
+"""Where the tables of a build on Spark differ from those of a build on DuckDB of the same landing."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import duckdb
+
+from ruam.dbt import manifest
+from ruam.home import DataHome
+from ruam.spark import table_files
+
+_TIME_OF_BUILD = {"built_at"}
+_RELATIVE = 1e-9
+"""Doubles that are sums of many come in another order on each engine."""
+_SHOWN = 5
+
+
+@dataclass(frozen=True)
+class Difference:
+    table: str
+    what: str
+
+    def __str__(self) -> str:
+        return f"{self.table}: {self.what}"
+
+
+def tables_of(home: DataHome) -> dict[str, list[str]]:
+    """The key of every table that a full build leaves, by name; empty where its tests name none."""
+    nodes = manifest(home)["nodes"].values()
+    keys: dict[str, list[str]] = {
+        node["name"]: []
+        for node in nodes
+        if node["resource_type"] in ("seed", "model") and node["config"]["materialized"] in _KEPT
+    }
+    for node in nodes:
+        test = node.get("test_metadata") or {}
+        tested = (node.get("attached_node") or "").rpartition(".")[2]
+        if test.get("name") == "unique_combination" and tested in keys:
+            keys[tested] = test["kwargs"]["columns"]
+        elif test.get("name") == "unique" and tested in keys and not keys[tested]:
+            keys[tested] = [test["kwargs"]["column_name"]]
+    return keys
+
+
+_KEPT = {"seed", "table", "incremental"}
+
+
+def differences(home: DataHome, tables: dict[str, list[str]]) -> Iterator[Difference]:
+    """Each table that differs, with the first rows that do: by key, where it has one."""
+    with duckdb.connect() as connection:
+        connection.execute("set TimeZone = 'UTC'")
+        connection.execute(f"attach '{home.warehouse}' as built (read_only)")
+        for table, key in sorted(tables.items()):
+            if not any(home.spark_tables.glob(f"{table}/*/*.parquet")):
+                yield Difference(table, "not on Spark")
+                continue
+            yield from _of_table(connection, home, table, key)
+
+
+def _of_table(
+    connection: duckdb.DuckDBPyConnection, home: DataHome, table: str, key: list[str]
+) -> Iterator[Difference]:
+    ours = _columns(connection, f"built.main.{table}")
+    files = f"read_parquet('{table_files(home, table)}')"
+    theirs = _columns(connection, files)
+    if missing := set(ours) ^ set(theirs):
+        yield Difference(table, f"columns on one engine alone: {', '.join(sorted(missing))}")
+        return
+    columns = [name for name in ours if name not in _TIME_OF_BUILD]
+    # A type that is wider on one engine holds the same values; of text that must be a date, the cast fails aloud.
+    casts = ", ".join(f'cast("{name}" as {ours[name]}) as "{name}"' for name in columns)
+    names = ", ".join(f'"{name}"' for name in columns)
+    connection.execute(f"create or replace temp table on_duckdb as select {names} from built.main.{table}")
+    connection.execute(f"create or replace temp table on_spark as select {casts} from {files}")
+    if key and not _is_key(connection, key):
+        yield Difference(table, f"{', '.join(key)} is no key on both engines")
+        key = []
+    yield from _by_key(connection, table, ours, columns, key) if key else _by_row(connection, table, ours, columns)
+
+
+def _by_key(
+    connection: duckdb.DuckDBPyConnection, table: str, types: dict[str, str], columns: list[str], key: list[str]
+) -> Iterator[Difference]:
+    joined = " and ".join(f'd."{name}" is not distinct from s."{name}"' for name in key)
+    for here, there, engine in (("on_duckdb", "on_spark", "DuckDB"), ("on_spark", "on_duckdb", "Spark")):
+        alone = f"from {here} as d anti join {there} as s on {joined}"
+        if n := _count(connection, alone):
+            rows = connection.execute(f"select {_list(key, 'd')} {alone} order by all limit {_SHOWN}").fetchall()
+            yield Difference(table, f"{n} keys on {engine} alone: {_shown(rows)}")
+    for name in columns:
+        if name in key:
+            continue
+        differing = f"from on_duckdb as d inner join on_spark as s on {joined} where {_differs(name, types[name])}"
+        if n := _count(connection, differing):
+            both = f'{_list(key, "d")}, d."{name}", s."{name}"'
+            rows = connection.execute(f"select {both} {differing} order by all limit {_SHOWN}").fetchall()
+            yield Difference(table, f"{n} rows differ in {name} (key, DuckDB, Spark): {_shown(rows)}")
+
+
+def _by_row(
+    connection: duckdb.DuckDBPyConnection, table: str, types: dict[str, str], columns: list[str]
+) -> Iterator[Difference]:
+    rounded = ", ".join(f'round("{name}", 6)' if types[name] == "DOUBLE" else f'"{name}"' for name in columns)
+    for here, there, engine in (("on_duckdb", "on_spark", "DuckDB"), ("on_spark", "on_duckdb", "Spark")):
+        alone = f"from (select {rounded} from {here} except all select {rounded} from {there})"
+        if n := _count(connection, alone):
+            rows = connection.execute(f"select * {alone} order by all limit {_SHOWN}").fetchall()
+            yield Difference(table, f"{n} rows on {engine} alone: {_shown(rows)}")
+
+
+def _differs(name: str, data_type: str) -> str:
+    ours, theirs = f'd."{name}"', f's."{name}"'
+    unequal = f"{ours} is distinct from {theirs}"
+    if data_type != "DOUBLE":
+        return unequal
+    close = f"abs({ours} - {theirs}) <= {_RELATIVE} * greatest(abs({ours}), abs({theirs}), 1)"
+    return f"{unequal} and not coalesce({close}, false)"
+
+
+def _columns(connection: duckdb.DuckDBPyConnection, relation: str) -> dict[str, str]:
+    return {row[0]: row[1] for row in connection.execute(f"describe select * from {relation}").fetchall()}
+
+
+def _is_key(connection: duckdb.DuckDBPyConnection, key: list[str]) -> bool:
+    columns = _list(key, "r")
+    return not any(
+        _count(connection, f"from (select {columns} from {side} as r group by all having count(*) > 1)")
+        for side in ("on_duckdb", "on_spark")
+    )
+
+
+def _count(connection: duckdb.DuckDBPyConnection, rows: str) -> int:
+    found = connection.execute(f"select count(*) {rows}").fetchone()
+    return int(found[0]) if found else 0
+
+
+def _list(columns: list[str], relation: str) -> str:
+    return ", ".join(f'{relation}."{name}"' for name in columns)
+
+
+def _shown(rows: list[tuple[Any, ...]]) -> str:
+    return "; ".join(" | ".join("null" if value is None else str(value) for value in row) for row in rows)

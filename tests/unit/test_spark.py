@@ -1,0 +1,116 @@
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+
+import duckdb
+import pytest
+
+from ruam import spark
+from ruam.errors import SetupError
+from ruam.home import DataHome
+from tests.spark.parity import differences, tables_of
+
+
+def test_without_its_packages_spark_is_not_there_and_the_extra_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "pyspark", None)
+    with pytest.raises(SetupError, match=r"pyspark.*extra `spark`.*make spark"):
+        spark.require()
+
+
+def test_without_java_the_package_to_install_is_named(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setattr(spark, "_is_there", lambda _: True)
+    monkeypatch.delenv("JAVA_HOME", raising=False)
+    monkeypatch.setenv("PATH", str(tmp_path))
+    with pytest.raises(SetupError, match=r"Java 17.*default-jre-headless.*JAVA_HOME"):
+        spark.require()
+
+
+def test_a_java_home_without_java_is_none(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setattr(spark, "_is_there", lambda _: True)
+    monkeypatch.setenv("JAVA_HOME", str(tmp_path))
+    with pytest.raises(SetupError, match="JAVA_HOME"):
+        spark.require()
+
+
+def test_a_master_that_does_not_answer_is_named() -> None:
+    with pytest.raises(SetupError, match=r"No Spark master answers at spark://127\.0\.0\.1:1.*RUAM_SPARK_MASTER"):
+        spark.require_master("spark://127.0.0.1:1,127.0.0.1:2")
+
+
+def test_what_spark_itself_judges_is_left_to_it() -> None:
+    spark.require_master("local[2]")
+    spark.require_master("k8s://https://127.0.0.1:1")
+
+
+@pytest.fixture
+def home(tmp_path: Path) -> DataHome:
+    """Tables of both engines that are equal, with a test that names the key of one."""
+    home = DataHome(tmp_path)
+    (home.dbt / "target").mkdir(parents=True)
+    nodes = {
+        f"model.ruam.{name}": {"name": name, "resource_type": "model", "config": {"materialized": "table"}}
+        for name in ("keyed", "keyless")
+    }
+    nodes["test.ruam.of_keyed"] = {
+        "name": "of_keyed",
+        "resource_type": "test",
+        "config": {"materialized": "test"},
+        "attached_node": "model.ruam.keyed",
+        "test_metadata": {"name": "unique_combination", "kwargs": {"columns": ["a", "b"]}},
+    }
+    (home.dbt / "target" / "manifest.json").write_text(json.dumps({"nodes": nodes}))
+    with duckdb.connect(str(home.warehouse)) as connection:
+        for name in ("keyed", "keyless"):
+            connection.execute(f"create table {name} as {_ROWS}")
+            _on_spark(home, name, _ROWS)
+    return home
+
+
+_ROWS = "select * from (values (1, 'x', 0.1::double), (2, null, 1e9), (3, 'z', null)) as t(a, b, c)"
+
+
+def _on_spark(home: DataHome, table: str, rows: str) -> None:
+    folder = home.spark_tables / table / "run"
+    folder.mkdir(parents=True, exist_ok=True)
+    duckdb.sql(f"copy ({rows}) to '{folder / 'part.parquet'}'")
+
+
+def _found(home: DataHome) -> list[str]:
+    return [str(difference) for difference in differences(home, tables_of(home))]
+
+
+def test_equal_tables_do_not_differ(home: DataHome) -> None:
+    assert _found(home) == []
+
+
+def test_sums_in_another_order_do_not_differ(home: DataHome) -> None:
+    _on_spark(home, "keyed", "select a, b, c * (1 + 1e-13) as c from (" + _ROWS + ")")
+    assert _found(home) == []
+
+
+def test_a_value_that_differs_is_told_with_its_key(home: DataHome) -> None:
+    _on_spark(home, "keyed", "select a, b, coalesce(c, 0) as c from (" + _ROWS + ")")
+    assert _found(home) == ["keyed: 1 rows differ in c (key, DuckDB, Spark): 3 | z | null | 0.0"]
+
+
+def test_rows_on_one_engine_alone_are_told(home: DataHome) -> None:
+    _on_spark(home, "keyed", _ROWS + " where a < 3")
+    _on_spark(home, "keyless", _ROWS + " union all select 4, 'w', 4")
+    assert _found(home) == [
+        "keyed: 1 keys on DuckDB alone: 3 | z",
+        "keyless: 1 rows on Spark alone: 4 | w | 4.0",
+    ]
+
+
+def test_a_key_that_stands_twice_is_told_and_rows_are_compared(home: DataHome) -> None:
+    _on_spark(home, "keyed", _ROWS + " union all select 3, 'z', null")
+    assert _found(home) == ["keyed: a, b is no key on both engines", "keyed: 1 rows on Spark alone: 3 | z | null"]
+
+
+def test_a_table_or_column_that_is_missing_is_told(home: DataHome) -> None:
+    _on_spark(home, "keyed", "select a, b from (" + _ROWS + ")")
+    for path in home.spark_tables.glob("keyless/run/*"):
+        path.unlink()
+    assert _found(home) == ["keyed: columns on one engine alone: c", "keyless: not on Spark"]
