@@ -62,3 +62,32 @@
 {% macro spark__median_of(value) -%}
     percentile({{ value }}, 0.5)
 {%- endmacro %}
+
+{#-
+  A double to `digits` digits behind the point, halves away from zero. Spark rounds the shortest text of the number, so
+  that 2.675, which is a hair less, becomes 2.68 there.
+-#}
+{% macro rounded(number, digits=0) -%}
+    {{ adapter.dispatch('rounded', 'ruam')(number, digits) }}
+{%- endmacro %}
+
+{% macro default__rounded(number, digits) -%}
+    round({{ number }}{% if digits %}, {{ digits }}{% endif %})
+{%- endmacro %}
+
+{% macro spark__rounded(number, digits) -%}
+    (round(cast({{ number }} as double) * 1e{{ digits }}, 0) / 1e{{ digits }})
+{%- endmacro %}
+
+{#- The median of amounts in baht and satang; DuckDB leaves half a satang out. -#}
+{% macro median_amount(amount) -%}
+    {{ adapter.dispatch('median_amount', 'ruam')(amount) }}
+{%- endmacro %}
+
+{% macro default__median_amount(amount) -%}
+    percentile_cont(0.5) within group (order by {{ amount }})
+{%- endmacro %}
+
+{% macro spark__median_amount(amount) -%}
+    cast(floor(percentile(cast({{ amount }} * 100 as bigint), 0.5)) / 100 as decimal(18, 2))
+{%- endmacro %}

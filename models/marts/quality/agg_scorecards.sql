@@ -87,7 +87,7 @@ scored as (
     select
         *,
         case
-            when coalesce(passed, met) is not null then round(100 * coalesce(passed, 1) * coalesce(met, 1), 4)
+            when coalesce(passed, met) is not null then {{ rounded('100 * coalesce(passed, 1) * coalesce(met, 1)', 4) }}
         end as score
     from shares
 ),
@@ -113,9 +113,9 @@ baselines as (
 limited as (
     select
         *,
-        case when n_before >= 6 then round(mean_before, 4) end as centre,
-        case when n_before >= 6 then round(greatest(mean_before - 2.66 * range_before, 0), 4) end as lower_limit,
-        case when n_before >= 6 then round(least(mean_before + 2.66 * range_before, 100), 4) end as upper_limit
+        case when n_before >= 6 then {{ rounded('mean_before', 4) }} end as centre,
+        case when n_before >= 6 then {{ rounded('greatest(mean_before - 2.66 * range_before, 0)', 4) }} end as lower_limit,
+        case when n_before >= 6 then {{ rounded('least(mean_before + 2.66 * range_before, 100)', 4) }} end as upper_limit
     from baselines
 ),
 
@@ -126,9 +126,9 @@ peers as (
         report_month,
         axis,
         count(score) as n_peers,
-        round({{ quantile_of('score', 0.25) }}, 4) as first_quartile,
-        round({{ quantile_of('score', 0.5) }}, 4) as median_score,
-        round({{ quantile_of('score', 0.75) }}, 4) as third_quartile
+        {{ rounded(quantile_of('score', 0.25), 4) }} as first_quartile,
+        {{ rounded(quantile_of('score', 0.5), 4) }} as median_score,
+        {{ rounded(quantile_of('score', 0.75), 4) }} as third_quartile
     from scored
     group by area_level, peer_group, report_month, axis
 )
@@ -143,7 +143,7 @@ select
     cast(limited.n_reports_due as integer) as n_reports_due,
     cast(limited.n_reports_met as integer) as n_reports_met,
     limited.score,
-    round(limited.change, 4) as change,
+    {{ rounded('limited.change', 4) }} as change,
     cast(limited.n_before as integer) as n_months_before,
     limited.centre,
     limited.lower_limit,
