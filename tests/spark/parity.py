@@ -73,16 +73,23 @@ def _of_table(
     # A type that is wider on one engine holds the same values; of text that must be a date, the cast fails aloud.
     casts = ", ".join(f'cast("{name}" as {ours[name]}) as "{name}"' for name in columns)
     names = ", ".join(f'"{name}"' for name in columns)
-    connection.execute(f"create or replace temp table on_duckdb as select {names} from built.main.{table}")
-    connection.execute(f"create or replace temp table on_spark as select {casts} from {files}")
-    if key and not _is_key(connection, key):
+    # A key may be an expression: each part of it stands as a column of its own.
+    parts = {f"key {number}": part for number, part in enumerate(key, 1)}
+    keyed = "".join(f', {part} as "{name}"' for name, part in parts.items())
+    connection.execute(f"create or replace temp table on_duckdb as select {names}{keyed} from built.main.{table}")
+    connection.execute(f"create or replace temp table on_spark as select *{keyed} from (select {casts} from {files})")
+    if parts and not _is_key(connection, list(parts)):
         yield Difference(table, f"{', '.join(key)} is no key on both engines")
-        key = []
-    yield from _by_key(connection, table, ours, columns, key) if key else _by_row(connection, table, ours, columns)
+        parts = {}
+    others = [name for name in columns if name not in key]
+    if parts:
+        yield from _by_key(connection, table, {name: ours[name] for name in others}, list(parts))
+    else:
+        yield from _by_row(connection, table, {name: ours[name] for name in columns})
 
 
 def _by_key(
-    connection: duckdb.DuckDBPyConnection, table: str, types: dict[str, str], columns: list[str], key: list[str]
+    connection: duckdb.DuckDBPyConnection, table: str, types: dict[str, str], key: list[str]
 ) -> Iterator[Difference]:
     joined = " and ".join(f'd."{name}" is not distinct from s."{name}"' for name in key)
     for here, there, engine in (("on_duckdb", "on_spark", "DuckDB"), ("on_spark", "on_duckdb", "Spark")):
@@ -90,20 +97,16 @@ def _by_key(
         if n := _count(connection, alone):
             rows = connection.execute(f"select {_list(key, 'd')} {alone} order by all limit {_SHOWN}").fetchall()
             yield Difference(table, f"{n} keys on {engine} alone: {_shown(rows)}")
-    for name in columns:
-        if name in key:
-            continue
-        differing = f"from on_duckdb as d inner join on_spark as s on {joined} where {_differs(name, types[name])}"
+    for name, data_type in types.items():
+        differing = f"from on_duckdb as d inner join on_spark as s on {joined} where {_differs(name, data_type)}"
         if n := _count(connection, differing):
             both = f'{_list(key, "d")}, d."{name}", s."{name}"'
             rows = connection.execute(f"select {both} {differing} order by all limit {_SHOWN}").fetchall()
             yield Difference(table, f"{n} rows differ in {name} (key, DuckDB, Spark): {_shown(rows)}")
 
 
-def _by_row(
-    connection: duckdb.DuckDBPyConnection, table: str, types: dict[str, str], columns: list[str]
-) -> Iterator[Difference]:
-    rounded = ", ".join(f'round("{name}", 6)' if types[name] == "DOUBLE" else f'"{name}"' for name in columns)
+def _by_row(connection: duckdb.DuckDBPyConnection, table: str, types: dict[str, str]) -> Iterator[Difference]:
+    rounded = ", ".join(f'round("{name}", 6)' if of == "DOUBLE" else f'"{name}"' for name, of in types.items())
     for here, there, engine in (("on_duckdb", "on_spark", "DuckDB"), ("on_spark", "on_duckdb", "Spark")):
         alone = f"from (select {rounded} from {here} except all select {rounded} from {there})"
         if n := _count(connection, alone):

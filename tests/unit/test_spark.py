@@ -58,7 +58,7 @@ def home(tmp_path: Path) -> DataHome:
         "resource_type": "test",
         "config": {"materialized": "test"},
         "attached_node": "model.ruam.keyed",
-        "test_metadata": {"name": "unique_combination", "kwargs": {"columns": ["a", "b"]}},
+        "test_metadata": {"name": "unique_combination", "kwargs": {"columns": ["coalesce(a, 0)", "b"]}},
     }
     (home.dbt / "target" / "manifest.json").write_text(json.dumps({"nodes": nodes}))
     with duckdb.connect(str(home.warehouse)) as connection:
@@ -106,7 +106,10 @@ def test_rows_on_one_engine_alone_are_told(home: DataHome) -> None:
 
 def test_a_key_that_stands_twice_is_told_and_rows_are_compared(home: DataHome) -> None:
     _on_spark(home, "keyed", _ROWS + " union all select 3, 'z', null")
-    assert _found(home) == ["keyed: a, b is no key on both engines", "keyed: 1 rows on Spark alone: 3 | z | null"]
+    assert _found(home) == [
+        "keyed: coalesce(a, 0), b is no key on both engines",
+        "keyed: 1 rows on Spark alone: 3 | z | null",
+    ]
 
 
 def test_a_table_or_column_that_is_missing_is_told(home: DataHome) -> None:
