@@ -49,6 +49,19 @@
     (({{ number }} + {{ base // 2 }}) div {{ base }} * {{ base }})
 {%- endmacro %}
 
+{#- The mean of a group, or of a window's frame; a double. Of decimals, Spark's own is one with few digits. -#}
+{% macro mean_of(value) -%}
+    {{ adapter.dispatch('mean_of', 'ruam')(value) }}
+{%- endmacro %}
+
+{% macro default__mean_of(value) -%}
+    avg({{ value }})
+{%- endmacro %}
+
+{% macro spark__mean_of(value) -%}
+    avg(cast({{ value }} as double))
+{%- endmacro %}
+
 {#- The median of a group, or of a window's frame; a double of whole numbers. -#}
 {% macro median_of(value) -%}
     {{ adapter.dispatch('median_of', 'ruam')(value) }}

@@ -68,7 +68,7 @@ dispersions as (
         series,
         member,
         max(center) as center,
-        greatest(1, coalesce({{ ratio('avg(moving_range)', moving_range_to_sigma) }}, 1)) as sigma_z,
+        greatest(1, coalesce({{ ratio(mean_of('moving_range'), moving_range_to_sigma) }}, 1)) as sigma_z,
         count(*) as n_months
     from ranges
     group by hospcode, service_month, series, member

@@ -105,8 +105,8 @@ baselines as (
     select
         *,
         count(score) {{ of_two_years_before() }} as n_before,
-        avg(score) {{ of_two_years_before() }} as mean_before,
-        avg(abs(change)) {{ of_two_years_before() }} as range_before
+        {{ mean_of('score') }} {{ of_two_years_before() }} as mean_before,
+        {{ mean_of('abs(change)') }} {{ of_two_years_before() }} as range_before
     from compared
 ),
 
