@@ -4,21 +4,29 @@ from __future__ import annotations
 
 import os
 import shutil
+import signal
 import socket
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
+from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
+from threading import Event, Thread
+from typing import Any
 
-from ruam.dbt import run_dbt, succeeded
-from ruam.errors import SetupError
+import duckdb
+
+from ruam.dbt import Progress, run_dbt, succeeded
+from ruam.errors import BuildError, SetupError
 from ruam.home import DataHome
 
 _START_SECONDS = 300.0
 _STOP_SECONDS = 60.0
+_PATIENCE_SECONDS = 120.0
+"""For how long a cluster may leave a build without an executor. Spark itself waits without end."""
 _LOOPBACK = "127.0.0.1"
 
 
@@ -47,11 +55,18 @@ def require_master(master: str) -> None:
         )
 
 
-def build(home: DataHome, master: str, *, select: list[str] | None = None, threads: int = 2) -> None:
+def build(
+    home: DataHome,
+    master: str,
+    *,
+    select: list[str] | None = None,
+    threads: int = 2,
+    progress: Progress = lambda *_: None,
+) -> None:
     """Build seeds and models, all or those selected, in full on the cluster at `master`, into `home.spark`.
 
     What an earlier build left of the same tables is removed when the new ones stand. Raises `SetupError` when
-    something is missing, `BuildError` when a model fails.
+    something is missing or no worker has enough memory free, `BuildError` when a model fails.
     """
     require()
     require_master(master)
@@ -59,10 +74,32 @@ def build(home: DataHome, master: str, *, select: list[str] | None = None, threa
     selected = ["--select", *select] if select else []
     command = ["build", "--full-refresh", "--resource-type", "seed", "--resource-type", "model", *selected]
     try:
-        run_dbt(command, home, threads=threads, spark_master=master)
+        with executors_awaited(master):
+            run_dbt(command, home, threads=threads, progress=progress, spark_master=master)
     finally:
         _end_session()
         _sweep(home)
+
+
+def show(home: DataHome) -> None:
+    """Make the tables of the last builds on Spark those of `home.warehouse`, which then is a list of views over them:
+    whatever reads the warehouse, tests and `ruam publish` among them, reads Spark's tables."""
+    with duckdb.connect(str(home.warehouse)) as connection:
+        connection.execute("begin")
+        held = connection.execute("""
+            select table_type = 'VIEW', table_name from information_schema.tables where table_schema = 'main'
+        """).fetchall()
+        for is_view, name in held:
+            connection.execute(f'drop {"view" if is_view else "table"} "{name}"')
+        for name in tables(home):
+            files = table_files(home, name).replace("'", "''")
+            connection.execute(f"create view \"{name}\" as select * from read_parquet('{files}')")
+        connection.execute("commit")
+
+
+def tables(home: DataHome) -> list[str]:
+    """Names of the tables that builds on Spark left."""
+    return sorted({path.parent.parent.name for path in home.spark_tables.glob("*/*/*.parquet")})
 
 
 def table_files(home: DataHome, table: str) -> str:
@@ -72,8 +109,69 @@ def table_files(home: DataHome, table: str) -> str:
 
 
 @contextmanager
-def cluster(folder: Path, workers: int = 2) -> Iterator[str]:
-    """A standalone cluster on loopback: a master and workers of one core each; gives the master's address.
+def executors_awaited(
+    master: str, patience: float = _PATIENCE_SECONDS, context: Callable[[], Any] | None = None
+) -> Iterator[None]:
+    """Raises `SetupError` in place of the error of what ran within, when the cluster left it without an executor.
+
+    Its jobs are cancelled when that has lasted for `patience` seconds. `context` gives Spark's own `SparkContext` once
+    there is one, by default that of this process.
+    """
+    ended, starved = Event(), Event()
+    watch = Thread(target=_watch, args=(context or _context, patience, ended, starved), daemon=True)
+    if not master.startswith("local"):
+        watch.start()
+    try:
+        yield
+    except BuildError as error:
+        if not starved.is_set():
+            raise
+        memory = os.environ.get("RUAM_SPARK_EXECUTOR_MEMORY", "1g")
+        raise SetupError(
+            f"The Spark cluster at {master} gave no executor for {patience:.0f} s: no worker has {memory} of memory "
+            "and a core free. Give its workers more (SPARK_WORKER_MEMORY, SPARK_WORKER_CORES), end what else runs "
+            "there, or ask for less by RUAM_SPARK_EXECUTOR_MEMORY."
+        ) from error
+    finally:
+        ended.set()
+        if watch.ident:
+            watch.join()
+
+
+def _watch(context: Callable[[], Any], patience: float, ended: Event, starved: Event) -> None:
+    until = None
+    while not ended.wait(min(1.0, patience / 10)):
+        running = context()
+        # The driver counts as one.
+        if running is None or running.getExecutorMemoryStatus().size() > 1:
+            until = None
+        elif until is None:
+            until = time.monotonic() + patience
+        elif time.monotonic() > until:
+            starved.set()
+            running.cancelAllJobs()
+
+
+def _context() -> Any:
+    from pyspark import SparkContext
+
+    active = SparkContext._active_spark_context
+    return active._jsc.sc() if active is not None and active._jsc is not None else None
+
+
+@dataclass(frozen=True)
+class Cluster:
+    master: str
+    workers: list[subprocess.Popen[bytes]]
+
+    def kill(self, number: int) -> None:
+        """Kill a worker and its executors, as when a machine is lost."""
+        os.killpg(self.workers[number].pid, signal.SIGKILL)
+
+
+@contextmanager
+def cluster(folder: Path, workers: int = 2, memory: str = "1200m") -> Iterator[Cluster]:
+    """A standalone cluster on loopback: a master and workers of one core each, with `memory` for their executors.
 
     Logs lie in `folder`. All processes end with the context. Raises `SetupError` when it does not come up.
     """
@@ -98,7 +196,12 @@ def cluster(folder: Path, workers: int = 2) -> Iterator[str]:
     def start(name: str, *arguments: str) -> None:
         command = [str(spark_home / "bin" / "spark-class"), *arguments]
         with (folder / f"{name}.log").open("wb") as log:
-            running.append(subprocess.Popen(command, cwd=folder, env=environment, stdout=log, stderr=log))  # noqa: S603
+            running.append(
+                # A group of its own, so that a worker and its executors can be ended together.
+                subprocess.Popen(  # noqa: S603
+                    command, cwd=folder, env=environment, stdout=log, stderr=log, start_new_session=True
+                )
+            )
 
     def is_registered() -> bool:
         return (folder / "master.log").read_text(errors="replace").count("Registering worker") >= workers
@@ -106,7 +209,7 @@ def cluster(folder: Path, workers: int = 2) -> Iterator[str]:
     try:
         of_master = ("--host", _LOOPBACK, "--port", str(port), "--webui-port", "0")
         start("master", "org.apache.spark.deploy.master.Master", *of_master)
-        of_worker = ("--host", _LOOPBACK, "--cores", "1", "--memory", "1200m", "--webui-port", "0")
+        of_worker = ("--host", _LOOPBACK, "--cores", "1", "--memory", memory, "--webui-port", "0")
         for number in range(1, workers + 1):
             work = ("--work-dir", str(folder / f"work-{number}"), master)
             start(f"worker-{number}", "org.apache.spark.deploy.worker.Worker", *of_worker, *work)
@@ -117,7 +220,7 @@ def cluster(folder: Path, workers: int = 2) -> Iterator[str]:
                     f"The Spark cluster did not come up within {_START_SECONDS:.0f} s: see {folder}/*.log."
                 )
             time.sleep(0.2)
-        yield master
+        yield Cluster(master, running[1:])
     finally:
         for process in reversed(running):
             process.terminate()

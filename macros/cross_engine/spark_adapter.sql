@@ -30,11 +30,6 @@
 {% macro spark__get_assert_columns_equivalent(sql) -%}
 {%- endmacro %}
 
-{% macro spark__create_view_as(relation, sql) -%}
-    create or replace view {{ relation }} as
-    {{ get_select_subquery(sql) if config.get('contract').enforced else sql }}
-{%- endmacro %}
-
 {#- The adapter's own puts values into the statement as they are: a quote in one ends the text. -#}
 {% macro spark__load_csv_rows(model, agate_table) %}
     {%- set types = model['config'].get('column_types', {}) -%}
@@ -106,6 +101,11 @@
     {%- set months = {'year': 12, 'quarter': 3, 'month': 1}[datepart] -%}
     date_sub(add_months(trunc(cast({{ date }} as date), '{{ datepart }}'), {{ months }}), 1)
 {%- endmacro %}
+
+{#- A view would be known to Spark's catalogue alone: who reads the Parquet files finds it as a table. -#}
+{% materialization view, adapter='spark' %}
+    {{ return(materialization_table_spark()) }}
+{% endmaterialization %}
 
 {#-
   Builds on Spark are full. A model that takes changes in by what they reach (macros/incremental) deletes rows, which

@@ -1,21 +1,30 @@
-"""Where the tables of a build on Spark differ from those of a build on DuckDB of the same landing."""
+"""Where tables that were built on Spark differ from those built on DuckDB of the same landing."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import duckdb
 
 from ruam.dbt import manifest
 from ruam.home import DataHome
-from ruam.spark import table_files
 
-_TIME_OF_BUILD = {"built_at"}
+_TIME_OF_BUILD = {"built_at", "run_id", "published_at"}
 _RELATIVE = 1e-9
 """Doubles that are sums of many come in another order on each engine."""
 _SHOWN = 5
+
+
+@dataclass(frozen=True)
+class Table:
+    name: str
+    layer: str
+    """`seeds`, or the folder of the models: `staging`, `warehouse`, `marts` ..."""
+    key: tuple[str, ...] = ()
+    """Columns or expressions; empty where no test names a key."""
 
 
 @dataclass(frozen=True)
@@ -27,14 +36,15 @@ class Difference:
         return f"{self.table}: {self.what}"
 
 
-def tables_of(home: DataHome) -> dict[str, list[str]]:
-    """The key of every table that a full build leaves, by name; empty where its tests name none."""
+def tables_of(home: DataHome) -> list[Table]:
+    """What a full build leaves: seeds and models."""
     nodes = manifest(home)["nodes"].values()
-    keys: dict[str, list[str]] = {
-        node["name"]: []
+    layers = {
+        node["name"]: "seeds" if node["resource_type"] == "seed" else node["fqn"][1]
         for node in nodes
-        if node["resource_type"] in ("seed", "model") and node["config"]["materialized"] in _KEPT
+        if node["resource_type"] in ("seed", "model")
     }
+    keys: dict[str, list[str]] = {name: [] for name in layers}
     for node in nodes:
         test = node.get("test_metadata") or {}
         tested = (node.get("attached_node") or "").rpartition(".")[2]
@@ -42,30 +52,39 @@ def tables_of(home: DataHome) -> dict[str, list[str]]:
             keys[tested] = test["kwargs"]["columns"]
         elif test.get("name") == "unique" and tested in keys and not keys[tested]:
             keys[tested] = [test["kwargs"]["column_name"]]
-    return keys
+    return [Table(name, layer, tuple(keys[name])) for name, layer in sorted(layers.items())]
 
 
-_KEPT = {"seed", "table", "incremental"}
+def published_in(file: Path) -> list[Table]:
+    """The tables of a serving file."""
+    with duckdb.connect(str(file), read_only=True) as connection:
+        names = connection.execute("select table_name from duckdb_tables() order by table_name").fetchall()
+    return [Table(name, "published") for (name,) in names]
 
 
-def differences(home: DataHome, tables: dict[str, list[str]]) -> Iterator[Difference]:
-    """Each table that differs, with the first rows that do: by key, where it has one."""
+def count_rows(file: Path, tables: list[Table]) -> dict[str, int]:
+    with duckdb.connect(str(file), read_only=True) as connection:
+        return {table.name: _count(connection, f'from main."{table.name}"') for table in tables}
+
+
+def differences(of_duckdb: Path, of_spark: Path, tables: list[Table]) -> Iterator[Difference]:
+    """Each table that differs between two DuckDB files, with the first rows that do: by key, where it has one."""
     with duckdb.connect() as connection:
         connection.execute("set TimeZone = 'UTC'")
-        connection.execute(f"attach '{home.warehouse}' as built (read_only)")
-        for table, key in sorted(tables.items()):
-            if not any(home.spark_tables.glob(f"{table}/*/*.parquet")):
-                yield Difference(table, "not on Spark")
-                continue
-            yield from _of_table(connection, home, table, key)
+        connection.execute(f"attach '{of_duckdb}' as of_duckdb (read_only)")
+        connection.execute(f"attach '{of_spark}' as of_spark (read_only)")
+        found = connection.execute("select table_name from information_schema.tables where table_catalog = 'of_spark'")
+        there = {name for (name,) in found.fetchall()}
+        for table in tables:
+            if table.name in there:
+                yield from _of_table(connection, table.name, table.key)
+            else:
+                yield Difference(table.name, "not on Spark")
 
 
-def _of_table(
-    connection: duckdb.DuckDBPyConnection, home: DataHome, table: str, key: list[str]
-) -> Iterator[Difference]:
-    ours = _columns(connection, f"built.main.{table}")
-    files = f"read_parquet('{table_files(home, table)}')"
-    theirs = _columns(connection, files)
+def _of_table(connection: duckdb.DuckDBPyConnection, table: str, key: tuple[str, ...]) -> Iterator[Difference]:
+    ours = _columns(connection, f"of_duckdb.main.{table}")
+    theirs = _columns(connection, f"of_spark.main.{table}")
     if missing := set(ours) ^ set(theirs):
         yield Difference(table, f"columns on one engine alone: {', '.join(sorted(missing))}")
         return
@@ -76,8 +95,10 @@ def _of_table(
     # A key may be an expression: each part of it stands as a column of its own.
     parts = {f"key {number}": part for number, part in enumerate(key, 1)}
     keyed = "".join(f', {part} as "{name}"' for name, part in parts.items())
-    connection.execute(f"create or replace temp table on_duckdb as select {names}{keyed} from built.main.{table}")
-    connection.execute(f"create or replace temp table on_spark as select *{keyed} from (select {casts} from {files})")
+    connection.execute(f"create or replace temp table on_duckdb as select {names}{keyed} from of_duckdb.main.{table}")
+    connection.execute(
+        f"create or replace temp table on_spark as select *{keyed} from (select {casts} from of_spark.main.{table})"
+    )
     if parts and not _is_key(connection, list(parts)):
         yield Difference(table, f"{', '.join(key)} is no key on both engines")
         parts = {}

@@ -3,14 +3,15 @@ from __future__ import annotations
 import json
 import sys
 from pathlib import Path
+from threading import Event
 
 import duckdb
 import pytest
 
 from ruam import spark
-from ruam.errors import SetupError
+from ruam.errors import BuildError, SetupError
 from ruam.home import DataHome
-from tests.spark.parity import differences, tables_of
+from tests.spark.parity import Table, differences, tables_of
 
 
 def test_without_its_packages_spark_is_not_there_and_the_extra_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -44,13 +45,63 @@ def test_what_spark_itself_judges_is_left_to_it() -> None:
     spark.require_master("k8s://https://127.0.0.1:1")
 
 
+class _Context:
+    """Of Spark's context, what a build watches: a driver and its executors."""
+
+    def __init__(self, n_executors: int) -> None:
+        self.n_executors = n_executors
+        self.is_cancelled = Event()
+
+    def getExecutorMemoryStatus(self) -> _Context:  # noqa: N802
+        return self
+
+    def size(self) -> int:
+        return 1 + self.n_executors
+
+    def cancelAllJobs(self) -> None:  # noqa: N802
+        self.is_cancelled.set()
+
+
+def _run(context: _Context, seconds: float, then: str = "") -> None:
+    """A run that fails when it is cancelled, or of something else `then`."""
+    if context.is_cancelled.wait(seconds):
+        raise BuildError("cancelled")
+    if then:
+        raise BuildError(then)
+
+
+def test_a_cluster_without_a_worker_of_enough_memory_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("RUAM_SPARK_EXECUTOR_MEMORY", "64g")
+    context = _Context(n_executors=0)
+    with (
+        pytest.raises(SetupError, match=r"spark://one:7077 gave no executor.*64g.*RUAM_SPARK_EXECUTOR_MEMORY"),
+        spark.executors_awaited("spark://one:7077", patience=0.05, context=lambda: context),
+    ):
+        _run(context, 30)
+
+
+def test_what_else_fails_on_a_cluster_with_executors_is_told_as_it_is() -> None:
+    context = _Context(n_executors=1)
+    with (
+        pytest.raises(BuildError, match="a model"),
+        spark.executors_awaited("spark://one:7077", patience=0.05, context=lambda: context),
+    ):
+        _run(context, 0.3, then="a model")
+
+
+def test_a_build_within_this_process_needs_no_executor() -> None:
+    context = _Context(n_executors=0)
+    with spark.executors_awaited("local[2]", patience=0.05, context=lambda: context):
+        _run(context, 0.3)
+
+
 @pytest.fixture
 def home(tmp_path: Path) -> DataHome:
     """Tables of both engines that are equal, with a test that names the key of one."""
     home = DataHome(tmp_path)
     (home.dbt / "target").mkdir(parents=True)
     nodes = {
-        f"model.ruam.{name}": {"name": name, "resource_type": "model", "config": {"materialized": "table"}}
+        f"model.ruam.{name}": {"name": name, "resource_type": "model", "fqn": ["ruam", "marts", name]}
         for name in ("keyed", "keyless")
     }
     nodes["test.ruam.of_keyed"] = {
@@ -71,14 +122,32 @@ def home(tmp_path: Path) -> DataHome:
 _ROWS = "select * from (values (1, 'x', 0.1::double), (2, null, 1e9), (3, 'z', null)) as t(a, b, c)"
 
 
-def _on_spark(home: DataHome, table: str, rows: str) -> None:
-    folder = home.spark_tables / table / "run"
+def _on_spark(home: DataHome, table: str, rows: str, run: str = "run") -> None:
+    folder = home.spark_tables / table / run
     folder.mkdir(parents=True, exist_ok=True)
     duckdb.sql(f"copy ({rows}) to '{folder / 'part.parquet'}'")
 
 
 def _found(home: DataHome) -> list[str]:
-    return [str(difference) for difference in differences(home, tables_of(home))]
+    """What differs; Spark's tables are seen as the views over them that a warehouse is made of."""
+    built = home.warehouse.rename(home.root / "built.duckdb")
+    spark.show(home)
+    return [str(difference) for difference in differences(built, home.warehouse, tables_of(home))]
+
+
+def test_a_table_has_its_layer_and_the_key_that_its_tests_name(home: DataHome) -> None:
+    assert tables_of(home) == [Table("keyed", "marts", ("coalesce(a, 0)", "b")), Table("keyless", "marts")]
+
+
+def test_spark_tables_take_the_place_of_what_the_warehouse_held(home: DataHome) -> None:
+    _on_spark(home, "keyed", "select 7 as a")
+    spark.show(home)
+    _on_spark(home, "keyed", "select 8 as a", run="newer")
+    spark.show(home)
+    with duckdb.connect(str(home.warehouse), read_only=True) as connection:
+        assert connection.execute("select * from keyed").fetchall() == [(8,)]
+        kinds = connection.execute("select distinct table_type from information_schema.tables").fetchall()
+    assert kinds == [("VIEW",)]
 
 
 def test_equal_tables_do_not_differ(home: DataHome) -> None:
