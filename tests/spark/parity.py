@@ -37,12 +37,12 @@ class Difference:
 
 
 def tables_of(home: DataHome) -> list[Table]:
-    """What a full build leaves: seeds and models."""
+    """What a full build leaves: seeds, and models that are more than a part of others."""
     nodes = manifest(home)["nodes"].values()
     layers = {
         node["name"]: "seeds" if node["resource_type"] == "seed" else node["fqn"][1]
         for node in nodes
-        if node["resource_type"] in ("seed", "model")
+        if node["resource_type"] in ("seed", "model") and node["config"]["materialized"] != "ephemeral"
     }
     keys: dict[str, list[str]] = {name: [] for name in layers}
     for node in nodes:

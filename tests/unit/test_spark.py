@@ -101,8 +101,13 @@ def home(tmp_path: Path) -> DataHome:
     home = DataHome(tmp_path)
     (home.dbt / "target").mkdir(parents=True)
     nodes = {
-        f"model.ruam.{name}": {"name": name, "resource_type": "model", "fqn": ["ruam", "marts", name]}
-        for name in ("keyed", "keyless")
+        f"model.ruam.{name}": {
+            "name": name,
+            "resource_type": "model",
+            "fqn": ["ruam", "marts", name],
+            "config": {"materialized": "ephemeral" if name == "part" else "table"},
+        }
+        for name in ("keyed", "keyless", "part")
     }
     nodes["test.ruam.of_keyed"] = {
         "name": "of_keyed",
