@@ -95,8 +95,8 @@ bench-pages: setup ## What `make demo` published, under 20 people who change fil
 bench-spark: bench-tools java ## Ingestion against Spark too (480 MB to install; needs Java 17 or later).
 	@$(BIN)/python -m benchmarks.ingest --spark
 
-spark: spark-tools java ## Build one landing on DuckDB and on a Spark cluster of this machine, and compare every table (480 MB to install).
-	@$(BIN)/python -m tests.spark
+spark: spark-tools java ## Build and publish one landing on DuckDB and on a Spark cluster of this machine, and compare every table (480 MB to install); MODELS="+fct_visits" for some, KILL=1 to lose a worker.
+	@$(BIN)/python -m tests.spark $(if $(MODELS),--select $(MODELS)) $(if $(KILL),--kill)
 
 java: ## Install Java for Spark, where this user may.
 	@command -v java >/dev/null || { [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null \

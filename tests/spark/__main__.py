@@ -12,6 +12,7 @@ when a model or a test fails.
 from __future__ import annotations
 
 import argparse
+import os
 import shutil
 import sys
 import time
@@ -35,6 +36,13 @@ from tests.unit.verdicts import pass_checks
 from tests.warehouse.country import BATCHES, land, make_country
 
 _NOT_COPIED = ("warehouse.duckdb*", "dbt", "inbox", "serving", "spark", "spill", "vault", ".*.lock")
+_ON_SMALL_DATA = {
+    "RUAM_SPARK_PARTITIONS": "2",
+    "RUAM_SPARK_JAVA_OPTIONS": (
+        "-XX:+UseSerialGC -XX:TieredStopAtLevel=1 -XX:ReservedCodeCacheSize=256m -Dderby.system.durability=test"
+    ),
+}
+"""Planning takes longer than running: the compiler that starts fast, and no more tasks than cores."""
 _KILLED_AFTER = 40
 """Tables that stand when a worker is killed; staging reads what lands, the others shuffle."""
 
@@ -46,6 +54,8 @@ def main() -> int:
     parser.add_argument("--kill", action="store_true", help="kill a worker in the middle of the build on Spark")
     given = parser.parse_args()
     console = Console(soft_wrap=True)
+    for name, value in _ON_SMALL_DATA.items():
+        os.environ.setdefault(name, value)
     try:
         spark.require()
         with TemporaryDirectory(prefix="ruam-spark-") as folder:

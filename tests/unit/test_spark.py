@@ -8,9 +8,12 @@ from threading import Event
 import duckdb
 import pytest
 
+from ruam import build as building
 from ruam import spark
+from ruam.build import build, built_batches, is_sound, last_build_id
 from ruam.errors import BuildError, SetupError
 from ruam.home import DataHome
+from ruam.settings import Settings
 from tests.spark.parity import Table, differences, tables_of
 
 
@@ -191,3 +194,53 @@ def test_a_table_or_column_that_is_missing_is_told(home: DataHome) -> None:
     for path in home.spark_tables.glob("keyless/run/*"):
         path.unlink()
     assert _found(home) == ["keyed: columns on one engine alone: c", "keyless: not on Spark"]
+
+
+@pytest.fixture
+def commands(monkeypatch: pytest.MonkeyPatch) -> list[list[str]]:
+    """What is asked of dbt on DuckDB, which does nothing; Spark builds one table."""
+    asked: list[list[str]] = []
+    monkeypatch.setattr(building, "run_dbt", lambda command, *_, **__: asked.append(command))
+    monkeypatch.setattr(building, "_note_findings", lambda *_: None)
+    monkeypatch.setattr(spark, "build", lambda home, *_, **__: _on_spark(home, "fct_visits", _ROWS))
+    return asked
+
+
+def test_a_build_on_spark_is_full_and_duckdb_tests_what_it_made(settings: Settings, commands: list[list[str]]) -> None:
+    home = settings.data_home
+    done = build(settings.model_copy(update={"spark_master": "local[2]"}))
+    assert done.is_full_refresh
+    assert is_sound(home)
+    assert last_build_id(home) == done.build_id
+    assert built_batches(home)
+    assert commands == [["build", "--exclude-resource-type", "unit_test", "--full-refresh", "--resource-type", "test"]]
+    with duckdb.connect(str(home.warehouse), read_only=True) as connection:
+        assert connection.execute("select count(*) from fct_visits").fetchone() == (3,)
+
+
+def test_after_a_build_on_spark_duckdb_builds_everything_anew(
+    settings: Settings, commands: list[list[str]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    on_spark = settings.model_copy(update={"spark_master": "local[2]"})
+    assert not build(on_spark).skipped
+    assert build(on_spark).skipped
+    monkeypatch.setattr(building, "_FORGET_CHANGES", "select 1")  # Of tables that this dbt has not made.
+    assert build(settings).is_full_refresh
+    assert commands[-1] == ["build", "--exclude-resource-type", "unit_test", "--full-refresh"]
+
+
+def test_a_build_that_lacks_something_of_spark_leaves_the_warehouse_as_it_was(
+    settings: Settings, commands: list[list[str]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    on_spark = settings.model_copy(update={"spark_master": "local[2]"})
+    done = build(on_spark)
+
+    def fail(*_: object, **__: object) -> None:
+        raise SetupError("Spark needs Java 17 or later")
+
+    monkeypatch.setattr(spark, "build", fail)
+    with pytest.raises(SetupError, match="Java 17"):
+        build(on_spark, full_refresh=True)
+    assert is_sound(settings.data_home)
+    assert last_build_id(settings.data_home) == done.build_id
+    assert len(commands) == 1
