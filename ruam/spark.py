@@ -155,8 +155,9 @@ def _watch(context: Callable[[], Any], patience: float, ended: Event, starved: E
 def _context() -> Any:
     from pyspark import SparkContext
 
-    active = SparkContext._active_spark_context
-    return active._jsc.sc() if active is not None and active._jsc is not None else None
+    # It is active before it has begun, and has no Java side then, nor when it has ended.
+    started = getattr(SparkContext._active_spark_context, "_jsc", None)
+    return started.sc() if started is not None else None
 
 
 @dataclass(frozen=True)
