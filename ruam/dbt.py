@@ -130,16 +130,6 @@ def manifest(home: DataHome) -> dict[str, Any]:
     return _artifact(home.dbt, "manifest.json")
 
 
-def succeeded(folder: Path) -> list[tuple[str, str]]:
-    """Name of each node that the last run recorded in `folder` made, with that run's id."""
-    results = _artifact(folder, "run_results.json")
-    return [
-        (result["unique_id"].rpartition(".")[2], results["metadata"]["invocation_id"])
-        for result in results.get("results", [])
-        if result["status"] == "success"
-    ]
-
-
 def _failed(folder: Path) -> list[tuple[dict[str, Any], str]]:
     """Node of the manifest and message of each node of the last run that failed."""
     nodes = _artifact(folder, "manifest.json").get("nodes", {})

@@ -19,7 +19,7 @@ from typing import Any
 
 import duckdb
 
-from ruam.dbt import Progress, run_dbt, succeeded
+from ruam.dbt import Progress, run_dbt
 from ruam.errors import BuildError, SetupError
 from ruam.home import DataHome
 
@@ -65,8 +65,8 @@ def build(
 ) -> None:
     """Build seeds and models, all or those selected, in full on the cluster at `master`, into `home.spark`.
 
-    What an earlier build left of the same tables is removed when the new ones stand. Raises `SetupError` when
-    something is missing or no worker has enough memory free, `BuildError` when a model fails.
+    Each build of a table lies in a folder of its own; what earlier ones left stays until `show`. Raises `SetupError`
+    when something is missing or no worker has enough memory free, `BuildError` when a model fails.
     """
     require()
     require_master(master)
@@ -78,12 +78,13 @@ def build(
             run_dbt(command, home, threads=threads, progress=progress, spark_master=master)
     finally:
         _end_session()
-        _sweep(home)
 
 
 def show(home: DataHome) -> None:
     """Make the tables of the last builds on Spark those of `home.warehouse`, which then is a list of views over them:
-    whatever reads the warehouse, tests and `ruam publish` among them, reads Spark's tables."""
+    whatever reads the warehouse, tests and `ruam publish` among them, reads Spark's tables. What earlier builds of
+    them left is removed."""
+    newest = {name: _newest(home, name) for name in tables(home)}
     with duckdb.connect(str(home.warehouse)) as connection:
         connection.execute("begin")
         held = connection.execute("""
@@ -91,10 +92,14 @@ def show(home: DataHome) -> None:
         """).fetchall()
         for is_view, name in held:
             connection.execute(f'drop {"view" if is_view else "table"} "{name}"')
-        for name in tables(home):
-            files = table_files(home, name).replace("'", "''")
+        for name, folder in newest.items():
+            files = str(folder / "*.parquet").replace("'", "''")
             connection.execute(f"create view \"{name}\" as select * from read_parquet('{files}')")
         connection.execute("commit")
+    for folder in newest.values():
+        for other in folder.parent.iterdir():
+            if other != folder:
+                shutil.rmtree(other)
 
 
 def tables(home: DataHome) -> list[str]:
@@ -102,10 +107,9 @@ def tables(home: DataHome) -> list[str]:
     return sorted({path.parent.parent.name for path in home.spark_tables.glob("*/*/*.parquet")})
 
 
-def table_files(home: DataHome, table: str) -> str:
-    """A glob of the Parquet files of a table as it was built last."""
-    folders = sorted((home.spark_tables / table).iterdir(), key=lambda folder: folder.stat().st_mtime)
-    return str(folders[-1] / "*.parquet")
+def _newest(home: DataHome, table: str) -> Path:
+    """The folder of a table as it was built last."""
+    return max((home.spark_tables / table).iterdir(), key=lambda folder: folder.stat().st_mtime_ns)
 
 
 @contextmanager
@@ -264,11 +268,3 @@ def _end_session() -> None:
 
     if session := SparkSession.getActiveSession():
         session.stop()
-
-
-def _sweep(home: DataHome) -> None:
-    """Remove the directories of tables that the last run has made anew: each run writes one of its own."""
-    for table, run in succeeded(home.spark):
-        for folder in (home.spark_tables / table).glob("*"):
-            if folder.name != run:
-                shutil.rmtree(folder)

@@ -156,6 +156,7 @@ def test_spark_tables_take_the_place_of_what_the_warehouse_held(home: DataHome) 
         assert connection.execute("select * from keyed").fetchall() == [(8,)]
         kinds = connection.execute("select distinct table_type from information_schema.tables").fetchall()
     assert kinds == [("VIEW",)]
+    assert [folder.name for folder in (home.spark_tables / "keyed").iterdir()] == ["newer"]
 
 
 def test_equal_tables_do_not_differ(home: DataHome) -> None:
