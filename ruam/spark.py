@@ -266,5 +266,6 @@ def _end_session() -> None:
     """The adapter's session lives as long as the process, and holds the cluster's cores and the metastore."""
     from pyspark.sql import SparkSession
 
-    if session := SparkSession.getActiveSession():
+    # Not the active one: that is each thread's own, and dbt has threads for its nodes.
+    if session := SparkSession._instantiatedSession:
         session.stop()
