@@ -114,8 +114,12 @@ limited as (
     select
         *,
         case when n_before >= 6 then {{ rounded('mean_before', 4) }} end as centre,
-        case when n_before >= 6 then {{ rounded('greatest(mean_before - 2.66 * range_before, 0)', 4) }} end as lower_limit,
-        case when n_before >= 6 then {{ rounded('least(mean_before + 2.66 * range_before, 100)', 4) }} end as upper_limit
+        case
+            when n_before >= 6 then {{ rounded('greatest(mean_before - 2.66 * range_before, 0)', 4) }}
+        end as lower_limit,
+        case
+            when n_before >= 6 then {{ rounded('least(mean_before + 2.66 * range_before, 100)', 4) }}
+        end as upper_limit
     from baselines
 ),
 
