@@ -83,6 +83,14 @@
 
 {#- Hook after each model of the 43 files: what it holds and a withdrawal has since reached, goes. -#}
 {% macro delete_withdrawn() -%}
+    {{ adapter.dispatch('delete_withdrawn', 'ruam')() }}
+{%- endmacro %}
+
+{#- Builds on Spark are full, and in a full one `latest_by_key` has left those rows out. -#}
+{% macro spark__delete_withdrawn() -%}
+{%- endmacro %}
+
+{% macro default__delete_withdrawn() -%}
     {%- if this.name != 'stg_f43__withdrawals' -%}
         {%- set key = config.get('unique_key') -%}
         {%- set held = this.name -%}

@@ -36,8 +36,8 @@
 -#}
 {% macro published_mean(total, n) -%}
     case
-        when {{ n }} >= 103 then round({{ ratio(total, n) }}, 2)
-        when {{ n }} >= 10 then round({{ ratio(total, n) }}, 1)
+        when {{ n }} >= 103 then {{ rounded(ratio(total, n), 2) }}
+        when {{ n }} >= 10 then {{ rounded(ratio(total, n), 1) }}
     end
 {%- endmacro %}
 

@@ -13,7 +13,7 @@ from pathlib import Path
 import duckdb
 import polars as pl
 
-from ruam import findings, gates
+from ruam import findings, gates, spark
 from ruam.dbt import Progress, run_dbt
 from ruam.errors import BuildError, BusyError
 from ruam.files import locked, storage_errors
@@ -56,6 +56,7 @@ class Inputs:
     """Of what decides of everybody: the project, reference tables and versions."""
     why_full: str
     """Why everything is built anew; empty for a build of what changed."""
+    is_on_spark: bool = False
 
     @property
     def is_full_refresh(self) -> bool:
@@ -75,9 +76,11 @@ def build(settings: Settings, *, full_refresh: bool = False, progress: Progress 
 
     What follows from them is recomputed for whom they reach alone (docs/decisions/0021-incremental-by-person.md);
     what decides of everybody (models, seeds, contracts, registry, drug map, versions) makes a full build, and the
-    log says which. Skips all work when neither batches, reference tables nor models changed since the last good
-    build. Killed or failed, it leaves the last published file alone, and running it again finishes. Raises
-    `BuildError` when a model or a test fails, `BusyError` when another build runs.
+    log says which. With `settings.spark_master` a Spark cluster makes the tables, and DuckDB tests them. Skips all
+    work when neither batches, reference tables nor models changed since the last good build. Killed or failed, it
+    leaves the last published file alone, and running it again finishes. Raises
+    `BuildError` when a model or a test fails, `BusyError` when another build runs, `SetupError` when Spark is asked
+    for and something of it is missing.
     """
     home = settings.data_home
     home.require()
@@ -86,17 +89,24 @@ def build(settings: Settings, *, full_refresh: bool = False, progress: Progress 
         storage_errors("The build", home.root),
         reading(home.landing) as folders,
     ):
-        inputs, last = _inputs(home, folders, full_refresh=full_refresh)
+        on_spark = settings.spark_master is not None
+        inputs, last = _inputs(home, folders, full_refresh=full_refresh, on_spark=on_spark)
         if last == inputs.digest and not full_refresh:
             return Built(last_build_id(home), is_full_refresh=False, n_batches=0, skipped=True)
         if inputs.is_full_refresh:
             _log.info("Everything is built anew: %s.", inputs.why_full)
         started = datetime.now(UTC).replace(tzinfo=None)
         build_id = f"{started:%Y%m%dT%H%M%S}-{inputs.digest[:8]}"
-        _record(home, build_id, started, "running", inputs)
         # Where a seed changed everything is built anew, so that a build of what changed finds them as they are.
         apart = ["--full-refresh"] if inputs.is_full_refresh else ["--exclude-resource-type", "seed"]
         try:
+            if settings.spark_master:
+                # The warehouse stays as it is until all of Spark's tables stand.
+                spark.build(home, settings.spark_master, threads=settings.workers, progress=progress)
+            _record(home, build_id, started, "running", inputs)
+            if on_spark:
+                spark.show(home)
+                apart += ["--resource-type", "test"]
             run_dbt(
                 ["build", "--exclude-resource-type", "unit_test", *apart],
                 home,
@@ -213,19 +223,20 @@ def _has_ledger(connection: duckdb.DuckDBPyConnection) -> bool:
     return found is not None and found[0] > 0
 
 
-def _inputs(home: DataHome, folders: list[Path], *, full_refresh: bool) -> tuple[Inputs, str | None]:
+def _inputs(home: DataHome, folders: list[Path], *, full_refresh: bool, on_spark: bool) -> tuple[Inputs, str | None]:
     """What to build, and the digest of what the last good build read."""
     held = {folder: holds(folder) for folder in folders}
     batches = sorted(frozenset[str]().union(*held.values()))
     references = sorted(f"{path.parent.name}/{path.name}" for path in home.reference.glob("*/*.parquet"))
     project = project_digest()
-    everybody = _digest([project, *references, *_versions()])
+    everybody = _digest([project, *references, *_versions(), *(["spark"] if on_spark else [])])
     links = [hashlib.sha256(home.links.read_bytes()).hexdigest()] if home.links.exists() else []
     digest = _digest([everybody, *batches, *links])
     built, last_digest, last_everybody, is_half_full = _ledger(home)
     new = [batch for batch in batches if batch not in built]
     reasons = {
         "it was asked for": full_refresh,
+        "every build on Spark is": on_spark,
         "nothing was built before": not built,
         "the last full build did not end": is_half_full,
         "the contracts changed": any(is_schema(batch) for batch in new),
@@ -235,7 +246,7 @@ def _inputs(home: DataHome, folders: list[Path], *, full_refresh: bool) -> tuple
     if not why and _times_changed(folders, built):
         why = "a delivery came again under an earlier name"
     wanted = folders if why else [one for one in folders if not held[one] <= built or any(map(is_schema, held[one]))]
-    return Inputs(batches, new, wanted, digest, project, everybody, why), last_digest
+    return Inputs(batches, new, wanted, digest, project, everybody, why, on_spark), last_digest
 
 
 def _ledger(home: DataHome) -> tuple[set[str], str | None, str | None, bool]:
@@ -337,5 +348,6 @@ def _record(home: DataHome, build_id: str, started: datetime, status: str, input
         if status == "succeeded":
             connection.execute("delete from ruam.built_batches")
             connection.execute("insert into ruam.built_batches select unnest(?)", [inputs.batches])
-            connection.execute(_FORGET_CHANGES)
+            if not inputs.is_on_spark:
+                connection.execute(_FORGET_CHANGES)
         connection.execute("commit")

@@ -31,8 +31,9 @@ def run_dbt(
     batches: Collection[str] | None = None,
     folders: Collection[Path] | None = None,
     progress: Progress = lambda *_: None,
+    spark_master: str | None = None,
 ) -> None:
-    """Run one dbt command of this project against a data home.
+    """Run one dbt command of this project against a data home, on DuckDB or on the Spark cluster at `spark_master`.
 
     Staging reads `batches` of the landing's `folders`, by default all that are committed; a caller who names folders
     holds them meanwhile (`ruam.landing.reading`). Raises `BuildError` naming each node that failed and why.
@@ -50,13 +51,15 @@ def run_dbt(
             counted[0] += 1
             progress(counted[0], max(counted))
 
+    artifacts = home.spark if spark_master else home.dbt
     command = [
         *("--log-level", "none", "--no-use-colors"),
         *arguments,
+        *("--target", "spark" if spark_master else "duckdb"),
         *("--project-dir", str(PROJECT), "--profiles-dir", str(PROJECT)),
-        *("--target-path", str(home.dbt / "target"), "--log-path", str(home.dbt / "logs")),
+        *("--target-path", str(artifacts / "target"), "--log-path", str(artifacts / "logs")),
     ]
-    with _environment(home, threads, memory_limit), reading(home.landing) as committed:
+    with _environment(home, threads, memory_limit, spark_master), reading(home.landing) as committed:
         _show(home, committed if folders is None else folders, batches)
         try:
             result = dbtRunner(callbacks=[follow]).invoke(command)
@@ -64,10 +67,10 @@ def run_dbt(
             # The adapter holds the file open for the life of the process; the next step needs it.
             DuckDBConnectionManager.close_all_connections()  # type: ignore[no-untyped-call]
     if not result.success:
-        failed = [] if result.exception else _failed(home)
+        failed = [] if result.exception else _failed(artifacts)
         lines = [f"  {node['unique_id']}: {message}" for node, message in failed]
         detail = "\n".join(lines) or str(result.exception or "see the log")
-        raise BuildError(f"The build failed (log: {home.dbt / 'logs' / 'dbt.log'}):\n{detail}", failed)
+        raise BuildError(f"The build failed (log: {artifacts / 'logs' / 'dbt.log'}):\n{detail}", failed)
 
 
 def _show(home: DataHome, folders: Collection[Path], batches: Collection[str] | None) -> None:
@@ -86,8 +89,8 @@ def _show(home: DataHome, folders: Collection[Path], batches: Collection[str] | 
 
 
 @contextmanager
-def _environment(home: DataHome, threads: int, memory_limit: str) -> Iterator[None]:
-    """What `profiles.yml` and the sources read."""
+def _environment(home: DataHome, threads: int, memory_limit: str, spark_master: str | None) -> Iterator[None]:
+    """What `profiles.yml` and the sources read. Where Spark's catalogue is may be set by who runs it."""
     settings = {
         "RUAM_HOME_DIR": str(home.root),
         "RUAM_WAREHOUSE": str(home.warehouse),
@@ -96,6 +99,14 @@ def _environment(home: DataHome, threads: int, memory_limit: str) -> Iterator[No
         "RUAM_MEMORY_LIMIT": memory_limit,
         "DO_NOT_TRACK": "1",
     }
+    if spark_master:
+        settings |= {
+            "RUAM_SPARK_MASTER": spark_master,
+            "RUAM_SPARK_TABLES": str(home.spark_tables),
+            "RUAM_SPARK_METASTORE": os.environ.get(
+                "RUAM_SPARK_METASTORE", f"jdbc:derby:;databaseName={home.spark / 'metastore'};create=true"
+            ),
+        }
     before = {name: os.environ.get(name) for name in settings}
     os.environ.update(settings)
     try:
@@ -108,23 +119,23 @@ def _environment(home: DataHome, threads: int, memory_limit: str) -> Iterator[No
                 os.environ[name] = value
 
 
-def _artifact(home: DataHome, name: str) -> dict[str, Any]:
-    path: Path = home.dbt / "target" / name
+def _artifact(folder: Path, name: str) -> dict[str, Any]:
+    path = folder / "target" / name
     artifact: dict[str, Any] = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
     return artifact
 
 
 def manifest(home: DataHome) -> dict[str, Any]:
     """dbt's `manifest.json` of the last run against this home; empty when there is none."""
-    return _artifact(home, "manifest.json")
+    return _artifact(home.dbt, "manifest.json")
 
 
-def _failed(home: DataHome) -> list[tuple[dict[str, Any], str]]:
+def _failed(folder: Path) -> list[tuple[dict[str, Any], str]]:
     """Node of the manifest and message of each node of the last run that failed."""
-    nodes = manifest(home).get("nodes", {})
+    nodes = _artifact(folder, "manifest.json").get("nodes", {})
     return [
         (nodes.get(result["unique_id"], _unknown(result["unique_id"])), " ".join(str(result["message"]).split()))
-        for result in _artifact(home, "run_results.json").get("results", [])
+        for result in _artifact(folder, "run_results.json").get("results", [])
         if result["status"] in ("error", "fail", "runtime error")
     ]
 

@@ -84,6 +84,16 @@ class DataHome:
         return self.dbt / "landing"
 
     @property
+    def spark(self) -> Path:
+        """What builds on Spark leave (`ruam.spark`): made when one first runs."""
+        return self.root / "spark"
+
+    @property
+    def spark_tables(self) -> Path:
+        """A folder for each table; the workers of a cluster must see it under the same path."""
+        return self.spark / "tables"
+
+    @property
     def logs(self) -> Path:
         return self.root / "logs"
 

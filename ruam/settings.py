@@ -105,6 +105,9 @@ class Settings(BaseSettings):
     """Processes that land batches, and threads of the build."""
     memory_limit: str = "4GB"
     """For the build's database engine; beyond it the engine spills to disk."""
+    spark_master: str | None = None
+    """The Spark cluster that builds in DuckDB's stead, `spark://HOST:PORT` or another of Spark's addresses
+    (docs/how-to/spark.md)."""
     batch_zips: int = Field(default=2_000, ge=1)
     batch_bytes: int = 512 * MEBIBYTE
     """A batch closes at this many zips or zipped bytes, whichever comes first. A region's day is one batch: its zips

@@ -2,3 +2,25 @@
 {% macro in_own_database(relation) -%}
     {{ relation.include(database=false) }}
 {%- endmacro %}
+
+{#- Hook at the start of each run: what the engine needs to read the sources, which DuckDB finds by itself. -#}
+{% macro make_sources() -%}
+    {{ adapter.dispatch('make_sources', 'ruam')() }}
+{%- endmacro %}
+
+{% macro default__make_sources() -%}
+{%- endmacro %}
+
+{#- One view for each source, over the files that `external_location` names; it sees files that come later. -#}
+{% macro spark__make_sources() -%}
+    {%- if execute -%}
+        {%- for source in graph.sources.values() -%}
+            {%- set files = modules.re.search("'([^']+)'", source.config.meta.external_location).group(1) -%}
+            {%- do run_query('create schema if not exists ' ~ source.schema) -%}
+            {%- do run_query(
+                'create or replace view ' ~ source.schema ~ '.' ~ source.identifier
+                ~ ' as select * from parquet.`' ~ files.format(name=source.name) ~ '`'
+            ) -%}
+        {%- endfor -%}
+    {%- endif -%}
+{%- endmacro %}

@@ -9,12 +9,31 @@
 
 {#- Hook at the start of each run. -#}
 {% macro make_ledger() -%}
+    {{ adapter.dispatch('make_ledger', 'ruam')() }}
+{%- endmacro %}
+
+{% macro default__make_ledger() -%}
     create schema if not exists ruam;
     create table if not exists {{ ledger('changed_rows') }} (
         hospcode varchar, pid varchar, seq varchar, date_serv date, an varchar, referid varchar, cid_pseudonym varchar,
         claim_month date
     );
     create table if not exists {{ ledger('changed_persons') }} (person_key varchar, wide_person_key varchar);
+{%- endmacro %}
+
+{#- Builds on Spark are full: nothing is ever written in it. -#}
+{% macro spark__make_ledger() -%}
+    {%- if execute -%}
+        {%- do run_query('create schema if not exists ruam') -%}
+        {%- do run_query(
+            'create table if not exists ' ~ ledger('changed_rows') ~ ' (hospcode string, pid string, seq string, date_serv date, '
+            ~ 'an string, referid string, cid_pseudonym string, claim_month date) using parquet'
+        ) -%}
+        {%- do run_query(
+            'create table if not exists ' ~ ledger('changed_persons')
+            ~ ' (person_key string, wide_person_key string) using parquet'
+        ) -%}
+    {%- endif -%}
 {%- endmacro %}
 
 {#-

@@ -68,7 +68,7 @@ dispersions as (
         series,
         member,
         max(center) as center,
-        greatest(1, coalesce({{ sigma_of_ranges('avg(moving_range)') }}, 1)) as sigma_z,
+        greatest(1, coalesce({{ sigma_of_ranges(mean_of('moving_range')) }}, 1)) as sigma_z,
         count(*) as n_months
     from ranges
     group by hospcode, service_month, series, member

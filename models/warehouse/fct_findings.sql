@@ -20,9 +20,9 @@ drifts as (
         {{ texts_in_order(
             "case drifts.verdict when 'above' then '↑' else '↓' end"
             ~ " || case when drifts.member = 'all' then '' else ' ' || drifts.member end"
-            ~ " || ' ' || " ~ as_text('round(drifts.value, 3)')
-            ~ " || ' (' || " ~ as_text('round(drifts.lower_limit, 3)')
-            ~ " || '–' || " ~ as_text('round(drifts.upper_limit, 3)') ~ " || ')'"
+            ~ " || ' ' || " ~ as_text(rounded('drifts.value', 3))
+            ~ " || ' (' || " ~ as_text(rounded('drifts.lower_limit', 3))
+            ~ " || '–' || " ~ as_text(rounded('drifts.upper_limit', 3)) ~ " || ')'"
         ) }} as detail
     from {{ ref('fct_facility_drifts') }} as drifts
     left join {{ ref('fct_reports') }} as reports

@@ -54,7 +54,7 @@ habits as (
         *,
         sum(n_reports) {{ of_months_before(['hospcode', 'file']) }} as n_reports_before,
         sum(n_reports * n_sent) {{ of_months_before(['hospcode', 'file']) }} as n_sent_before,
-        median(n_rows) {{ of_months_before(['hospcode', 'file']) }} as usual_rows
+        {{ median_of('n_rows') }} {{ of_months_before(['hospcode', 'file']) }} as usual_rows
     from sent
 ),
 

@@ -62,12 +62,6 @@ ties as (
     from pairs
 ),
 
-affected as (
-    select person_key from seeds
-    union distinct
-    select ties.other_key as person_key
-    from affected
-    inner join ties on affected.person_key = ties.person_key
-)
+{{ reached_by_ties('affected', 'seeds', 'ties') }}
 
 select person_key from affected

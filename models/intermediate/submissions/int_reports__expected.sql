@@ -92,7 +92,7 @@ habits as (
     select
         *,
         count(days_taken) {{ of_months_before(['hospcode']) }} as n_reports_before,
-        median(days_taken) {{ of_months_before(['hospcode']) }} as usual_days
+        {{ median_of('days_taken') }} {{ of_months_before(['hospcode']) }} as usual_days
     from reports
 )
 

@@ -293,7 +293,7 @@ people as (
 medians as (
     select
         {{ target | join(', ') }},
-        percentile_cont(0.5) within group (order by price) as median_price
+        {{ median_amount('price') }} as median_price
     from flagged_areas
     where dimension_set = 'all'
     group by {{ target | join(', ') }}
@@ -585,7 +585,7 @@ select
                 ratio('published.total_price', 'published.numerator') ~ ' * published.shown_numerator', 3
             ) }}
     end as cost,
-    case when published.has_cost then round({{ ratio('published.median_price', '5') }}) * 5 end as median_cost,
+    case when published.has_cost then {{ rounded(ratio('published.median_price', '5')) }} * 5 end as median_cost,
     {%- for column in ['rate', 'low', 'high'] %}
     case
         when published.shown_numerator >= 10 and published.shown_denominator >= 30

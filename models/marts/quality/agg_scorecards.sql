@@ -87,7 +87,7 @@ scored as (
     select
         *,
         case
-            when coalesce(passed, met) is not null then round(100 * coalesce(passed, 1) * coalesce(met, 1), 4)
+            when coalesce(passed, met) is not null then {{ rounded('100 * coalesce(passed, 1) * coalesce(met, 1)', 4) }}
         end as score
     from shares
 ),
@@ -104,8 +104,8 @@ baselines as (
     select
         *,
         count(score) {{ of_two_years_before() }} as n_before,
-        avg(score) {{ of_two_years_before() }} as mean_before,
-        avg(abs(change)) {{ of_two_years_before() }} as range_before
+        {{ mean_of('score') }} {{ of_two_years_before() }} as mean_before,
+        {{ mean_of('abs(change)') }} {{ of_two_years_before() }} as range_before
     from compared
 ),
 
@@ -119,9 +119,9 @@ reaching as (
 limited as (
     select
         *,
-        case when n_before >= 6 then round(mean_before, 4) end as centre,
-        case when n_before >= 6 then round(greatest(mean_before - reach, 0), 4) end as lower_limit,
-        case when n_before >= 6 then round(least(mean_before + reach, 100), 4) end as upper_limit
+        case when n_before >= 6 then {{ rounded('mean_before', 4) }} end as centre,
+        case when n_before >= 6 then {{ rounded('greatest(mean_before - reach, 0)', 4) }} end as lower_limit,
+        case when n_before >= 6 then {{ rounded('least(mean_before + reach, 100)', 4) }} end as upper_limit
     from reaching
 ),
 
@@ -132,9 +132,9 @@ peers as (
         report_month,
         axis,
         count(score) as n_peers,
-        round({{ quantile_of('score', 0.25) }}, 4) as first_quartile,
-        round({{ quantile_of('score', 0.5) }}, 4) as median_score,
-        round({{ quantile_of('score', 0.75) }}, 4) as third_quartile
+        {{ rounded(quantile_of('score', 0.25), 4) }} as first_quartile,
+        {{ rounded(quantile_of('score', 0.5), 4) }} as median_score,
+        {{ rounded(quantile_of('score', 0.75), 4) }} as third_quartile
     from scored
     group by area_level, peer_group, report_month, axis
 )
@@ -149,7 +149,7 @@ select
     cast(limited.n_reports_due as integer) as n_reports_due,
     cast(limited.n_reports_met as integer) as n_reports_met,
     limited.score,
-    round(limited.change, 4) as change,
+    {{ rounded('limited.change', 4) }} as change,
     cast(limited.n_before as integer) as n_months_before,
     limited.centre,
     limited.lower_limit,

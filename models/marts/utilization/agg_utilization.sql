@@ -309,7 +309,7 @@ select
     -- No mean of fewer than ten.
     case
         when cells.dimension <> 'visit_class' and cells.n_weighted_admissions >= 10
-            then round({{ ratio('cells.adjusted_weight', 'cells.n_weighted_admissions') }}, 2)
+            then {{ rounded(ratio('cells.adjusted_weight', 'cells.n_weighted_admissions'), 2) }}
     end as mean_adjusted_weight,
     case
         when cells.n_priced_visits >= 10 then round({{ ratio('cells.visit_price', 'cells.n_priced_visits') }}, 0)

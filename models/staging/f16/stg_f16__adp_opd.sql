@@ -3,7 +3,7 @@
 with landed as (
     select
         landed.*,
-        ltrim(landed.type, '0') as adp_type,
+        {{ without_leading('landed.type', '0') }} as adp_type,
         upper(landed.code) as adp_code
     from {{ source('f16', 'adp_opd') }} as landed
     where {{ in_new_batches() }}

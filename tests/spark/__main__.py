@@ -1,0 +1,152 @@
+"""Build one landing on DuckDB and on a Spark cluster of this machine, publish both, and hold every table of the one
+against the other's.
+
+    python -m tests.spark [--home FOLDER] [--select MODEL ...] [--kill]
+
+The landing is the country of the warehouse's tests; with `--home`, that of a data home, which stays as it is. `--kill`
+kills one of the two workers in the middle: nothing may differ for it. `--select` builds and compares some models alone
+and publishes nothing. The exit code is 1 when a table differs, 4 when something is missing that must be installed, 5
+when a model or a test fails.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import shutil
+import sys
+import time
+from contextlib import ExitStack
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from threading import Event, Thread
+
+from rich.console import Console
+from rich.table import Table as Printed
+
+from ruam import spark
+from ruam.build import build
+from ruam.dbt import run_dbt
+from ruam.errors import RuamError
+from ruam.home import DataHome
+from ruam.publish import publish
+from ruam.settings import Settings
+from tests.spark.parity import Difference, Table, count_rows, differences, published_in, tables_of
+from tests.unit.verdicts import pass_checks
+from tests.warehouse.country import BATCHES, land, make_country
+
+_NOT_COPIED = ("warehouse.duckdb*", "dbt", "inbox", "serving", "spark", "spill", "vault", ".*.lock")
+_ON_SMALL_DATA = {
+    "RUAM_SPARK_PARTITIONS": "2",
+    "RUAM_SPARK_JAVA_OPTIONS": (
+        "-XX:+UseSerialGC -XX:TieredStopAtLevel=1 -XX:ReservedCodeCacheSize=256m -Dderby.system.durability=test"
+    ),
+}
+"""Planning takes longer than running: the compiler that starts fast, and no more tasks than cores."""
+_KILLED_AFTER = 40
+"""Tables that stand when a worker is killed; staging reads what lands, the others shuffle."""
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--home", type=Path, help="a data home; by default a small country is made")
+    parser.add_argument("--select", nargs="+", metavar="MODEL", help="what to build, as dbt selects; all")
+    parser.add_argument("--kill", action="store_true", help="kill a worker in the middle of the build on Spark")
+    given = parser.parse_args()
+    console = Console(soft_wrap=True)
+    for name, value in _ON_SMALL_DATA.items():
+        os.environ.setdefault(name, value)
+    try:
+        spark.require()
+        with TemporaryDirectory(prefix="ruam-spark-") as folder:
+            return _compare(Path(folder), given.home, given.select, console, kill=given.kill)
+    except RuamError as error:
+        console.print(str(error), style="red", markup=False)
+        return error.exit_code
+
+
+def _compare(folder: Path, given: Path | None, select: list[str] | None, console: Console, *, kill: bool) -> int:
+    landed = DataHome(given.absolute()) if given else _country(folder / "country")
+    on_duckdb, on_spark = (_with_the_same_landing(landed, folder / name) for name in ("duckdb", "spark"))
+    console.print("▸ building on DuckDB")
+    _build(on_duckdb, select, None)
+    with ExitStack() as stack:
+        cluster = stack.enter_context(spark.cluster(folder / "cluster"))
+        console.print(f"▸ building on Spark ({cluster.master}, two workers of one core)")
+        if kill:
+            ended = Event()
+            killer = Thread(target=_kill_a_worker, args=(cluster, on_spark, ended, console))
+            stack.callback(killer.join)
+            stack.callback(ended.set)
+            killer.start()
+        _build(on_spark, select, cluster.master)
+    tables = tables_of(on_duckdb)
+    if select:
+        built = set(spark.tables(on_spark))
+        tables = [table for table in tables if table.name in built]
+    found = _told(console, on_duckdb.warehouse, on_spark.warehouse, tables)
+    if not select:
+        console.print("▸ publishing both")
+        ours, theirs = (_published(home) for home in (on_duckdb, on_spark))
+        found += _told(console, ours, theirs, published_in(ours))
+    return 1 if found else 0
+
+
+def _country(root: Path) -> DataHome:
+    home = make_country(root)
+    land(home, *BATCHES)
+    return home
+
+
+def _with_the_same_landing(home: DataHome, root: Path) -> DataHome:
+    return DataHome(Path(shutil.copytree(home.root, root, ignore=shutil.ignore_patterns(*_NOT_COPIED))))
+
+
+def _build(home: DataHome, select: list[str] | None, master: str | None) -> None:
+    home.create()
+    if not select:
+        build(Settings(home=home.root, spark_master=master))
+    elif master:
+        spark.build(home, master, select=select)
+        spark.show(home)
+    else:
+        run_dbt(["build", "--full-refresh", "--resource-type", "seed", "--resource-type", "model", "-s", *select], home)
+
+
+def _kill_a_worker(cluster: spark.Cluster, home: DataHome, ended: Event, console: Console) -> None:
+    while not ended.wait(0.5):
+        if len(spark.tables(home)) >= _KILLED_AFTER:
+            cluster.kill(1)
+            console.print(f"▸ a worker was killed at {time.strftime('%H:%M:%S')}, {_KILLED_AFTER} tables stood")
+            return
+
+
+def _published(home: DataHome) -> Path:
+    """The serving file, as after checkpoints that passed: what they check is tested elsewhere."""
+    pass_checks(home)
+    return publish(home).path
+
+
+def _told(console: Console, ours: Path, theirs: Path, tables: list[Table]) -> list[Difference]:
+    """Print what was compared, by layer, and each difference."""
+    found = list(differences(ours, theirs, tables))
+    differing = {difference.table for difference in found}
+    n_rows = count_rows(ours, tables)
+    printed = Printed("layer", "tables", "equal", "with rows", "rows")
+    for layer in sorted({table.layer for table in tables}):
+        names = [table.name for table in tables if table.layer == layer]
+        counts = [
+            len(names),
+            sum(name not in differing for name in names),
+            sum(n_rows[name] > 0 for name in names),
+            sum(n_rows[name] for name in names),
+        ]
+        printed.add_row(layer, *(f"{count:,}" for count in counts))
+    console.print(printed)
+    for difference in found:
+        console.print(str(difference), markup=False)
+    return found
+
+
+if __name__ == "__main__":
+    sys.exit(main())
