@@ -634,8 +634,10 @@ def test_a_scorecard_says_where_an_area_stands_against_its_past_and_its_peers() 
     assert "below its limits" in said
     assert "Lower half of 13 peers · median 97.00 (quartiles 95.00–98.00)" in said
     costs = next(frame.value for frame in app.dataframe if "Cost" in frame.value.columns)
-    assert list(costs["Code"]) == ["visit_without_diagnosis", "pregnancy_of_male"], "what nothing breaks costs nothing"
-    assert list(costs["Rows broken"]) == ["240", "<10"]
+    ranked = ["visit_without_diagnosis", "wrong_columns", "pregnancy_of_male"]
+    assert list(costs["Code"]) == ranked, "what nothing breaks costs nothing, what reading set aside does"
+    assert list(costs["Rows broken"]) == ["240", "60", "<10"]
+    assert list(costs["Axis"]) == ["Complete", "Correct", "Consistent"]
 
 
 @pytest.mark.usefixtures("home")
@@ -649,7 +651,8 @@ def test_every_rule_stands_in_the_catalogue_and_what_was_not_asked_is_no_zero() 
     app = open_page("rules", lang="en")
     table = next(frame.value for frame in app.dataframe if "Code" in frame.value.columns)
     assert sorted(table["Code"]) == sorted(codes())
-    assert list(table["Code"])[:2] == ["visit_without_diagnosis", "pregnancy_of_male"], "the costliest first"
+    ranked = ["visit_without_diagnosis", "wrong_columns", "pregnancy_of_male"]
+    assert list(table["Code"])[:3] == ranked, "the costliest first"
     found = dict(zip(table["Code"], table["Rows broken"], strict=True))
     assert (found["visit_without_diagnosis"], found["pregnancy_of_male"]) == ("240", "<10")
     assert (found["nation_missing"], found["visit_sent_late"]) == ("0", "Applies to no row")
