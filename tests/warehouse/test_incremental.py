@@ -73,6 +73,8 @@ def test_days_built_one_after_another_equal_a_full_build(tmp_path: Path, monkeyp
             days.land(visits=4)
         assert not build(settings).is_full_refresh
     by_day = contents(home)
+    if N_DAYS > 2:
+        monkeypatch.undo()  # In the proof the build tests itself too: no test may fail for what senders send.
     assert build(settings, full_refresh=True).is_full_refresh
     at_once = contents(home)
     seen = {row[2] for row in by_day["fct_finding_events"]}
