@@ -6,7 +6,7 @@
 -#}
 
 {% macro history_months() -%}
-    {%- do return(24) -%}
+    24
 {%- endmacro %}
 
 {#- A standard deviation, of the mean distance of neighbours. -#}

@@ -4,7 +4,7 @@
     at most 24 and at least 12: fewer give limits that mean little (Provost and Murray 2011, The Health Care Data Guide,
     ch. 5). Sigma z below 1 counts as 1, so that a series too even by chance does not make alarms.
 -#}
-{%- set most_months, least_months, sigmas = history_months(), 12, 3 -%}
+{%- set most_months, least_months, sigmas = history_months() | int, 12, 3 -%}
 
 with series as (
     select

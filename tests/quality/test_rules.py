@@ -17,16 +17,18 @@ import pytest
 from ingestion.checks import Axis, Severity
 from quality.catalogue import DriftRule, Entry, Examined, RowRule, codes, drift_rules, entries, examined
 from ruam.settings import PROJECT
+from tests.rendering import rendered
 
 CASES = [(rows, rule) for rows in examined() for rule in rows.rules]
 IDS = [rule.code for _, rule in CASES]
 THAI = re.compile(r"[\u0e00-\u0e7f]")
 
 
-MACROS = jinja2.Environment(autoescape=False, extensions=["jinja2.ext.do"]).from_string(  # noqa: S701 - SQL, not HTML
+MACROS = ("cross_engine/dates", "cross_engine/numbers", "control_limits")
+OF_RULES = jinja2.Environment(autoescape=False, extensions=["jinja2.ext.do"]).from_string(  # noqa: S701 - SQL, not HTML
     (PROJECT / "macros" / "rules.sql").read_text(encoding="utf-8")
 )
-is_broken = MACROS.module.rule_is_broken  # type: ignore[attr-defined]
+is_broken = OF_RULES.module.rule_is_broken  # type: ignore[attr-defined]
 engine = cache(duckdb.connect)
 
 
@@ -61,12 +63,9 @@ def test_what_only_looks_like_a_break_is_none(rows: Examined, rule: RowRule) -> 
 def drifting(series: dict[str, list[tuple[int, int]]], rule: DriftRule) -> set[tuple[str, int, str, str]]:
     """Facility, number of the month, rule and verdict of what lies outside its limits; by facility, the events and what
     was asked of each month."""
-    environment = jinja2.Environment(autoescape=False, extensions=["jinja2.ext.do"])  # noqa: S701 - SQL, not HTML
-    macros = "".join((PROJECT / f"macros/cross_engine/{name}.sql").read_text("utf-8") for name in ("dates", "numbers"))
     model = (PROJECT / "models/warehouse/fct_facility_drifts.sql").read_text("utf-8")
-    sql = environment.from_string(macros + model).render(
-        ref=lambda name: name, rules_over=lambda _: [one.model_dump() for one in drift_rules()]
-    )
+    rules = [one.model_dump() for one in drift_rules()]
+    sql = rendered(MACROS, model, ref=lambda name: name, rules_over=lambda _: rules)
     rows = [
         f"('{hospcode}', date '2023-01-01' + to_months({n}), '{rule.series}', 'some', {events}, {asked})"
         for hospcode, months in series.items()

@@ -5,25 +5,18 @@ from __future__ import annotations
 import csv
 
 import duckdb
-import jinja2
 import pytest
 
 from ruam.disclosure import controlled
 from ruam.settings import PROJECT
+from tests.rendering import rendered
 
-MACROS = "".join(
-    (PROJECT / "macros" / name).read_text(encoding="utf-8")
-    for name in ("cross_engine/numbers.sql", "prefixed.sql", "published_rate.sql", "standardized_rates.sql")
-)
-
-
-def rendered(text: str) -> str:
-    return jinja2.Environment(autoescape=False).from_string(MACROS + text).render()  # noqa: S701
+MACROS = ("cross_engine/numbers", "prefixed", "published_rate", "standardized_rates")
 
 
 def value(expression: str) -> object:
     """What DuckDB makes of a call of one of the macros."""
-    row = duckdb.execute(rendered(f"select {{{{ {expression} }}}}")).fetchone()
+    row = duckdb.execute(rendered(MACROS, f"select {{{{ {expression} }}}}")).fetchone()
     assert row is not None
     return row[0]
 
@@ -86,7 +79,7 @@ def standardized(strata: list[tuple[float, int, int]]) -> tuple[float, float, fl
         f"with strata(area, weight, n_residents, n_events) as (values {rows}) "
         + "{{ standardized_rates('strata', ['area']) }}"
     )
-    row = duckdb.execute(rendered(sql)).fetchone()
+    row = duckdb.execute(rendered(MACROS, sql)).fetchone()
     assert row is not None
     return row[1:]
 
