@@ -21,7 +21,7 @@ newest as (
 standing as (
     select
         findings.*,
-        coalesce(deliveries.sent_at, deliveries.received_at) as came_at
+        deliveries.came_at
     from {{ ref('fct_findings') }} as findings
     left join deliveries on findings.delivery_id = deliveries.delivery_id
 ),
@@ -30,7 +30,7 @@ accepted as (
     select distinct
         receipts.hospcode,
         receipts.delivery_id,
-        coalesce(deliveries.sent_at, deliveries.received_at) as sent_at
+        deliveries.came_at as sent_at
     from {{ ref('stg_ruam__receipts') }} as receipts
     inner join deliveries on receipts.delivery_id = deliveries.delivery_id
     where receipts.outcome in ('accepted', 'accepted_with_rejects')

@@ -99,10 +99,10 @@ readings as (
 ordered as (
     select
         readings.*,
-        coalesce(deliveries.sent_at, deliveries.received_at) as sent_at,
+        deliveries.came_at as sent_at,
         row_number() over (
             partition by readings.hospcode, readings.file
-            order by coalesce(deliveries.sent_at, deliveries.received_at), readings.delivery_id
+            order by deliveries.came_at, readings.delivery_id
         ) as reading_number
     from readings
     inner join deliveries on readings.delivery_id = deliveries.delivery_id

@@ -38,7 +38,7 @@ months_sent as (
         counts.delivery_id,
         row_number() over (
             partition by counts.hospcode, counts.report_month
-            order by coalesce(deliveries.sent_at, deliveries.received_at) desc, counts.delivery_id desc
+            order by deliveries.came_at desc, counts.delivery_id desc
         ) as recency
     from {{ ref('stg_ruam__landed_counts') }} as counts
     inner join {{ ref('stg_ruam__deliveries') }} as deliveries on counts.delivery_id = deliveries.delivery_id

@@ -22,7 +22,6 @@ from time import monotonic
 from typing import Any
 
 import duckdb
-import jinja2
 import polars as pl
 
 from ingestion.contract import load_contracts
@@ -32,6 +31,7 @@ from ruam.landing import reading
 from ruam.settings import PROJECT, Settings
 from tests.ingestion.odd_zips import make_zip, row, text, visits, zip_name
 from tests.ingestion.reading import landed, records
+from tests.rendering import rendered
 
 FILES = ("PERSON", "SERVICE", "DIAGNOSIS_OPD")
 REGIONS = tuple(f"{region:02d}" for region in range(1, 14))
@@ -312,10 +312,10 @@ def staging(settings: Settings, file: str) -> list[tuple[Any, ...]]:
 
 
 def _sql(model: str) -> str:
-    macros = (PROJECT / "macros" / "latest_by_key.sql").read_text(encoding="utf-8")
     source = (PROJECT / "models" / "staging" / f"{model}.sql").read_text(encoding="utf-8")
-    environment = jinja2.Environment(autoescape=False)  # noqa: S701 - SQL, not HTML
-    return environment.from_string(macros + source).render(
+    return rendered(
+        ("latest_by_key",),
+        source,
         config=lambda **_: "",
         source=lambda _, table: table,
         ref=lambda name: name,

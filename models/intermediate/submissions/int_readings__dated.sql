@@ -1,9 +1,5 @@
 with deliveries as (
-    -- A delivery whose name tells no time was sent when it came.
-    select
-        delivery_id,
-        coalesce(sent_at, received_at) as sent_at
-    from {{ ref('stg_ruam__deliveries') }}
+    select * from {{ ref('stg_ruam__deliveries') }}
 ),
 
 months_of_deliveries as (
@@ -23,8 +19,8 @@ select
     files.hospcode,
     files.file,
     files.delivery_id,
-    coalesce(months.report_month, {{ add_months(month_start('deliveries.sent_at'), -1) }}) as report_month,
-    deliveries.sent_at,
+    coalesce(months.report_month, {{ add_months(month_start('deliveries.came_at'), -1) }}) as report_month,
+    deliveries.came_at as sent_at,
     cast(sum(files.n_rows) as bigint) as n_rows,
     cast(sum(files.n_landed) as bigint) as n_landed,
     max(case when files.header then 1 else 0 end) = 1 as has_header
@@ -35,4 +31,4 @@ left join months_of_deliveries as months
         files.delivery_id = months.delivery_id
         and files.hospcode = months.hospcode
         and months.rank_by_rows = 1
-group by files.hospcode, files.file, files.delivery_id, months.report_month, deliveries.sent_at
+group by files.hospcode, files.file, files.delivery_id, months.report_month, deliveries.came_at

@@ -8,7 +8,7 @@ rhythm as (
 
 -- The newest delivery says what day it is: a build of old data tells what was late then, whenever it is made.
 clock as (
-    select {{ date_of('max(coalesce(sent_at, received_at))') }} as as_of_date
+    select {{ date_of('max(came_at)') }} as as_of_date
     from {{ ref('stg_ruam__deliveries') }}
 ),
 

@@ -24,12 +24,8 @@ rhythm as (
     select * from {{ ref('submission_rhythm') }}
 ),
 
--- A delivery whose name tells no time was sent when it came.
 deliveries as (
-    select
-        delivery_id,
-        coalesce(sent_at, received_at) as sent_at
-    from {{ ref('stg_ruam__deliveries') }}
+    select * from {{ ref('stg_ruam__deliveries') }}
 ),
 
 landed as (
@@ -48,10 +44,10 @@ so_far as (
         landed.hospcode,
         landed.file,
         landed.report_month,
-        deliveries.sent_at,
+        deliveries.came_at as sent_at,
         sum(landed.n_rows) over (
             partition by landed.hospcode, landed.file, landed.report_month
-            order by deliveries.sent_at, landed.delivery_id
+            order by deliveries.came_at, landed.delivery_id
             rows between unbounded preceding and current row
         ) as n_rows
     from landed
