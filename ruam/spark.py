@@ -1,17 +1,13 @@
-"""Builds on Apache Spark: what they need, a cluster on this machine to try them on, and the tables that they leave."""
+"""Builds on Apache Spark: what they need, and the tables that they leave."""
 
 from __future__ import annotations
 
 import os
 import shutil
-import signal
 import socket
-import subprocess
-import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
 from threading import Event, Thread
@@ -23,11 +19,8 @@ from ruam.dbt import Progress, run_dbt
 from ruam.errors import BuildError, SetupError
 from ruam.home import DataHome
 
-_START_SECONDS = 300.0
-_STOP_SECONDS = 60.0
 _PATIENCE_SECONDS = 120.0
 """For how long a cluster may leave a build without an executor. Spark itself waits without end."""
-_LOOPBACK = "127.0.0.1"
 
 
 def require() -> None:
@@ -164,79 +157,6 @@ def _context() -> Any:
     return started.sc() if started is not None else None
 
 
-@dataclass(frozen=True)
-class Cluster:
-    master: str
-    workers: list[subprocess.Popen[bytes]]
-
-    def kill(self, number: int) -> None:
-        """Kill a worker and its executors, as when a machine is lost."""
-        os.killpg(self.workers[number].pid, signal.SIGKILL)
-
-
-@contextmanager
-def cluster(folder: Path, workers: int = 2, memory: str = "1200m") -> Iterator[Cluster]:
-    """A standalone cluster on loopback: a master and workers of one core each, with `memory` for their executors.
-
-    Logs lie in `folder`. All processes end with the context. Raises `SetupError` when it does not come up.
-    """
-    require()
-    from pyspark.find_spark_home import _find_spark_home
-
-    folder.mkdir(parents=True, exist_ok=True)
-    spark_home = Path(_find_spark_home())
-    environment = {
-        **os.environ,
-        "SPARK_HOME": str(spark_home),
-        "SPARK_LOCAL_IP": _LOOPBACK,
-        "SPARK_LOCAL_DIRS": str(folder / "local"),
-        "SPARK_DAEMON_MEMORY": "256m",
-        "SPARK_DAEMON_JAVA_OPTS": "-XX:+UseSerialGC -XX:TieredStopAtLevel=1 -Dspark.master.rest.enabled=false",
-        "PYSPARK_PYTHON": sys.executable,
-    }
-    port = _free_port()
-    master = f"spark://{_LOOPBACK}:{port}"
-    running: list[subprocess.Popen[bytes]] = []
-
-    def start(name: str, *arguments: str) -> None:
-        command = [str(spark_home / "bin" / "spark-class"), *arguments]
-        with (folder / f"{name}.log").open("wb") as log:
-            running.append(
-                # A group of its own, so that a worker and its executors can be ended together.
-                subprocess.Popen(  # noqa: S603
-                    command, cwd=folder, env=environment, stdout=log, stderr=log, start_new_session=True
-                )
-            )
-
-    def is_registered() -> bool:
-        return (folder / "master.log").read_text(errors="replace").count("Registering worker") >= workers
-
-    try:
-        of_master = ("--host", _LOOPBACK, "--port", str(port), "--webui-port", "0")
-        start("master", "org.apache.spark.deploy.master.Master", *of_master)
-        of_worker = ("--host", _LOOPBACK, "--cores", "1", "--memory", memory, "--webui-port", "0")
-        for number in range(1, workers + 1):
-            work = ("--work-dir", str(folder / f"work-{number}"), master)
-            start(f"worker-{number}", "org.apache.spark.deploy.worker.Worker", *of_worker, *work)
-        until = time.monotonic() + _START_SECONDS
-        while not is_registered():
-            if any(process.poll() is not None for process in running) or time.monotonic() > until:
-                raise SetupError(
-                    f"The Spark cluster did not come up within {_START_SECONDS:.0f} s: see {folder}/*.log."
-                )
-            time.sleep(0.2)
-        yield Cluster(master, running[1:])
-    finally:
-        for process in reversed(running):
-            process.terminate()
-        for process in running:
-            try:
-                process.wait(_STOP_SECONDS)
-            except subprocess.TimeoutExpired:
-                process.kill()
-                process.wait()
-
-
 def _is_there(module: str) -> bool:
     with suppress(ModuleNotFoundError):
         return find_spec(module) is not None
@@ -253,13 +173,6 @@ def _answers(place: str) -> bool:
     with suppress(OSError, ValueError), socket.create_connection((host, int(port)), timeout=5):
         return True
     return False
-
-
-def _free_port() -> int:
-    with socket.socket() as one:
-        one.bind((_LOOPBACK, 0))
-        port: int = one.getsockname()[1]
-        return port
 
 
 def _end_session() -> None:

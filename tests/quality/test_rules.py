@@ -11,13 +11,12 @@ from functools import cache
 from typing import Any
 
 import duckdb
-import jinja2
 import pytest
 
 from ingestion.checks import Axis, Severity
 from quality.catalogue import DriftRule, Entry, Examined, RowRule, codes, drift_rules, entries, examined
 from ruam.settings import PROJECT
-from tests.rendering import rendered
+from tests.rendering import environment, rendered
 
 CASES = [(rows, rule) for rows in examined() for rule in rows.rules]
 IDS = [rule.code for _, rule in CASES]
@@ -25,9 +24,7 @@ THAI = re.compile(r"[\u0e00-\u0e7f]")
 
 
 MACROS = ("cross_engine/dates", "cross_engine/numbers", "control_limits")
-OF_RULES = jinja2.Environment(autoescape=False, extensions=["jinja2.ext.do"]).from_string(  # noqa: S701 - SQL, not HTML
-    (PROJECT / "macros" / "rules.sql").read_text(encoding="utf-8")
-)
+OF_RULES = environment().from_string((PROJECT / "macros" / "rules.sql").read_text(encoding="utf-8"))
 is_broken = OF_RULES.module.rule_is_broken  # type: ignore[attr-defined]
 engine = cache(duckdb.connect)
 

@@ -31,6 +31,7 @@ from ruam.errors import RuamError
 from ruam.home import DataHome
 from ruam.publish import publish
 from ruam.settings import Settings
+from tests.spark.cluster import Cluster, started
 from tests.spark.parity import Difference, Table, count_rows, differences, published_in, tables_of
 from tests.unit.verdicts import pass_checks
 from tests.warehouse.country import BATCHES, land, make_country
@@ -71,7 +72,7 @@ def _compare(folder: Path, given: Path | None, select: list[str] | None, console
     console.print("▸ building on DuckDB")
     _build(on_duckdb, select, None)
     with ExitStack() as stack:
-        cluster = stack.enter_context(spark.cluster(folder / "cluster"))
+        cluster = stack.enter_context(started(folder / "cluster"))
         console.print(f"▸ building on Spark ({cluster.master}, two workers of one core)")
         if kill:
             ended = Event()
@@ -113,7 +114,7 @@ def _build(home: DataHome, select: list[str] | None, master: str | None) -> None
         run_dbt(["build", "--full-refresh", "--resource-type", "seed", "--resource-type", "model", "-s", *select], home)
 
 
-def _kill_a_worker(cluster: spark.Cluster, home: DataHome, ended: Event, console: Console) -> None:
+def _kill_a_worker(cluster: Cluster, home: DataHome, ended: Event, console: Console) -> None:
     while not ended.wait(0.5):
         if len(spark.tables(home)) >= _KILLED_AFTER:
             cluster.kill(1)
