@@ -124,9 +124,16 @@ def entries() -> Iterator[Entry]:
 
 
 @cache
-def axes() -> dict[str, Axis]:
-    """The axis of every rule by its code."""
+def _axes() -> dict[str, Axis]:
     return {entry.code: entry.axis for entry in entries()}
+
+
+def axis_of(code: str, scored: str | None) -> str | None:
+    """The axis that a rule's results count in; of what reading set aside, which none counts, the kind of fault it is.
+
+    None for a rule that is in the catalogue no longer.
+    """
+    return scored or _axes().get(code)
 
 
 def codes() -> Iterator[str]:

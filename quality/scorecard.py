@@ -16,7 +16,7 @@ from pathlib import Path
 import duckdb
 import polars as pl
 
-from quality.catalogue import axes
+from quality.catalogue import axis_of
 from quality.wording import wording
 from ruam.era import short_day, short_month
 from ruam.errors import PublishError, UsageError
@@ -209,8 +209,7 @@ def _explanation(connection: duckdb.DuckDBPyConnection, name: str) -> Sheet:
 
 
 def _axis(code: str, scored: str | None) -> str | None:
-    """Of what reading set aside no score counts the axis: that of the catalogue tells what kind of fault it is."""
-    axis = scored or axes().get(code)
+    axis = axis_of(code, scored)
     return None if axis is None else _word("quality_axis", axis)
 
 

@@ -9,7 +9,7 @@ import polars as pl
 from dashboards.components.tables import texts
 from dashboards.components.values import count_value, rate_value
 from dashboards.queries.figures import RULE_COST, Figure, Unit
-from quality.catalogue import Entry, axes, entries, examined
+from quality.catalogue import Entry, axis_of, entries, examined
 from quality.wording import wording
 from ruam.words import Words
 
@@ -49,8 +49,7 @@ def rule_fix(words: Words, code: str) -> str:
 
 
 def axis_name(words: Words, code: str, scored: str | None) -> str:
-    """Of what reading set aside no score counts the axis: that of the catalogue tells what kind of fault it is."""
-    axis = scored or axes().get(code)
+    axis = axis_of(code, scored)
     return "–" if axis is None else words(f"quality_axis.{axis}")
 
 
