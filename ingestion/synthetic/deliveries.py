@@ -374,13 +374,12 @@ def _keep_truth(
         .with_columns(HSUB=pl.when(pl.col("HOSPCODE").is_in(old)).then(pl.lit("")).otherwise("HSUB"))
     )
     visits = truth.visits_table(standing, c.facilities, c.provinces, c.chunk.period)
-    persons = truth.persons_table(known)
     tables_ = {
         "visits": visits,
-        "persons": persons,
-        "merged": truth.merged_visits(visits, persons),
+        "persons": truth.persons_table(known),
+        "merged": truth.merged_visits(visits),
         "admissions": truth.admissions_table(frames["ADMISSION"], c.facilities, c.chunk.period),
-        "codes": truth.codes_table(frames, persons),
+        "codes": truth.codes_table(frames),
     }
     for name, table in tables_.items():
         table.write_parquet(folder / f"{name}_{c.chunk.number:05d}.parquet")

@@ -125,12 +125,16 @@ def visits_table(
 _NO_NUMBER = 10**13
 
 
+def _unnumbered(person: pl.Expr) -> pl.Expr:
+    return person.cast(pl.Int64) + _NO_NUMBER
+
+
 def persons_table(known: pl.DataFrame) -> pl.DataFrame:
     """Registrations that were sent, as the final PERSON has them.
 
-    hospcode, pid, person_id (true), numbered_id (whom its number makes of it: the number where it is usable, its
-    bearer's or mistaken; else an id of the person that is no number), tier (A, C: without linkage), kind, cid_state (at
-    last), resident.
+    hospcode, pid, person_id (true), numbered_id (whom its number makes of it: the number where it passes for one, its
+    bearer's or mistaken; else an id of the person that is no number), birth_year (as typed), kind, cid_state (at last),
+    resident.
     """
     has_number = pl.col("final_state").is_in([USABLE, MISTAKEN])
     state = pl.col("final_state").replace_strict(dict(enumerate(CID_STATES)), return_dtype=pl.String)
@@ -141,18 +145,43 @@ def persons_table(known: pl.DataFrame) -> pl.DataFrame:
         person_id="person",
         numbered_id=pl.when(has_number)
         .then(pl.when(has_number).then("final_cid").cast(pl.Int64))
-        .otherwise(pl.col("person").cast(pl.Int64) + _NO_NUMBER),
-        tier=pl.when(has_number).then(pl.lit("A")).otherwise(pl.lit("C")),
+        .otherwise(_unnumbered(pl.col("person"))),
+        birth_year=pl.col("typed_birth").dt.year(),
         kind=pl.when(state.is_in(["mistyped", "mistaken"])).then(pl.lit("mistyped")).otherwise(kind),
         cid_state=state,
         resident="home",
     )
 
 
-def merged_visits(visits: pl.DataFrame, persons: pl.DataFrame) -> pl.DataFrame:
+def told_apart(persons: pl.LazyFrame) -> pl.LazyFrame:
+    """Every registration of the country, with tier (A, C: without linkage) for birth_year.
+
+    A number joins only those whose birth year is at most one from that of the most of its registrations (of as many,
+    of the first by facility and PID): measures.md §5. The others have their number by mistake and count as without one.
+    """
+    numbered = persons.filter(pl.col("numbered_id") < _NO_NUMBER)
+    years = numbered.group_by("numbered_id", "birth_year").agg(
+        n=pl.len(), first=(pl.col("hospcode") + pl.col("pid")).min()
+    )
+    most_told = (
+        years.sort("n", "first", descending=[True, False])
+        .group_by("numbered_id", maintain_order=True)
+        .agg(told=pl.col("birth_year").first())
+    )
+    is_another = (pl.col("birth_year") - pl.col("told")).abs() > 1
+    apart = persons.join(most_told, on="numbered_id", how="left", maintain_order="left").with_columns(
+        numbered_id=pl.when(is_another).then(_unnumbered(pl.col("person_id"))).otherwise("numbered_id")
+    )
+    has_number = pl.col("numbered_id") < _NO_NUMBER
+    return apart.with_columns(tier=pl.when(has_number).then(pl.lit("A")).otherwise(pl.lit("C"))).drop(
+        "birth_year", "told"
+    )
+
+
+def merged_visits(visits: pl.DataFrame) -> pl.DataFrame:
     """Visits of one person, facility, date and class as one: attributes of the first, the first principal diagnosis.
 
-    Adds numbered_id, tier, dx3 and eligible.
+    Adds dx3 and eligible.
     """
     merged = (
         visits.sort("hospcode", "pid", "date_serv", "visit_class", "second", "seq")
@@ -160,12 +189,6 @@ def merged_visits(visits: pl.DataFrame, persons: pl.DataFrame) -> pl.DataFrame:
         .agg(
             pl.col("second", "seq", "person_id", "typein", "typeout", "treatment_province", "month").first(),
             pl.col("principal_dx").drop_nulls().first(),
-        )
-        .join(
-            persons.select("hospcode", "pid", "tier", "numbered_id"),
-            on=["hospcode", "pid"],
-            how="left",
-            maintain_order="left",
         )
     )
     return merged.with_columns(
@@ -228,8 +251,8 @@ def measures_table(merged: pl.LazyFrame) -> pl.DataFrame:
     )
 
 
-def codes_table(frames: Mapping[str, pl.DataFrame], persons: pl.DataFrame) -> pl.DataFrame:
-    """numbered_id, coded_on, file, code: what bears on IMAGING of the lines that are taken in, of people with a number.
+def codes_table(frames: Mapping[str, pl.DataFrame]) -> pl.DataFrame:
+    """hospcode, pid, coded_on, file, code: what bears on IMAGING of the lines that are taken in.
 
     A line counts whether or not its visit stands.
     """
@@ -239,15 +262,15 @@ def codes_table(frames: Mapping[str, pl.DataFrame], persons: pl.DataFrame) -> pl
         ("DIAGNOSIS_IPD", "DIAGCODE", "DATETIME_ADMIT", diagnoses),
         ("PROCEDURE_OPD", "PROCEDCODE", "DATE_SERV", "|".join(one.pictures for one in IMAGING.values())),
     )
-    numbered = persons.filter(tier="A").select(HOSPCODE="hospcode", PID="pid", numbered_id="numbered_id")
     tables = []
     for file, code, day, pattern in sources:
         lines = frames[file].filter((pl.col("d") >= 0) & pl.col(code).str.contains(pattern))
         if "lost" in lines.columns:
             lines = lines.filter(~pl.col("lost"))
         tables.append(
-            lines.join(numbered, on=["HOSPCODE", "PID"]).select(
-                "numbered_id",
+            lines.select(
+                hospcode="HOSPCODE",
+                pid="PID",
                 coded_on=pl.col(day).str.head(8).str.to_date("%Y%m%d"),
                 file=pl.lit(file.split("_", maxsplit=1)[0]),
                 code=code,
@@ -398,8 +421,9 @@ def write_truth(
 ) -> dict[str, int]:
     """Write every truth table and truth.json into `folder`, and return the totals."""
     folder.mkdir(parents=True, exist_ok=True)
-    for name in ("visits", "persons", "admissions"):
+    for name in ("visits", "admissions"):
         _parts(parts, name).sink_parquet(folder / f"{name}.parquet")
+    told_apart(_parts(parts, "persons")).sink_parquet(folder / "persons.parquet")
     visits = pl.scan_parquet(folder / "visits.parquet")
     _utilization(visits).sink_parquet(folder / "agg_utilization.parquet")
     flow = ("month", "home_province", "treatment_province")
@@ -414,10 +438,14 @@ def write_truth(
     ).agg(n_admissions=pl.len().cast(pl.Int64), n_bed_days=pl.col("bed_days").sum()).sort(stays).sink_parquet(
         folder / "agg_admissions.parquet"
     )
-    merged = _parts(parts, "merged")
+    who = pl.scan_parquet(folder / "persons.parquet").select("hospcode", "pid", "tier", "numbered_id")
+    merged, codes = (
+        _parts(parts, name).join(who, on=["hospcode", "pid"], how="left", maintain_order="left")
+        for name in ("merged", "codes")
+    )
     measures = measures_table(merged)
     measures.write_parquet(folder / "measures.parquet")
-    imaging_table(merged, _parts(parts, "codes")).write_parquet(folder / "imaging.parquet")
+    imaging_table(merged, codes).write_parquet(folder / "imaging.parquet")
     zips = _deliveries(parts, deliveries, extra)
     zips.write_parquet(folder / "deliveries.parquet")
     for name in ("rejects", "flags"):

@@ -25,6 +25,7 @@ from ingestion.synthetic.facilities import allocate
 from ingestion.synthetic.geography import NATIONAL_POPULATION, load_provinces
 from ingestion.synthetic.people import check_digits, numbers_of
 from ingestion.synthetic.standard import FILES, columns_of
+from ingestion.synthetic.truth import told_apart
 from ingestion.synthetic.workups import LOCAL_CODES, OTHER_CODES, PICTURES, VARIETIES, with_varieties
 from ruam.settings import PROJECT
 
@@ -272,6 +273,30 @@ def test_tiers_follow_the_final_number(country: tuple[Path, Summary], reader: Re
         by_number[numbers[row["hospcode"], row["pid"]]].add(row["person_id"])
     assert all(len(people) == 1 for people in by_number.values())
     assert len(by_number) < persons.filter(pl.col("tier") == "A").height
+
+
+def test_a_number_typed_by_mistake_is_not_its_bearers() -> None:
+    """measures.md §5: tier A asks for the birth year too. A year beside is a slip, and who tells none is believed."""
+    registrations = [
+        ("10001", "1", 1, 5, 1980, "A", 5),
+        ("10002", "1", 1, 5, 1980, "A", 5),
+        ("10003", "1", 1, 5, 1981, "A", 5),
+        ("10004", "1", 1, 5, None, "A", 5),
+        ("10000", "1", 2, 5, 1982, "C", 10**13 + 2),
+        # Told as often: that of the first facility and PID.
+        ("10001", "2", 3, 6, 1990, "A", 6),
+        ("10002", "2", 4, 6, 1960, "C", 10**13 + 4),
+        # Two without a number are not compared.
+        ("10001", "3", 7, 10**13 + 7, 1950, "C", 10**13 + 7),
+        ("10002", "3", 7, 10**13 + 7, 1960, "C", 10**13 + 7),
+    ]
+    columns = ("hospcode", "pid", "person_id", "numbered_id", "birth_year", "tier", "who")
+    made = pl.DataFrame(registrations, schema=columns, orient="row")
+    found = told_apart(made.drop("tier", "who").lazy()).collect()
+    assert "birth_year" not in found.columns
+    assert found.select("hospcode", "pid", "tier", who="numbered_id").equals(
+        made.select("hospcode", "pid", "tier", "who")
+    )
 
 
 def test_measures_agree_with_a_plain_count(country: tuple[Path, Summary], reader: Reader) -> None:
