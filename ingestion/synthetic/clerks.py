@@ -81,6 +81,8 @@ TITLES = {
 }
 TONES = "่้๊๋"
 KARAN = "์"
+MARKS = "ัิีึืฺุู็่้๊๋์ํ๎"
+"""Vowels, tones and signs that stand above or below a letter."""
 SOUNDS_ALIKE = {"ณ": "น", "ศ": "ส", "ธ": "ท", "ภ": "พ", "ษ": "ส", "ญ": "ย", "ไ": "ใ", "ฐ": "ถ", "ฒ": "ท"}
 KEYS = "กขคงจชซดตทนบปผพมยรลวสหอ"
 
@@ -368,7 +370,8 @@ def _mistyped(text: str, rng: np.random.Generator) -> str:
         return text
     k, how = int(rng.integers(0, len(text) - 1)), int(rng.integers(0, 4))
     if how == 0:
-        return text[:k] + text[k + 1 :]
+        left = text[:k] + text[k + 1 :]
+        return left if left.strip(MARKS) else text  # No clerk leaves a mark that stands over nothing.
     if how == 1:
         return text[: k + 1] + text[k:]
     if how == 2:
