@@ -81,10 +81,12 @@
 
 {#-
   The events of a measure with their dimensions, as a select: variant, event_key, service_month, hospcode (null at home),
-  province_code, person_key, is_numerator, price and the dimensions, null where the events have none.
+  province_code, person_key, is_numerator, price and the dimensions, null where the events have none. `unit` leaves those
+  that a build of changes must look at (`of_affected`).
 -#}
-{% macro events_with_dimensions(measure_id, where) -%}
+{% macro events_with_dimensions(measure_id, where, unit=none) -%}
     {%- set measure = measure_library()[measure_id] -%}
+    {%- set events = ref(measure_model(measure_id)) -%}
     select
         events.variant,
         events.event_key,
@@ -103,7 +105,7 @@
             as condition_group,
         {{ "coalesce(" ~ hour_of('visits.time_serv') ~ ", 'unknown')" if measure.event == 'visit' else null_text() }}
             as hour
-    from {{ ref(measure_model(measure_id)) }} as events
+    from {{ of_affected(events, unit) if unit else events }} as events
     left join {{ ref('dim_persons') }} as persons on events.person_key = persons.person_key
     {%- if measure.place == 'facility' %}
     left join {{ ref('dim_facilities') }} as facilities on events.hospcode = facilities.hospcode

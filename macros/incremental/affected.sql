@@ -39,19 +39,20 @@
 {%- endmacro %}
 
 {#-
-  Whether an incremental build makes this model whole anew: when the date on which all of its rows depend (see
+  Whether an incremental build makes this model whole anew: when a date on which all of its rows depend (see
   `whole_when_moves`) is another than in the last good build.
 -#}
 {% macro is_made_whole() -%}
-    {%- set column = config.get('meta', {}).get('whole_when_moves') -%}
-    {%- if not column -%}{{ return(false) }}{%- endif -%}
-    {%- set found = run_query('select count(distinct ' ~ column ~ ') from ' ~ made('int_data__bounded')) -%}
-    {{ return(found.columns[0].values()[0] | int > 1) }}
+    {%- set columns = config.get('meta', {}).get('whole_when_moves') -%}
+    {%- if not columns -%}{{ return(false) }}{%- endif -%}
+    {%- set counts = 'count(distinct ' ~ columns | join('), count(distinct ') ~ ')' -%}
+    {%- set found = run_query('select ' ~ counts ~ ' from ' ~ made('int_data__bounded')) -%}
+    {{ return(found.rows[0].values() | map('int') | max > 1) }}
 {%- endmacro %}
 
-{#- In a model all of whose rows depend on `column` of int_data__bounded. -#}
-{% macro whole_when_moves(column) -%}
-    {{ config(meta={'whole_when_moves': column}) }}
+{#- In a model all of whose rows depend on the given columns of int_data__bounded. -#}
+{% macro whole_when_moves() -%}
+    {{ config(meta={'whole_when_moves': varargs | list}) }}
     {%- if not execute -%}{%- do ref('int_data__bounded') -%}{%- endif -%}
 {%- endmacro %}
 

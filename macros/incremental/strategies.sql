@@ -19,6 +19,11 @@
     ) }}
 {%- endmacro %}
 
+{#- Rows of a register or of a file that rules are put to: by the registrations of affected persons. -#}
+{% macro get_incremental_by_affected_registration_sql(arguments) -%}
+    {{ replace_units(arguments, of_units(['hospcode', 'pid'], made('int_registrations__affected'))) }}
+{%- endmacro %}
+
 {#- By registration; where rows bear persons, the ledger is told of those that they had and those that they have. -#}
 {% macro get_incremental_by_registration_sql(arguments) -%}
     {%- set condition = of_units(['hospcode', 'pid'], made('int_registrations__changed')) -%}

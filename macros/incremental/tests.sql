@@ -19,6 +19,8 @@
         {{ return(of_units(['person_key'], made('int_persons__affected'))) }}
     {%- elif strategy == 'by_watched_person' -%}
         {{ return(of_units(['person_key'], made('int_persons__watched'))) }}
+    {%- elif strategy == 'by_affected_registration' -%}
+        {{ return(of_units(['hospcode', 'pid'], made('int_registrations__affected'))) }}
     {%- elif strategy == 'by_registration' -%}
         {{ return(of_units(['hospcode', 'pid'], made('int_registrations__changed'))) }}
     {%- elif strategy == 'by_key' and 'date_serv' in model.config.unique_key -%}

@@ -1,3 +1,6 @@
+{{ config(materialized='incremental', incremental_strategy='by_watched_person') }}
+{{ whole_when_moves('first_day', 'last_month') }}
+
 {%- for measure_id, measure in measure_library().items() %}
 select
     '{{ measure_id }}' as measure_id,
@@ -11,7 +14,7 @@ select
     cast(events.price as decimal(18, 2)) as price,
     {{ prefixed(dimensions(), 'events') }}
 from (
-    {{ events_with_dimensions(measure_id, "events.is_numerator and events.variant <> 'wide'") }}
+    {{ events_with_dimensions(measure_id, "events.is_numerator and events.variant <> 'wide'", unit='watched') }}
 ) as events
 {%- if not loop.last %}
 union all

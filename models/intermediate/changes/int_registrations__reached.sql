@@ -35,6 +35,14 @@ referrals as (
     where referid is not null
 ),
 
+visits_of_stays as (
+    select distinct
+        hospcode,
+        seq
+    from changed
+    where an is not null and seq is not null
+),
+
 claim_months as (
     select distinct
         hospcode,
@@ -70,6 +78,13 @@ select
     letters.pid
 from {{ ref('stg_f43__refer_history') }} as letters
 inner join referrals on letters.hospcode = referrals.hospcode and letters.referid = referrals.referid
+-- A stay names its visit by SEQ alone.
+union distinct
+select
+    services.hospcode,
+    services.pid
+from {{ ref('stg_f43__service') }} as services
+inner join visits_of_stays on services.hospcode = visits_of_stays.hospcode and services.seq = visits_of_stays.seq
 -- Whether claims are known at all is a fact of a facility's month.
 union distinct
 select

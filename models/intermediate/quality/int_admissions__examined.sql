@@ -1,5 +1,7 @@
+{{ config(materialized='incremental', incremental_strategy='by_affected_registration') }}
+
 with admissions as (
-    select * from {{ ref('stg_f43__admission') }}
+    select * from {{ of_affected(ref('stg_f43__admission'), 'registration') }}
 ),
 
 persons as (
@@ -20,7 +22,7 @@ diagnoses as (
         an,
         count(*) as n_diagnoses,
         sum(case when diagtype = '1' then 1 else 0 end) as n_principal_diagnoses
-    from {{ ref('stg_f43__diagnosis_ipd') }}
+    from {{ of_affected(ref('stg_f43__diagnosis_ipd'), 'stay') }}
     group by hospcode, an
 ),
 
@@ -55,6 +57,7 @@ deliveries as (
 
 select
     admissions.hospcode,
+    admissions.pid,
     'ADMISSION' as file,
     {{ record_of(['admissions.an', 'admissions.pid', 'admissions.datetime_disch']) }} as record,
     coalesce({{ date_of('admissions.datetime_disch') }}, {{ date_of('admissions.datetime_admit') }}) as event_date,

@@ -1,3 +1,5 @@
+{{ config(materialized='incremental', incremental_strategy='by_affected_registration') }}
+
 with outpatient as (
     select
         hospcode,
@@ -10,7 +12,7 @@ with outpatient as (
         diagnosis_code,
         delivery_id,
         source_line
-    from {{ ref('stg_f43__diagnosis_opd') }}
+    from {{ of_affected(ref('stg_f43__diagnosis_opd'), 'visit') }}
 ),
 
 inpatient as (
@@ -25,7 +27,7 @@ inpatient as (
         diagnosis_code,
         delivery_id,
         source_line
-    from {{ ref('stg_f43__diagnosis_ipd') }}
+    from {{ of_affected(ref('stg_f43__diagnosis_ipd'), 'stay') }}
 ),
 
 diagnoses as (
@@ -56,6 +58,7 @@ persons as (
 
 select
     diagnoses.hospcode,
+    diagnoses.pid,
     diagnoses.file,
     diagnoses.record,
     diagnoses.event_date,

@@ -1,6 +1,9 @@
+{{ config(materialized='incremental', incremental_strategy='by_affected_registration') }}
+
 with outpatient as (
     select
         hospcode,
+        pid,
         'DRUG_OPD' as file,
         seq as care_number,
         {{ record_of(['date_serv', 'seq', 'didstd']) }} as record,
@@ -13,12 +16,13 @@ with outpatient as (
         provider,
         delivery_id,
         source_line
-    from {{ ref('stg_f43__drug_opd') }}
+    from {{ of_affected(ref('stg_f43__drug_opd'), 'registration') }}
 ),
 
 inpatient as (
     select
         hospcode,
+        pid,
         'DRUG_IPD' as file,
         an as care_number,
         {{ record_of(['an', 'pid', 'datetime_admit', 'typedrug', 'didstd']) }} as record,
@@ -31,7 +35,7 @@ inpatient as (
         provider,
         delivery_id,
         source_line
-    from {{ ref('stg_f43__drug_ipd') }}
+    from {{ of_affected(ref('stg_f43__drug_ipd'), 'registration') }}
 ),
 
 drugs as (
@@ -46,6 +50,7 @@ cares as (
 
 select
     drugs.hospcode,
+    drugs.pid,
     drugs.file,
     drugs.record,
     drugs.event_date,

@@ -1,5 +1,7 @@
+{{ config(materialized='incremental', incremental_strategy='by_affected_registration') }}
+
 with persons as (
-    select * from {{ ref('stg_f43__person') }}
+    select * from {{ of_affected(ref('stg_f43__person'), 'registration') }}
 ),
 
 identified as (
@@ -26,6 +28,7 @@ deliveries as (
 
 select
     persons.hospcode,
+    persons.pid,
     'PERSON' as file,
     persons.pid as record,
     coalesce({{ date_of('persons.d_update') }}, {{ date_of('deliveries.sent_at') }}) as event_date,

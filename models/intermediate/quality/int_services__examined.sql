@@ -1,5 +1,7 @@
+{{ config(materialized='incremental', incremental_strategy='by_affected_registration') }}
+
 with services as (
-    select * from {{ ref('stg_f43__service') }}
+    select * from {{ of_affected(ref('stg_f43__service'), 'registration') }}
 ),
 
 persons as (
@@ -17,7 +19,7 @@ diagnoses as (
         date_serv,
         count(*) as n_diagnoses,
         sum(case when diagtype = '1' then 1 else 0 end) as n_principal_diagnoses
-    from {{ ref('stg_f43__diagnosis_opd') }}
+    from {{ of_affected(ref('stg_f43__diagnosis_opd'), 'visit') }}
     group by hospcode, seq, date_serv
 ),
 
@@ -34,6 +36,7 @@ deliveries as (
 
 select
     services.hospcode,
+    services.pid,
     'SERVICE' as file,
     {{ record_of(['services.date_serv', 'services.seq']) }} as record,
     services.date_serv as event_date,

@@ -1,4 +1,6 @@
 {%- set what = ['measure_id', 'variant', 'dimension_set', 'member_1', 'member_2', 'member_3'] -%}
+{%- set kind = ['what_number', 'cut_number', 'is_main'] -%}
+{%- set place = ['service_month', 'hospcode', 'province_code'] -%}
 {%- set target = ['what_number', 'area_number', 'period_number'] -%}
 {%- set population_sets = {'all': [], 'age_band': ['age_band'], 'sex': ['sex'], 'age_band_sex': ['age_band', 'sex']} -%}
 {%- set of_population = "('" ~ measures_of_population() | join("', '") ~ "')" -%}
@@ -196,40 +198,30 @@ results as (
     group by by_area.what_number, by_area.area_number, month_cuts.period_number
 ),
 
--- Few events are flagged: their people and charges are looked at one by one.
 flagged as (
     select
         *,
-        dense_rank() over (order by person_key) as person_number
+        {{ number_of_key('person_key') }} as person_number
     from {{ ref('fct_flagged_events') }}
 ),
 
 flagged_cut as (
-    select
-        measure_id,
-        variant,
-        'all' as dimension_set,
-        {{ members_of_set([]) }},
-        service_month,
-        hospcode,
-        province_code,
-        person_number,
-        price
-    from flagged
-    {%- for name, members in dimension_sets().items() %}
-    union all
+    {%- for name, members in [('all', [])] + dimension_sets().items() | list %}
     select
         measure_id,
         variant,
         '{{ name }}' as dimension_set,
         {{ members_of_set(members) }},
-        service_month,
-        hospcode,
-        province_code,
+        {{ place | join(', ') }},
         person_number,
         price
     from flagged
+    {%- if members %}
     where variant = 'main' and {{ members | join(' is not null and ') }} is not null
+    {%- endif %}
+    {%- if not loop.last %}
+    union all
+    {%- endif %}
     {%- endfor %}
 ),
 
@@ -239,9 +231,7 @@ flagged_whats as (
         whats.cut_number,
         whats.variant = 'main' as is_main,
         flagged_cut.dimension_set,
-        flagged_cut.service_month,
-        flagged_cut.hospcode,
-        flagged_cut.province_code,
+        {{ prefixed(place, 'flagged_cut') }},
         flagged_cut.person_number,
         flagged_cut.price
     from flagged_cut
@@ -249,44 +239,66 @@ flagged_whats as (
         on {{ agreeing(what, 'flagged_cut', 'whats') }}
 ),
 
-flagged_areas as (
-    {%- for area, key in [('areas_of_facilities', 'hospcode'), ('areas_of_provinces', 'province_code')] %}
+-- Who has one flagged event of a kind counts wherever it does: only the others must be told apart, cell by cell.
+flagged_people as (
     select
-        flagged_whats.what_number,
-        flagged_whats.dimension_set,
-        flagged_whats.person_number,
-        flagged_whats.price,
-        {{ area }}.area_number,
-        month_cuts.period_number
+        {{ kind | join(', ') }},
+        person_number,
+        {%- for column in place %}
+        min({{ column }}) as {{ column }},
+        {%- endfor %}
+        count(*) as n_events
     from flagged_whats
-    inner join {{ area }} on flagged_whats.{{ key }} = {{ area }}.{{ key }}
-    inner join area_cuts
-        on
-            flagged_whats.cut_number = area_cuts.cut_number
-            and {{ area }}.area_level = area_cuts.area_level
-            and (flagged_whats.is_main or not area_cuts.is_main_only)
-    inner join month_cuts
-        on
-            flagged_whats.cut_number = month_cuts.cut_number
-            and {{ area }}.area_level = month_cuts.area_level
-            and flagged_whats.service_month = month_cuts.month_start
-    {%- if not loop.last %}
-    union all
-    {%- endif %}
-    {%- endfor %}
+    group by {{ kind | join(', ') }}, person_number
 ),
 
+flagged_once as (
+    select
+        {{ kind | join(', ') }},
+        {{ place | join(', ') }},
+        count(*) as n_persons
+    from flagged_people
+    where n_events = 1
+    group by {{ (kind + place) | join(', ') }}
+),
+
+flagged_often as (
+    select flagged_whats.*
+    from flagged_whats
+    inner join flagged_people
+        on
+            flagged_whats.what_number = flagged_people.what_number
+            and flagged_whats.person_number = flagged_people.person_number
+    where flagged_people.n_events > 1
+),
+
+flagged_whole as (
+    select * from flagged_whats
+    where dimension_set = 'all'
+),
+
+{% for source, column in {'once': 'n_persons', 'often': 'person_number', 'whole': 'price'}.items() -%}
+{{ source }}_in_areas as (
+    {{ in_areas_and_periods('flagged_' ~ source, column) }}
+),
+
+{% endfor -%}
 people as (
     select
         {{ target | join(', ') }},
-        count(*) as n_persons
+        sum(n_persons) as n_persons
     from (
-        select distinct
-            {{ target | join(',
-            ') }},
-            person_number
-        from flagged_areas
-    ) as counted_once
+        select
+            {{ target | join(', ') }},
+            n_persons
+        from once_in_areas
+        union all
+        select
+            {{ target | join(', ') }},
+            count(distinct person_number) as n_persons
+        from often_in_areas
+        group by {{ target | join(', ') }}
+    ) as counted
     group by {{ target | join(', ') }}
 ),
 
@@ -294,8 +306,7 @@ medians as (
     select
         {{ target | join(', ') }},
         {{ median_amount('price') }} as median_price
-    from flagged_areas
-    where dimension_set = 'all'
+    from whole_in_areas
     group by {{ target | join(', ') }}
 ),
 
