@@ -115,6 +115,11 @@ def held_below(pid: int) -> int:
     return sum(map(_held, _tree(pid))) - _held(pid)
 
 
+def cpu_below(pid: int) -> float:
+    """Seconds of CPU that all living descendants of a process have used so far."""
+    return sum(map(_used, _tree(pid))) - _used(pid)
+
+
 def _tree(pid: int) -> Iterator[int]:
     """A process and its descendants, as far as they still live."""
     yield pid
@@ -138,6 +143,16 @@ def _held(pid: int) -> int:
     except OSError:
         return 0
     return next((int(line.split()[1]) * 1024 for line in lines if line.startswith("Pss:")), 0)
+
+
+def _used(pid: int) -> float:
+    """Seconds of CPU in user and system mode, 0 when the process has ended."""
+    try:
+        # After the name, which may hold spaces: fields 14 and 15 of proc(5).
+        fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    except OSError:
+        return 0
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
 
 @dataclass(frozen=True)

@@ -7,6 +7,7 @@ WebSockets: each signs in, opens a page, and changes one of its filters to anoth
 `--think` seconds between (exponential, seeded). Measured, from the message sent to the message come:
 
 - a page that somebody has seen before to its last element, so also to its first chart, one person alone;
+- the server's CPU for a filter change, one person alone: what others on the machine take does not touch it;
 - a filter change, also to the page's last element, all people at once;
 - memory of the server's whole process tree (PSS) with all sessions open.
 
@@ -25,7 +26,7 @@ import shutil
 import statistics
 import tempfile
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from operator import itemgetter
 from pathlib import Path
@@ -38,9 +39,10 @@ from streamlit.proto.BackMsg_pb2 import BackMsg
 from streamlit.proto.ButtonGroup_pb2 import ButtonGroup
 from streamlit.proto.ForwardMsg_pb2 import ForwardMsg
 from streamlit.proto.Selectbox_pb2 import Selectbox
+from streamlit.web.server.starlette.starlette_server_config import XSRF_COOKIE_NAME
 from websockets.asyncio.client import ClientConnection, connect
 
-from benchmarks.measuring import Target, held_below, show_targets
+from benchmarks.measuring import Target, cpu_below, held_below, show_targets
 from dashboards.access.pages import ENTRIES
 from ruam.access import Role
 from ruam.home import DataHome
@@ -50,6 +52,7 @@ from tests.dashboards.servers import free_port, served
 
 FIRST_CHART_SECONDS, CHANGE_SECONDS, MEMORY_MIB = 1.5, 0.5, 4096
 ALONE_VISITS = 5
+ALONE_CHANGES = 30
 OPENED_AT_ONCE = 4
 PATIENCE_SECONDS = 60
 PAGES = tuple(entry.name for entry in ENTRIES if Role.ANALYST in entry.roles)
@@ -71,12 +74,15 @@ class Visitor:
     query: str = ""
     filters: dict[str, Filter] = field(default_factory=dict)
     """By the widget's id."""
+    is_titled: bool = False
     _messages: dict[str, ForwardMsg] = field(default_factory=dict)
 
     async def open(self) -> float:
-        """Seconds until the page stands."""
-        self.filters.clear()
-        return await self._run(BackMsg())
+        """Seconds until the page stands. Raises where another stands in its place: signing in has no title."""
+        took = await self._run(BackMsg())
+        if not self.is_titled:
+            raise RuntimeError(f"{self.page}: the page was not shown.")
+        return took
 
     async def change(self, dice: random.Random) -> float:
         """Give one filter another value; seconds until the page stands again. Raises where nothing came of it."""
@@ -103,13 +109,16 @@ class Visitor:
         while True:
             told = self._whole(ForwardMsg.FromString(await asyncio.wait_for(self.socket.recv(), PATIENCE_SECONDS)))
             kind = told.WhichOneof("type")
-            if kind == "delta" and told.delta.WhichOneof("type") == "new_element":
+            if kind == "new_session":
+                self.filters.clear()
+            elif kind == "delta" and told.delta.WhichOneof("type") == "new_element":
                 element = told.delta.new_element
                 drawn = element.WhichOneof("type")
                 if drawn == "exception":
                     raise RuntimeError(f"{self.page}: {element.exception.message}")
                 if drawn in {"selectbox", "button_group"}:
                     self._note(getattr(element, drawn))
+                self.is_titled |= drawn == "heading" and element.heading.tag == "h1"
             elif kind == "page_info_changed":
                 self.query = told.page_info_changed.query_string
             elif kind == "script_finished" and told.script_finished != ForwardMsg.FINISHED_EARLY_FOR_RERUN:
@@ -138,33 +147,53 @@ class Visitor:
             self.filters[element.id] = Filter(isinstance(element, Selectbox), values, stands)
 
 
-async def signed_in(base: str, user: str) -> str:
-    """The cookie of a demo user's session."""
+async def signed_in(base: str, user: str) -> dict[str, str]:
+    """The cookies of a demo user's session, and Streamlit's token against requests from other sites."""
     async with httpx.AsyncClient(base_url=base) as client:
         answer = await client.post("/auth/demo", data={"user": user, "next": "/"}, headers={"origin": base})
         assert answer.status_code == 303, answer.text
-        return "; ".join(f"{name}={value}" for name, value in client.cookies.items())
+        await client.get("/_stcore/health")
+        return dict(client.cookies)
 
 
-async def visit(base: str, cookie: str, page: str) -> Visitor:
+async def visit(base: str, cookies: Mapping[str, str], page: str) -> Visitor:
     socket = await connect(
         f"{base.replace('http', 'ws', 1)}/_stcore/stream",
-        subprotocols=["streamlit"],  # type: ignore[list-item]
-        additional_headers={"Cookie": cookie},
+        # Without the token Streamlit opens the page for nobody in particular, who is shown how to sign in.
+        subprotocols=["streamlit", cookies[XSRF_COOKIE_NAME]],  # type: ignore[list-item]
+        additional_headers={"Cookie": "; ".join(f"{name}={value}" for name, value in cookies.items())},
         origin=base,  # type: ignore[arg-type]
         max_size=None,
     )
     return Visitor(socket, page)
 
 
-async def people_at_once(base: str, cookie: str, arguments: argparse.Namespace) -> dict[str, list[float]]:
+async def cpu_of_changes(base: str, cookies: Mapping[str, str]) -> dict[str, float]:
+    """Mean milliseconds of the server's CPU for a filter change, by page; the same changes in each run."""
+    spent = {}
+    for page in PAGES:
+        dice = random.Random(page)  # noqa: S311 - nothing secret: the same run again
+        visitor = await visit(base, cookies, page)
+        await visitor.open()
+        before = cpu_below(os.getpid())
+        for _ in range(ALONE_CHANGES if visitor.filters else 0):
+            await visitor.change(dice)
+        if visitor.filters:
+            spent[page] = 1000 * (cpu_below(os.getpid()) - before) / ALONE_CHANGES
+        await visitor.socket.close()
+    return spent
+
+
+async def people_at_once(
+    base: str, cookies: Mapping[str, str], arguments: argparse.Namespace
+) -> dict[str, list[float]]:
     """Seconds of every filter change, by page; the people are spread over the pages."""
     seconds: dict[str, list[float]] = {page: [] for page in PAGES}
     ends = time.perf_counter() + arguments.seconds
 
     async def person(number: int) -> None:
         dice = random.Random(number)  # noqa: S311 - nothing secret: the same run again
-        visitor = await visit(base, cookie, PAGES[number % len(PAGES)])
+        visitor = await visit(base, cookies, PAGES[number % len(PAGES)])
         await visitor.open()
         while visitor.filters:
             await asyncio.sleep(dice.expovariate(1 / arguments.think))
@@ -177,13 +206,13 @@ async def people_at_once(base: str, cookie: str, arguments: argparse.Namespace) 
     return {page: taken for page, taken in seconds.items() if taken}
 
 
-async def all_open(base: str, cookie: str, n_sessions: int) -> float:
+async def all_open(base: str, cookies: Mapping[str, str], n_sessions: int) -> float:
     """MiB that the server, the one process below this, holds with so many sessions open, each with a page in it."""
     gate = asyncio.Semaphore(OPENED_AT_ONCE)
 
     async def one(number: int) -> Visitor:
         async with gate:
-            visitor = await visit(base, cookie, PAGES[number % len(PAGES)])
+            visitor = await visit(base, cookies, PAGES[number % len(PAGES)])
             await visitor.open()
             return visitor
 
@@ -225,19 +254,24 @@ def show(title: str, pages: dict[str, list[float]]) -> None:
 
 
 async def measure(base: str, arguments: argparse.Namespace) -> tuple[float, float, float]:
-    cookie = await signed_in(base, "analyst")
+    cookies = await signed_in(base, "analyst")
     alone: dict[str, list[float]] = {}
     for page in PAGES:
         taken = []
         for _ in range(1 + ALONE_VISITS):
-            visitor = await visit(base, cookie, page)
+            visitor = await visit(base, cookies, page)
             taken.append(await visitor.open())
             await visitor.socket.close()
         alone[page] = taken[1:]
     show("A warm page, one person", alone)
-    changes = await people_at_once(base, cookie, arguments)
+    table = Table("page", "CPU ms", title=f"The server's CPU for a filter change, mean of {ALONE_CHANGES}")
+    spent = await cpu_of_changes(base, cookies)
+    for page, milliseconds in {**spent, "mean of pages": statistics.mean(spent.values())}.items():
+        table.add_row(page, f"{milliseconds:,.0f}")
+    Console().print(table)
+    changes = await people_at_once(base, cookies, arguments)
     show(f"A filter change, {arguments.people} people thinking {arguments.think:g} s", changes)
-    held = await all_open(base, cookie, arguments.sessions)
+    held = await all_open(base, cookies, arguments.sessions)
     Console().print(f"{arguments.sessions} sessions open: {held:,.0f} MiB")
     return (
         max(late(taken) for taken in alone.values()),
