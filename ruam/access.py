@@ -9,6 +9,7 @@ import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -150,9 +151,16 @@ def load_table(path: Path | None) -> AccessTable:
     """The table of a file, or the default one. Raises `SetupError` that names the file and what is wrong."""
     path = path or DEFAULT_TABLE
     try:
-        return AccessTable.model_validate(yaml.safe_load(path.read_text(encoding="utf-8")))
+        stands = path.stat()
+        return _read_table(path, stands.st_mtime_ns, stands.st_size)
     except (OSError, yaml.YAMLError, ValidationError) as error:
         raise SetupError(f"The table of access {path} cannot be used: {error}") from error
+
+
+@lru_cache(maxsize=4)
+def _read_table(path: Path, _mtime_ns: int, _size: int) -> AccessTable:
+    """Read anew when the file changes: every run of a page asks who looks at it, several times."""
+    return AccessTable.model_validate(yaml.safe_load(path.read_text(encoding="utf-8")))
 
 
 def _words(claim: object) -> list[str]:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+from functools import lru_cache
 from pathlib import Path
 
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, field_validator
@@ -175,3 +177,14 @@ class Settings(BaseSettings):
         file_secret_settings: PydanticBaseSettingsSource,
     ) -> tuple[PydanticBaseSettingsSource, ...]:
         return init_settings, env_settings, TomlConfigSettingsSource(settings_cls)
+
+
+def settings_in_force() -> Settings:
+    """`Settings()`, read once for an environment and a working folder: a page asks for them dozens of times."""
+    given = tuple(sorted((name, value) for name, value in os.environ.items() if name.startswith("RUAM_")))
+    return _settings(Path.cwd(), given)
+
+
+@lru_cache(maxsize=8)
+def _settings(_folder: Path, _given: tuple[tuple[str, str], ...]) -> Settings:
+    return Settings()

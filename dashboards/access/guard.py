@@ -22,7 +22,7 @@ from dashboards.queries.serving import Serving
 from ruam.access import Identity, Level, Refused, load_table
 from ruam.audit import AuditLog, Event
 from ruam.sessions import IDLE_SECONDS, WARNING_SECONDS, Session, Sessions
-from ruam.settings import Settings
+from ruam.settings import settings_in_force
 from ruam.words import Words
 
 RECORDED = "recorded"
@@ -60,7 +60,7 @@ def visit() -> Visit | None:
     name = str(claims.get("session", ""))
     if not claims.get("is_logged_in"):
         return None
-    session = Sessions.of(Settings().data_home).get(name)
+    session = Sessions.of(settings_in_force().data_home).get(name)
     return Visit(name, session) if session else None
 
 
@@ -74,7 +74,7 @@ def present() -> Identity | None:
 
 
 def _identity(here: Visit) -> Identity:
-    return load_table(Settings().access_table).identity_of(here.session.subject, here.session.claims)
+    return load_table(settings_in_force().access_table).identity_of(here.session.subject, here.session.claims)
 
 
 def admit(words: Words, page: str) -> Identity:
@@ -87,7 +87,7 @@ def admit(words: Words, page: str) -> Identity:
         if st.button(words("access.sign_in"), type="primary"):
             st.login()
         st.stop()
-    settings = Settings()
+    settings = settings_in_force()
     try:
         identity = _identity(here)
         PAGES[page].check(identity)
@@ -107,7 +107,7 @@ def _refuse(words: Words, page: str, here: Visit, reason: str) -> None:
         reference = before[2]
     else:
         reference = token_hex(4)
-        log = AuditLog(Settings().data_home)
+        log = AuditLog(settings_in_force().data_home)
         log.write(Event.REFUSED, here.session.subject, page=page, reason=reason, reference=reference)
         st.session_state[RECORDED] = (*what, reference)
     st.header(words("access.refused_title"))
@@ -151,7 +151,7 @@ def _write(view: View) -> object:
     what = (view.page, view.filters, run_id)
     if view.before == what:
         return None
-    settings = Settings()
+    settings = settings_in_force()
     try:
         AuditLog(settings.data_home).write(
             Event.VIEW,
@@ -175,7 +175,7 @@ def recorder() -> Callable[[str, int, str], None]:
 
     It is called when the file is asked for, outside any run of the page: a session that is over by then gets none.
     """
-    here, view, home = visit(), _view.get(), Settings().data_home
+    here, view, home = visit(), _view.get(), settings_in_force().data_home
     filters = _filters()
 
     def record_export(table: str, n_rows: int, sha256: str) -> None:
@@ -206,11 +206,11 @@ def watch(words: Words) -> None:
         st.rerun()
         return
     try:
-        used_at = Sessions.of(Settings().data_home).used_at(here.name)
+        used_at = Sessions.of(settings_in_force().data_home).used_at(here.name)
     except FileNotFoundError:
         st.rerun()
         return
-    if Sessions.of(Settings().data_home).clock() - used_at < WARNING_SECONDS:
+    if Sessions.of(settings_in_force().data_home).clock() - used_at < WARNING_SECONDS:
         return
     ends_at = min(used_at + IDLE_SECONDS, here.session.expires_at)
     with st.container(border=True, horizontal=True, vertical_alignment="center"):

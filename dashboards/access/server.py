@@ -5,14 +5,19 @@ From the outside in: the trusted proxy, limits, headers, host names, the gateway
 
 from __future__ import annotations
 
+import gc
 import logging
 import sys
+from importlib import import_module
 from pathlib import Path
+from pkgutil import iter_modules
 from secrets import token_hex
 from urllib.parse import urlsplit
 
+import polars as pl
 import streamlit as st
 import uvicorn
+from altair.utils import schemapi
 from starlette.middleware.trustedhost import TrustedHostMiddleware
 from starlette.responses import PlainTextResponse
 from starlette.types import ASGIApp, Receive, Scope, Send
@@ -20,10 +25,12 @@ from streamlit.runtime.secrets import SecretsValue
 from streamlit.web import bootstrap
 from uvicorn.middleware.proxy_headers import ProxyHeadersMiddleware
 
+from dashboards import components
 from dashboards.access.errors import shown_by_reference
 from dashboards.access.gateway import Gateway
 from dashboards.access.headers import Headers, policy
 from dashboards.access.limits import Limits, of_uvicorn
+from dashboards.components import charts
 from ruam.access import load_table
 from ruam.errors import RuamError
 from ruam.log import log_to
@@ -92,6 +99,20 @@ def hosts_of(provider: Provider | None) -> list[str]:
     return [*public, "127.0.0.1", "localhost"]
 
 
+def warm() -> None:
+    """Have in memory what any page needs, and keep it out of the collection of garbage.
+
+    Streamlit collects after each run of a page, and going through all that was ever imported takes longer than a page.
+    """
+    for module in iter_modules(components.__path__, f"{components.__name__}."):
+        import_module(module.name)
+    charts.sparkline(pl.DataFrame({"label": ["1"], "value": [1.0], "shown": ["1"]})).to_dict()
+    # Each part of a chart would be held against the schema when it is made, and the whole of it again when it is sent.
+    schemapi.disable_debug_mode()
+    gc.collect()
+    gc.freeze()
+
+
 def main() -> None:
     demo = "--demo" in sys.argv[1:]
     settings = Settings()
@@ -102,6 +123,7 @@ def main() -> None:
         sys.exit(error.exit_code)
     log_to(settings.data_home)
     logging.getLogger("dashboards").handlers = logging.getLogger("ruam").handlers
+    warm()
     bootstrap.load_config_options({"server_port": settings.port, "server_allowedHosts": hosts_of(provider)})
     uvicorn.Server(
         uvicorn.Config(

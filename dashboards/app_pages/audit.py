@@ -16,7 +16,7 @@ from dashboards.components.filters import choice
 from dashboards.components.values import date_text
 from dashboards.queries.reads import THAILAND
 from ruam.audit import AuditLog, Event
-from ruam.settings import Settings
+from ruam.settings import settings_in_force
 from ruam.words import Words
 
 N_SHOWN = 500
@@ -61,7 +61,7 @@ def page() -> None:
     words = Words(chosen_language())
     identity = admit(words, "audit")
     page_title(words, "audit")
-    log = AuditLog(Settings().data_home)
+    log = AuditLog(settings_in_force().data_home)
     integrity(words, log, identity.subject)
     left, right = st.columns(2)
     with left:

@@ -29,7 +29,7 @@ from dashboards.queries.reads import THAILAND
 from dashboards.queries.stewardship import ALL, Wanted
 from ruam.errors import UsageError
 from ruam.followup import NOBODY, By, Finding, Followup, State
-from ruam.settings import Settings
+from ruam.settings import settings_in_force
 from ruam.words import Words
 
 N_SHOWN = 300
@@ -225,7 +225,7 @@ def page() -> None:
     words = desk.words
     wanted, part, had = choose(desk)
     totals(desk, had)
-    followup = Followup.of(Settings())
+    followup = Followup.of(settings_in_force())
     states = followup.states()
     rows = rows_of(desk, wanted, part, states)
     picked = None

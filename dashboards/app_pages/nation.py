@@ -6,6 +6,7 @@ from functools import partial
 
 import streamlit as st
 
+from dashboards.access.guard import recorder
 from dashboards.brief import brief_of
 from dashboards.components import charts
 from dashboards.components.context import Context, open_context
@@ -83,6 +84,7 @@ def page() -> None:
         "application/pdf",
         partial(brief_of, context, area, month),
         len(figures.NATION),
+        recorder(),
     )
     facts = [fact_of(context, figure, area, month.period_start) for figure in figures.NATION]
     changes(context, facts, area, area_name, month)

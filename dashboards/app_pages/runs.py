@@ -18,7 +18,7 @@ from dashboards.queries.reads import THAILAND
 from ruam.checks import CHECKPOINTS, Status, last_verdict
 from ruam.gates import gates, stopped
 from ruam.home import DataHome
-from ruam.settings import Settings
+from ruam.settings import settings_in_force
 from ruam.steps import STEPS, Step, steps
 from ruam.words import Words
 
@@ -122,7 +122,7 @@ def page() -> None:
     words = Words(chosen_language())
     admit(words, "runs")
     page_title(words, "runs")
-    home = Settings().data_home
+    home = settings_in_force().data_home
     gate_table(words, home)
     check_table(words, home)
     step_table(words, home)

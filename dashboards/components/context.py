@@ -13,7 +13,7 @@ from dashboards.components.values import date_text
 from dashboards.queries import reads
 from dashboards.queries.serving import Serving, ServingFileError, current_serving
 from ruam.gates import gates, stopped
-from ruam.settings import Settings
+from ruam.settings import settings_in_force
 from ruam.words import LANGUAGES, Language, Words
 
 LOGGER = logging.getLogger(__name__)
@@ -49,7 +49,7 @@ def chosen_language() -> Language:
 
 def say_if_stopped(words: Words, publication: reads.Publication) -> None:
     """A line above the figures while newer data wait behind a gate: why, since when, and of when these are."""
-    told = stopped(Settings().data_home)
+    told = stopped(settings_in_force().data_home)
     if told is None:
         return
     names = [gate.th if words.language == "th" else gate.en for gate in gates().values()]
@@ -73,7 +73,7 @@ def open_context(page: str) -> Context:
     st.session_state[ANNOTATED] = {}
     identity = admit(words, page)
     try:
-        serving = current_serving(Settings().data_home.serving, identity.scope)
+        serving = current_serving(settings_in_force().data_home.serving, identity.scope)
         publication = reads.publication(serving) if serving else None
         if serving and publication:
             reads_from(serving)

@@ -100,14 +100,21 @@ def export_buttons(words: Words, key: str, table: pl.DataFrame, about: About) ->
     }
 
     st.caption(words("export.recorded"))
+    record = recorder()
     with st.container(horizontal=True, gap="small"):
         for form, (suffix, media_type, make) in forms.items():
-            recorded_button(words(f"export.{form}"), f"{key}.{suffix}", media_type, make, table.height)
+            recorded_button(words(f"export.{form}"), f"{key}.{suffix}", media_type, make, table.height, record)
 
 
-def recorded_button(label: str, name: str, media_type: str, make: Callable[[], bytes], n_rows: int) -> None:
-    """Offers the file `ruam-<name>`, which is made and recorded when it is asked for."""
-    record = recorder()
+def recorded_button(
+    label: str,
+    name: str,
+    media_type: str,
+    make: Callable[[], bytes],
+    n_rows: int,
+    record: Callable[[str, int, str], None],
+) -> None:
+    """Offers the file `ruam-<name>`, which is made, and recorded by a `recorder`, when it is asked for."""
 
     def made() -> bytes:
         content = make()

@@ -20,7 +20,7 @@ from dashboards.queries.serving import Serving, stewards_serving
 from dashboards.queries.stewardship import ALL, Wanted
 from ruam import reports
 from ruam.home import DataHome
-from ruam.settings import Settings
+from ruam.settings import settings_in_force
 from ruam.words import Words
 
 MIME = {".xlsx": "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet", ".json": "application/json"}
@@ -49,7 +49,7 @@ def open_desk(page: str) -> Desk:
     """The page ends here with a plain word when nothing was published for stewards."""
     context = open_context(page)
     page_title(context.words, page)
-    stewards = stewards_serving(Settings().data_home.serving, context.serving)
+    stewards = stewards_serving(settings_in_force().data_home.serving, context.serving)
     if stewards is None:
         st.info(context.words("steward.empty"), icon=":material/hourglass_empty:")
         end_page()
@@ -96,7 +96,7 @@ def today() -> date:
 
 def report_buttons(words: Words, hospcode: str, delivery_id: str) -> None:
     """The delivery's report in both forms, as it was written; each time that it is handed out is recorded."""
-    home = Settings().data_home
+    home = settings_in_force().data_home
     found = [suffix for suffix in reports.SUFFIXES if reports.path_of(home, hospcode, delivery_id, suffix).exists()]
     if not found:
         st.caption(words("deliveries.no_report"))

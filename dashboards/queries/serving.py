@@ -115,7 +115,8 @@ def _columns(path: str) -> dict[str, frozenset[str]]:
     return {table: frozenset(columns) for table, columns in rows}
 
 
-@st.cache_data(max_entries=512, show_spinner=False)
+# The frame itself, not a copy: no page changes one in place.
+@st.cache_resource(max_entries=512, show_spinner=False)
 def _cached(run_id: str, path: str, sql: str, parameters: dict[str, Parameter], scope: str) -> pl.DataFrame:
     """Keyed by run and scope: what one viewer was shown comes to another only where both may see it (SEC-6)."""
     # A cursor each: sessions run in threads of their own, and one connection serves one statement at a time.
