@@ -101,8 +101,12 @@ def table_of(context: Context, group: str, first: Side, second: Side) -> pl.Data
     return pl.DataFrame(rows, schema=schema)
 
 
-def differences(context: Context, rows: pl.DataFrame, first: Side, second: Side, measure_id: str) -> None:
+def differences(
+    context: Context, rows: pl.DataFrame, known: dict[str, tuple[Figure, str]], first: Side, second: Side, chosen: str
+) -> None:
+    """All figures of a group; the files carry the definition of the one that is chosen."""
     words = context.words
+    measure_id = known[chosen][0].measure_id
     columns = {
         "label": words("column.measure"),
         "first": "A",
@@ -125,6 +129,8 @@ def differences(context: Context, rows: pl.DataFrame, first: Side, second: Side,
         table=rows,
         columns=columns,
         alt=words("compare.alt"),
+        places={side[1]: side[0] for side in (first, second)},
+        measures={figure.measure_id: name for figure, name in known.values()},
     )
     shown = rows.filter(pl.col("low").is_not_null())
     if shown.is_empty():
@@ -199,7 +205,7 @@ def page() -> None:
     names = {code: name for code, (_, name) in known.items()}
     chosen = choice(words("filter.compared"), "compared", names, words.language)
     figure, name = known[chosen]
-    differences(context, rows, first, second, figure.measure_id)
+    differences(context, rows, known, first, second, chosen)
     months(context, figure, name, first, second)
 
 

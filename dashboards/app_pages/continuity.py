@@ -54,7 +54,7 @@ def page() -> None:
     chosen = choose_measure(context, rows)
     figure, name = figures.of_measure(chosen["measure_id"]), chosen["label"]
     with table:
-        summary(context, rows, figure.measure_id, area_name, period, completeness)
+        summary(context, rows, figure.measure_id, area, area_name, period, completeness)
     chosen_card(context, chosen, area, area_name, completeness)
     months = reads.figure_by_month(context.serving, figure, reads.NATION)
     left, right = st.columns([5, 6], gap="large")

@@ -127,7 +127,15 @@ def columns_of_peers(words: Words) -> dict[str, str]:
     }
 
 
-def against_peers(context: Context, rows: pl.DataFrame, name: str, period: Period, completeness: str) -> None:
+def measures_of(rows: pl.DataFrame) -> dict[str, str]:
+    """The names of the profile's measures by their ids."""
+    names = dict(rows.select("code", "label").iter_rows())
+    return {figure.measure_id: names[figure.code] for figure in figures.FACILITY_PROFILE if figure.code in names}
+
+
+def against_peers(
+    context: Context, rows: pl.DataFrame, area: Area, name: str, period: Period, completeness: str
+) -> None:
     """What can be drawn beside peers."""
     words = context.words
     drawn = rows.filter(pl.col("low").is_not_null())
@@ -147,10 +155,12 @@ def against_peers(context: Context, rows: pl.DataFrame, name: str, period: Perio
         completeness=completeness,
         table=drawn.drop("value"),
         columns=columns_of_peers(words),
+        places={name: area},
+        measures=measures_of(drawn),
     )
 
 
-def table(context: Context, rows: pl.DataFrame, completeness: str) -> None:
+def table(context: Context, rows: pl.DataFrame, area: Area, name: str, completeness: str) -> None:
     title, columns = context.words("facility.table"), columns_of_peers(context.words)
     st.subheader(title, anchor=False)
     tabled(
@@ -163,6 +173,8 @@ def table(context: Context, rows: pl.DataFrame, completeness: str) -> None:
         columns=columns,
         widths=dict.fromkeys(columns, TEXT_WIDTH) | {"label": NAME_WIDTH, "shown": SHORT_WIDTH, "median": SHORT_WIDTH},
         height="content",
+        places={name: area},
+        measures=measures_of(rows),
     )
 
 
@@ -187,13 +199,20 @@ def page() -> None:
         notes(context, "silent", figures.FACILITY_VISITS.measure_id, completeness)
         return
     cards(context, rows)
-    notes(context, "cards", figures.FACILITY_VISITS.measure_id, completeness)
+    notes(
+        context,
+        "cards",
+        figures.FACILITY_VISITS.measure_id,
+        completeness,
+        places={name: area},
+        measures=measures_of(rows.head(len(CARDS))),
+    )
     left, right = st.columns(2, gap="large")
     with left:
         month_trend(context, figures.FACILITY_VISITS, figure_name(context, figures.FACILITY_VISITS), area, name, period)
     with right:
-        against_peers(context, rows, name, period, completeness)
-    table(context, rows, completeness)
+        against_peers(context, rows, area, name, period, completeness)
+    table(context, rows, area, name, completeness)
 
 
 page()

@@ -8,6 +8,7 @@ import polars as pl
 import streamlit as st
 
 from dashboards.components import charts
+from dashboards.components.annotations import analysts_notes
 from dashboards.components.context import Context, open_context
 from dashboards.components.exhibit import completeness_text, exhibit, notes, page_title
 from dashboards.components.figure_views import figure_card, province_figure_map
@@ -59,7 +60,7 @@ def pairs_of(
     )
 
 
-def matrix(context: Context, level: str, count: str, area: Area, period: Period) -> None:
+def matrix(context: Context, level: str, count: str, area: Area, area_name: str, period: Period) -> None:
     words = context.words
     codes = codes_of(level, area)
     rows = pairs_of(context, level, count, codes, codes, period)
@@ -81,7 +82,10 @@ def matrix(context: Context, level: str, count: str, area: Area, period: Period)
             "treatment": words("flow.to"),
             "shown": words(f"flow_count.{count}"),
         },
+        places={name: Area(area_level=level, area_code=code) for name, code in zip(names, codes, strict=True)}
+        | {area_name: area},
     )
+    analysts_notes(context, figures.PATIENT_FLOW, area, period)
 
 
 def ways(context: Context, count: str, direction: str, area: Area, area_name: str, period: Period) -> None:
@@ -119,6 +123,7 @@ def ways(context: Context, count: str, direction: str, area: Area, area_name: st
             completeness=completeness,
             table=rows.sort("value", descending=True, nulls_last=True, maintain_order=True),
             columns={"label": words("column.area"), "shown": words(f"flow_count.{count}")},
+            places={area_name: area},
         )
         if level == "province":
             st.caption(credit(words))
@@ -242,7 +247,7 @@ def page() -> None:
         st.divider()
     left, right = st.columns([6, 5], gap="large")
     with left:
-        matrix(context, level, count, area, period)
+        matrix(context, level, count, area, area_name, period)
     with right:
         net(context, level, area, period)
     st.divider()

@@ -29,7 +29,7 @@ def page() -> None:
     chosen = choose_measure(context, rows)
     figure, name = figures.of_measure(chosen["measure_id"]), chosen["label"]
     with table:
-        summary(context, rows, figure.measure_id, area_name, period, completeness)
+        summary(context, rows, figure.measure_id, area, area_name, period, completeness)
     chosen_card(context, chosen, area, area_name, completeness)
     left, right = st.columns([5, 6], gap="large")
     with left:

@@ -20,7 +20,7 @@ from dashboards.queries.reads import Area, Period
 from ruam.errors import SetupError, UsageError
 from ruam.followup import By
 from ruam.followup.annotations import MOST_CHARACTERS, WRITERS, About, Annotation, Annotations
-from ruam.settings import Settings
+from ruam.settings import settings_in_force
 
 LOGGER = logging.getLogger(__name__)
 N_SHOWN = 5
@@ -28,17 +28,21 @@ N_SHOWN = 5
 THAI_TIME = timedelta(hours=7)
 
 
-def marked(context: Context, measure_id: str, places: Mapping[str, Area]) -> None:
-    """How many stand about a measure in areas, each by the name it has on the page, and their words with one click."""
+def marked(context: Context, measures: Mapping[str, str], places: Mapping[str, Area]) -> None:
+    """How many stand about measures in areas, each by the name it has on the page, and their words with one click.
+
+    A name is empty where the page leaves no doubt.
+    """
     words = context.words
     said = _read(context, places.values())
-    found = [(name, one) for name, area in places.items() for one in said[area] if one.about.measure_id == measure_id]
+    found = [(name, one) for name, area in places.items() for one in said[area] if one.about.measure_id in measures]
     if not found:
         return
     periods = _periods(context)
     with st.popover(words("annotation.mark", n=len(found)), icon=":material/chat:", type="tertiary"):
         for name, one in found:
-            st.caption(f"{name} · {_heading(context, one, periods)}")
+            told = (measures[one.about.measure_id], name, _heading(context, one, periods))
+            st.caption(" · ".join(part for part in told if part))
             # As text: what somebody wrote must never become markup.
             st.text(one.note)
 
@@ -50,7 +54,7 @@ def _read(context: Context, areas: Iterable[Area]) -> dict[Area, list[Annotation
     read |= {area: [] for area in new}
     if seen := [area for area in new if reads.sees(context.serving, area)]:
         try:
-            kept = Annotations.of(Settings())
+            kept = Annotations.of(settings_in_force())
         except SetupError as error:
             # The figure stands without them; the message goes to the log, for it may name a machine.
             LOGGER.error("annotations cannot be read: %s", error)
@@ -82,7 +86,7 @@ def analysts_notes(context: Context, measure_id: str, area: Area, period: Period
     if not reads.sees(context.serving, area):
         return
     try:
-        kept = Annotations.of(Settings())
+        kept = Annotations.of(settings_in_force())
     except SetupError as error:
         # The figure stands without them; the message goes to the log, for it may name a machine.
         LOGGER.error("annotations cannot be read: %s", error)

@@ -45,10 +45,12 @@ def notes(
     title: str | None = None,
     is_table: bool = False,
     places: Mapping[str, Area] | None = None,
+    measures: Mapping[str, str] | None = None,
 ) -> None:
     """The line under a figure. `columns` maps the table's columns to their headings, in order.
 
     `places` are the areas that it tells of, by name: what analysts said about the measure there is one click away.
+    A table of several measures names them in `measures`, by id, and what was said about each is there.
 
     `is_table`: the figure is that table itself, so that it is not shown again, only offered as files. Beside the texts
     of a column `value` goes out as the number that charts draw.
@@ -64,7 +66,7 @@ def notes(
         with st.popover(words("note.definition"), icon=":material/info:", type="tertiary"):
             _definition(context, measure_id)
         if places:
-            marked(context, measure_id, places)
+            marked(context, measures or {measure_id: ""}, places)
         if table is None or columns is None:
             return
         shown = table.select(list(columns)).rename(dict(columns))
@@ -127,13 +129,14 @@ def exhibit(
     columns: Mapping[str, str],
     caption: str | None = None,
     places: Mapping[str, Area] | None = None,
+    measures: Mapping[str, str] | None = None,
 ) -> None:
     """A chart with its title, alternative text and notes."""
     st.subheader(title, anchor=False)
     if caption:
         st.markdown(caption)
     st.altair_chart(chart, alt=description, key=f"chart_{key}")
-    notes(context, key, measure_id, completeness, table, columns, title=title, places=places)
+    notes(context, key, measure_id, completeness, table, columns, title=title, places=places, measures=measures)
 
 
 def tabled(
@@ -148,6 +151,8 @@ def tabled(
     alt: str | None = None,
     widths: Mapping[str, int] | None = None,
     height: int | Literal["auto", "content"] = "auto",
+    places: Mapping[str, Area] | None = None,
+    measures: Mapping[str, str] | None = None,
 ) -> None:
     """A table that is the figure itself, with its notes; its title, which is said where it stands, names the files.
 
@@ -156,7 +161,18 @@ def tabled(
     shown = table.select(list(columns)).rename(dict(columns))
     config = {columns[name]: st.column_config.TextColumn(width=width) for name, width in (widths or {}).items()}
     st.dataframe(shown, hide_index=True, alt=alt or title, key=key, height=height, column_config=config)
-    notes(context, key, measure_id, completeness, table, columns, title=title, is_table=True)
+    notes(
+        context,
+        key,
+        measure_id,
+        completeness,
+        table,
+        columns,
+        title=title,
+        is_table=True,
+        places=places,
+        measures=measures,
+    )
 
 
 def page_title(words: Words, page: str) -> None:

@@ -82,7 +82,13 @@ def inputs_text(words: Words, row: dict[str, object]) -> str:
 
 
 def summary(
-    context: Context, rows: pl.DataFrame, measure_id: str, area_name: str, period: Period, completeness: str
+    context: Context,
+    rows: pl.DataFrame,
+    measure_id: str,
+    area: Area,
+    area_name: str,
+    period: Period,
+    completeness: str,
 ) -> None:
     """All of them as a table; the files carry the definition of the measure that is looked at below."""
     words = context.words
@@ -100,6 +106,8 @@ def summary(
         alt=words("measures.table_alt"),
         widths=dict.fromkeys(headings, VALUE_WIDTH) | {"label": NAME_WIDTH},
         height="content",
+        places={area_name: area},
+        measures=dict(rows.select("measure_id", "label").iter_rows()),
     )
     st.caption(words("measures.signal"))
 

@@ -124,3 +124,25 @@ def test_a_card_says_that_its_figure_has_one(home: Path) -> None:
     app = opened(home, "executive", "R04", area="R04")
     assert marks(app), "the card, beside the trend below which it stands in full"
     assert "เขตสุขภาพที่ 4 · หมายเหตุ ·" in " ".join(caption.value for caption in app.caption)
+
+
+@pytest.mark.parametrize(
+    ("page", "measure_id", "query"),
+    [
+        ("measures", "RED-01", {"area": "R04", "measure": "RED-02"}),
+        ("compare", "UT-02", {"area": "R04", "area_b": "R05", "compared": "visits_per_head"}),
+        ("flow", "UT-07", {"area": "R04"}),
+    ],
+)
+def test_a_table_of_several_measures_or_areas_says_which_of_them_has_one(
+    home: Path, page: str, measure_id: str, query: dict[str, str]
+) -> None:
+    app = opened(home, "executive" if page != "measures" else "analyst", "R04", page, **query)
+    before = len(marks(app))
+    Annotations.of(Settings()).write(replace(ABOUT, measure_id=measure_id), BY, "ดูแถวนี้")
+    app.run()
+    assert not app.exception
+    assert len(marks(app)) > before
+    assert "ดูแถวนี้" in notes(app)
+    if measure_id != "UT-07":
+        assert any(measure_id in one.value or "ผู้ป่วยใน" in one.value for one in app.caption if "หมายเหตุ ·" in one.value)
