@@ -10,6 +10,7 @@ import polars as pl
 import streamlit as st
 
 from dashboards.access.guard import admit
+from dashboards.access.pages import PAGES
 from dashboards.components.context import chosen_language
 from dashboards.components.exhibit import page_title
 from dashboards.components.filters import choice
@@ -50,11 +51,16 @@ def row_of(words: Words, entry: Mapping[str, Any]) -> dict[str, str]:
         "subject": str(entry["subject"]),
         "roles": " · ".join(words(f"role.{role}") for role in entry.get("roles", ())),
         "scope": str(entry.get("scope") or ""),
-        "page": str(entry.get("page") or ""),
+        "page": page_text(words, str(entry.get("page") or "")),
         "filters": " ".join(f"{key}={value}" for key, value in filters.items()),
         "rows": f"{entry['rows']:,}" if "rows" in entry else "",
         "detail": " ".join(f"{name}={entry[name]}" for name in details if name in entry),
     }
+
+
+def page_text(words: Words, name: str) -> str:
+    """As the menu calls it; a page that there is no more by its own name."""
+    return words(f"{name}.menu") if name in PAGES else name
 
 
 def page() -> None:

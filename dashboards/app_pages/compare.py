@@ -203,9 +203,11 @@ def page() -> None:
         st.info(words("compare.overlap"), icon=":material/join_inner:")
     rows = table_of(context, group, first, second)
     names = {code: name for code, (_, name) in known.items()}
+    answer = st.container()
     chosen = choice(words("filter.compared"), "compared", names, words.language)
     figure, name = known[chosen]
-    differences(context, rows, known, first, second, chosen)
+    with answer:
+        differences(context, rows, known, first, second, chosen)
     months(context, figure, name, first, second)
 
 

@@ -22,6 +22,10 @@ def listed(context: Context, group: str) -> pl.DataFrame:
     words = context.words
     rows = reads.registry(context.serving).unique("measure_id", keep="first", maintain_order=True)
     rows = rows.filter(pl.lit(group == "all") | pl.col("measure_id").str.starts_with(f"{group}-"))
+    order = {code: place for place, code in enumerate(GROUPS)}
+    rows = rows.sort(
+        pl.col("measure_id").str.split("-").list.first().replace_strict(order, default=len(order)), maintain_order=True
+    )
     return rows.with_columns(
         texts("name", [words.name(row) for row in rows.iter_rows(named=True)]),
         texts("question", [words.name(row, "question") for row in rows.iter_rows(named=True)]),

@@ -16,6 +16,7 @@ from dashboards.components.stewardship import (
     choose_facility,
     choose_wanted,
     chosen_row,
+    day_in_thailand,
     day_text,
     open_desk,
     report_buttons,
@@ -44,7 +45,7 @@ def listed(desk: Desk, rows: pl.DataFrame) -> Mapping[str, Any] | None:
     for row in rows.iter_rows(named=True):
         told["facility"].append(desk.facility(row["hospcode"]))
         told["sent"].append(day_text(words, row["sent_at"]))
-        told["received"].append(day_text(words, row["received_at"]))
+        told["received"].append(day_in_thailand(words, row["received_at"]))
         told["outcome"].append(words(f"outcome.{row['outcome']}"))
         for name in COUNTS:
             told[name].append(count(row, name))

@@ -118,8 +118,8 @@ def cards(context: Context, rows: pl.DataFrame) -> None:
 
 def columns_of_peers(words: Words) -> dict[str, str]:
     return {
-        "label": words("column.measure"),
         "shown": words("facility.own"),
+        "label": words("column.measure"),
         "median": words("column.peer_median"),
         "quartiles": words("facility.quartiles"),
         "place": words("facility.place"),

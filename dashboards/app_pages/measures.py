@@ -16,7 +16,7 @@ def page() -> None:
     context = open_context("measures")
     words = context.words
     page_title(words, "measures")
-    boxes = st.columns([8, 5, 5, 5])
+    boxes = st.columns([7, 4, 4, 6])
     with boxes[0]:
         groups = {code: words(f"measure_group.{code}") for code in figures.MEASURE_GROUPS}
         group = choice(words("filter.group"), "group", groups, words.language, style="segments")

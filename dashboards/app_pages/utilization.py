@@ -15,6 +15,7 @@ from dashboards.components.values import compact, period_text, with_values
 from dashboards.queries import figures, reads
 from dashboards.queries.figures import Figure
 from dashboards.queries.reads import NATION, Area, Period
+from ruam.words import Words
 
 MILLION = 1_000_000
 
@@ -62,7 +63,7 @@ def breakdown(context: Context, figure: Figure, dimension: str, area: Area, area
         "breakdown",
         title=words("utilization.bars", **names),
         caption=f"{area_name} · {period_text(words, period)}",
-        chart=charts.bars(rows.select("label", "value", bar_texts(rows))),
+        chart=charts.bars(rows.select("label", "value", bar_texts(words, rows))),
         description=words(
             "utilization.bars_alt",
             **names,
@@ -78,12 +79,12 @@ def breakdown(context: Context, figure: Figure, dimension: str, area: Area, area
     )
 
 
-def bar_texts(rows: pl.DataFrame) -> pl.Series:
+def bar_texts(words: Words, rows: pl.DataFrame) -> pl.Series:
     """As `shown`, millions shortened: the whole number would not fit beside a bar on a phone."""
     return texts(
         "shown",
         [
-            compact(value) if value is not None and value >= MILLION else text
+            compact(words, value) if value is not None and value >= MILLION else text
             for value, text in rows.select("value", "shown").iter_rows()
         ],
     )

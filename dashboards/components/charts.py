@@ -17,7 +17,12 @@ SERIES = ("#12436D", "#28A197", "#801650", "#F46A25")
 INK, MUTED, GRID, EMPTY = "#1F2933", "#52606D", "#E4E8ED", "#E9EDF2"
 # One hue, light to dark: the value is also printed, colour never tells it alone.
 SEQUENCE = ("#E3EDF6", "#A9C7E0", "#5C93BF", "#2A6496", "#12436D")
+ON_LIGHT = "#000000"
+DARK = 0.65
+"""Numbers on the shades of `SEQUENCE`: up to this part of its length black has 4.5:1 against the shade, then white."""
 LABEL_SIZE = 12
+LONGEST_LINE = 26
+"""Characters of a name beside a bar; a longer one goes on in a second line."""
 LONGEST_LEVEL_NAME = 9
 """Characters of a name that still has room above a column of a matrix."""
 
@@ -142,7 +147,12 @@ def bars(rows: pl.DataFrame) -> Picture:
 
 
 def _rows_axis(rows: pl.DataFrame) -> alt.Y:
-    axis = _axis(title=None, grid=False, ticks=False, domain=False, labelColor=INK, labelPadding=6)
+    # Thai has no spaces between words: a name breaks before a bracket or the word `and`, wherever one comes first.
+    broken = r"split(replace(datum.label, /\s*( \(| – |และ| and )/, '\n$1'), '\n')"
+    axis = _axis(
+        title=None, grid=False, ticks=False, domain=False, labelColor=INK, labelPadding=6, labelLineHeight=16,
+        labelExpr=f"length(datum.label) > {LONGEST_LINE} ? {broken} : datum.label",
+    )  # fmt: skip
     return alt.Y("label:N", sort=rows["label"].to_list(), axis=axis)
 
 
@@ -176,7 +186,7 @@ def tile_grid(rows: pl.DataFrame) -> Picture:
     """
     known = rows.filter(pl.col("is_comparable"))["value"].to_list()
     low, high = (min(known), max(known)) if known else (0.0, 1.0)
-    middle = low + (high - low) * 0.55
+    middle = low + (high - low) * DARK
     band = alt.Scale(paddingInner=0.06, paddingOuter=0)
     base = alt.Chart(rows).encode(
         x=alt.X("tile_column:O", axis=None, scale=band),
@@ -189,7 +199,7 @@ def tile_grid(rows: pl.DataFrame) -> Picture:
     gap = base.transform_filter("!datum.is_comparable").mark_rect(
         cornerRadius=6, fill=EMPTY, stroke=MUTED, strokeDash=[4, 3]
     )
-    ink = alt.condition(f"datum.is_comparable && datum.value > {middle}", alt.value("#FFFFFF"), alt.value(INK))
+    ink = alt.condition(f"datum.is_comparable && datum.value > {middle}", alt.value("#FFFFFF"), alt.value(ON_LIGHT))
     name = base.mark_text(dy=-19, fontSize=12).encode(text="label:N", color=ink)
     # Words such as "no data" are longer than numbers and must still fit the tile.
     size = alt.condition("isValid(datum.value)", alt.value(18), alt.value(12))
@@ -243,16 +253,26 @@ def province_map(rows: pl.DataFrame, groups: Sequence[str], chosen: str | None =
     return alt.layer(*layers).project(type="identity").properties(height=height)
 
 
+CONSTANT = 100
+"""Of the logarithm that a matrix of flows is shaded by: about this count the shades begin to be of ratios."""
+
+
 def flow_matrix(rows: pl.DataFrame, order: Sequence[str], x_title: str, y_title: str) -> Picture:
     """`home`, `treatment`, `value`, `cell` (its text), `shown`; colour by logarithm: care at home dwarfs the rest."""
     names = list(order)
     known = [value for value in rows["value"].to_list() if value]
     high = max(known, default=10.0)
+    # On the same scale as the shades.
+    middle = CONSTANT * ((1 + high / CONSTANT) ** DARK - 1)
     # Long names stand upright, for side by side they would run into each other.
     longest = max(map(len, names), default=0)
     angle, room = (-90, 8 * longest) if longest > LONGEST_LEVEL_NAME else (0, 0)
     base = alt.Chart(rows).encode(
-        x=alt.X("treatment:N", sort=names, axis=_axis(title=x_title, orient="top", labelAngle=angle, grid=False)),
+        x=alt.X(
+            "treatment:N",
+            sort=names,
+            axis=_axis(title=x_title, orient="top", labelAngle=angle, grid=False, labelFlush=False),
+        ),
         y=alt.Y("home:N", sort=names, axis=_axis(title=y_title, grid=False, labelOverlap=False)),
         tooltip=[
             alt.Tooltip("home:N", title=y_title),
@@ -266,7 +286,7 @@ def flow_matrix(rows: pl.DataFrame, order: Sequence[str], x_title: str, y_title:
             alt.Color(
                 "value:Q",
                 legend=None,
-                scale=alt.Scale(type="symlog", constant=100, domain=[0, high], range=list(SEQUENCE)),
+                scale=alt.Scale(type="symlog", constant=CONSTANT, domain=[0, high], range=list(SEQUENCE)),
             ),
             alt.value(EMPTY),
         )
@@ -274,7 +294,7 @@ def flow_matrix(rows: pl.DataFrame, order: Sequence[str], x_title: str, y_title:
     # On a phone the cells are narrower than their numbers; colour, tooltip and table remain.
     text = base.mark_text(fontSize=11, opacity=alt.ExprRef("width < 520 ? 0 : 1")).encode(
         text="cell:N",
-        color=alt.condition(f"datum.value > {high**0.62}", alt.value("#FFFFFF"), alt.value(INK)),
+        color=alt.condition(f"datum.value > {middle}", alt.value("#FFFFFF"), alt.value(ON_LIGHT)),
     )
     return alt.layer(cell, text).properties(height=32 * len(names) + 40 + room)
 
@@ -297,7 +317,7 @@ def heat(rows: pl.DataFrame, row_names: Sequence[str], column_names: Sequence[st
     cell = base.mark_rect(stroke="#FFFFFF", strokeWidth=1).encode(
         color=alt.condition("isValid(datum.value)", alt.Color("value:Q", legend=None, scale=scale), alt.value(EMPTY))
     )
-    ink = alt.condition(f"datum.value > {low + (high - low) * 0.55}", alt.value("#FFFFFF"), alt.value(INK))
+    ink = alt.condition(f"datum.value > {low + (high - low) * DARK}", alt.value("#FFFFFF"), alt.value(ON_LIGHT))
     text = base.mark_text(fontSize=11, opacity=alt.ExprRef("width < 300 ? 0 : 1")).encode(text="shown:N", color=ink)
     return alt.layer(cell, text).properties(height=34 * max(len(row_names), 2) + 40 + room)
 
@@ -432,10 +452,10 @@ def stacked_states(
     x = alt.X("label:O", sort=None, axis=_axis(title=x_title, labelAngle=0, labelOverlap="parity", grid=False))
     base = alt.Chart(rows).encode(
         x=x,
-        y=alt.Y("n:Q", stack=True, axis=_axis(title=y_title, tickCount=5, tickMinStep=1, format="d")),
+        y=alt.Y("n:Q", stack=True, axis=_axis(title=y_title, tickCount=5, tickMinStep=1, format=",d")),
         order=alt.Order("order:Q"),
     )
-    legend = alt.Legend(orient="top", title=None, labelFontSize=LABEL_SIZE, labelColor=INK, labelLimit=220, columns=4)
+    legend = alt.Legend(orient="top", title=None, labelFontSize=LABEL_SIZE, labelColor=INK, labelLimit=220, columns=2)
     bar = base.mark_bar(stroke="#FFFFFF", strokeWidth=1).encode(
         color=alt.Color(
             "series:N", sort=list(names), scale=alt.Scale(domain=list(names), range=colours), legend=legend
@@ -478,7 +498,7 @@ def month_matrix(rows: pl.DataFrame, places: Sequence[str], is_share: bool) -> P
         )
     )
     light = (
-        "datum.value > 55"
+        f"datum.value > {100 * DARK}"
         if is_share
         else "datum.state != 'late' && datum.state != 'partial' && "
         + " && ".join(f"datum.state != '{state}'" for state, (_, colour) in MARKS.items() if colour == NEUTRAL)
@@ -487,7 +507,7 @@ def month_matrix(rows: pl.DataFrame, places: Sequence[str], is_share: bool) -> P
     # Numbers that would run into each other are left to the table and the tooltip.
     room = alt.ExprRef(f"width < {LEAST_CELL * len(months)} ? 0 : 1") if is_share else 1
     text = base.mark_text(fontSize=11 if is_share else 13, opacity=room).encode(
-        text="cell:N", color=alt.condition(light, alt.value("#FFFFFF"), alt.value(INK))
+        text="cell:N", color=alt.condition(light, alt.value("#FFFFFF"), alt.value(ON_LIGHT))
     )
     return alt.layer(cell, text).properties(height=26 * max(len(places), 2) + 30)
 

@@ -26,6 +26,8 @@ from dashboards.queries.reads import NATION, Area, Period
 
 SMALLEST_COVERAGE = 0.5
 """Of facilities that reported: below it a figure says more of reporting than of care, and is not coloured."""
+PROVINCE_WIDTH = 125
+"""Pixels of the longest name of a province, which is not to be cut on a phone."""
 SPOKEN_PROVINCES = 10
 """Of the map, by its alternative text; the table has them all."""
 
@@ -185,6 +187,7 @@ def province_figure_map(context: Context, figure: Figure, name: str, area: Area,
             alt=words("map.table", figure=name),
             key="beside_provinces",
             height=680,
+            column_config={columns["label"]: st.column_config.TextColumn(width=PROVINCE_WIDTH)},
         )
 
 

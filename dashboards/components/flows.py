@@ -58,7 +58,7 @@ def with_texts(words: Words, pairs: pl.DataFrame) -> pl.DataFrame:
             values.append((None, words("flow.outside"), ""))
             continue
         value = count_value(words, number, status)
-        short = compact(value.number) if value.number is not None else value.text
+        short = compact(words, value.number) if value.number is not None else value.text
         values.append((value.number, value.text, "–" if status == Status.MISSING else short))
     numbers, shown, cells = zip(*values, strict=True) if values else ((), (), ())
     return pairs.with_columns(

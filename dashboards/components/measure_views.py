@@ -28,8 +28,8 @@ from dashboards.queries.reads import Area, Period
 from ruam.words import Words
 
 COLUMNS = {
-    "label": "column.measure",
     "shown": "column.value",
+    "label": "column.measure",
     "interval": "column.interval",
     "band": "column.band",
     "numerator_shown": "column.numerator",
@@ -40,9 +40,9 @@ COLUMNS = {
     "mean": "column.mean",
     "inputs": "column.inputs",
 }
-"""Of the table of results, with the key of each heading."""
-NAME_WIDTH, VALUE_WIDTH = 240, 78
-"""Pixels: on a phone, the name of a measure leaves room for its value."""
+"""Of the table of results, with the key of each heading. The value first: a measure's name is as wide as a phone."""
+NAME_WIDTH, VALUE_WIDTH, RANGE_WIDTH = 410, 78, 104
+"""Pixels: no name is cut on a wide page."""
 
 
 def results(context: Context, ids: tuple[str, ...], area: Area, period: Period, variant: str = "main") -> pl.DataFrame:
@@ -104,7 +104,9 @@ def summary(
         table=rows,
         columns=headings,
         alt=words("measures.table_alt"),
-        widths=dict.fromkeys(headings, VALUE_WIDTH) | {"label": NAME_WIDTH},
+        widths=dict.fromkeys(headings, VALUE_WIDTH)
+        | {"label": NAME_WIDTH}
+        | dict.fromkeys(("interval", "band", "cost"), RANGE_WIDTH),
         height="content",
         places={area_name: area},
         measures=dict(rows.select("measure_id", "label").iter_rows()),

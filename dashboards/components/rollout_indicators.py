@@ -13,8 +13,8 @@ from dashboards.queries import figures, reads
 from dashboards.queries.reads import Area
 from ruam.words import Words
 
-COLUMNS = ("indicator", "shown", "unit", "state", "as_of", "given_by", "source")
-NAME_WIDTH, UNIT_WIDTH = 215, 105
+COLUMNS = ("shown", "unit", "indicator", "state", "as_of", "given_by", "source")
+NAME_WIDTH, UNIT_WIDTH, SOURCE_WIDTH = 330, 105, 330
 """Pixels."""
 WIDE_UNITS = {"percent": 1, "per_1000_visits": 1, "days": 1}
 """Decimals of units that are no counts."""
@@ -31,10 +31,11 @@ def rollout_indicators(context: Context, area: Area) -> None:
         shown.select(COLUMNS).rename(headings),
         hide_index=True,
         height="content",
-        # On a phone the value must stand beside its name.
+        # The value first: on a phone it must stand beside its name.
         column_config={
             headings["indicator"]: st.column_config.TextColumn(width=NAME_WIDTH),
-            headings["unit"]: st.column_config.TextColumn(width=UNIT_WIDTH),
+            **{headings[name]: st.column_config.TextColumn(width=UNIT_WIDTH) for name in ("unit", "state", "given_by")},
+            headings["source"]: st.column_config.TextColumn(width=SOURCE_WIDTH),
         },
         alt=words("indicator.alt"),
         key="indicators_table",

@@ -86,7 +86,13 @@ def chosen_row(words: Words, table: pl.DataFrame, page: str, alt: str) -> int | 
 
 
 def day_text(words: Words, moment: object) -> str:
+    """The day of a time as its sender's clock, in Thailand, said it; or a dash."""
     return date_text(words, moment.date()) if isinstance(moment, datetime) else "–"
+
+
+def day_in_thailand(words: Words, moment: object) -> str:
+    """The day in Thailand of a time of UTC, or a dash."""
+    return day_text(words, moment.replace(tzinfo=UTC).astimezone(THAILAND)) if isinstance(moment, datetime) else "–"
 
 
 def today() -> date:

@@ -63,13 +63,17 @@ def rate_value(words: Words, figure: Figure, counts: dict[str, object]) -> Value
         return Value(None, words("value.small_base", n=SMALLEST_BASE))
     factor = {Unit.PERCENT: 100, Unit.PER_1000: 1000}.get(figure.unit, 1)
     if not isinstance(numerator, int):
-        return Value(None, "<" + rate_text(figure, BELOW_10_BOUND * factor / denominator))
+        return Value(None, f"<{rate_text(figure, BELOW_10_BOUND * factor / denominator).removeprefix('<')}")
     number = numerator * factor / denominator
     return Value(number, rate_text(figure, number))
 
 
 def rate_text(figure: Figure, number: float) -> str:
-    return f"{number:,.{figure.decimals}f}" + ("%" if figure.unit is Unit.PERCENT else "")
+    """What rounds to 0 and is none is said to be less than the last decimal."""
+    unit = "%" if figure.unit is Unit.PERCENT else ""
+    if 0 < number < 0.5 * 10**-figure.decimals:
+        return f"<{10**-figure.decimals:.{figure.decimals}f}{unit}"
+    return f"{number:,.{figure.decimals}f}{unit}"
 
 
 def number_text(figure: Figure, number: float) -> str:
@@ -127,11 +131,11 @@ def signed(number: int) -> str:
     return f"{number:+,}" if number else "0"
 
 
-def compact(number: float) -> str:
-    """1,234,567 as `1.2M`, for cells of a matrix; the table beside it holds the whole number."""
-    for size, letter in ((1_000_000, "M"), (1_000, "k")):
+def compact(words: Words, number: float) -> str:
+    """1,234,567 as `1.2 ล้าน`, for cells of a matrix; the table beside it holds the whole number."""
+    for size, name in ((1_000_000, "million"), (1_000, "thousand")):
         if abs(number) >= size:
-            return f"{number / size:.1f}{letter}" if abs(number) < 10 * size else f"{number / size:.0f}{letter}"
+            return words(f"value.{name}", n=f"{number / size:,.{1 if abs(number) < 10 * size else 0}f}")
     return f"{number:.0f}"
 
 
@@ -185,9 +189,11 @@ def period_code(period: Period) -> str:
 
 
 def change_text(words: Words, figure: Figure, numbers: Sequence[float | None]) -> str | None:
-    """Change from the month before to the newest month, when both are known."""
+    """Change from the month before to the newest month, when both are known; in words where it rounds to 0."""
     if len(numbers) < 2 or numbers[-1] is None or numbers[-2] is None:
         return None
-    difference = numbers[-1] - numbers[-2]
+    difference = round(numbers[-1] - numbers[-2], figure.decimals)
+    if not difference:
+        return words("value.no_change")
     unit = words("value.points") if figure.unit is Unit.PERCENT else ""
     return f"{difference:+z,.{figure.decimals}f}{unit}"

@@ -114,7 +114,9 @@ def test_missing_on_either_side_is_missing(side: str, other: int) -> None:
 
 
 def test_short_forms() -> None:
-    assert [compact(number) for number in (0, 999, 1250, 45_000, 1_250_000)] == ["0", "999", "1.2k", "45k", "1.2M"]
+    numbers = (0, 999, 1250, 45_000, 1_250_000)
+    assert [compact(ENGLISH, number) for number in numbers] == ["0", "999", "1.2k", "45k", "1.2M"]
+    assert [compact(THAI, number) for number in numbers] == ["0", "999", "1.2 พัน", "45 พัน", "1.2 ล้าน"]
     assert [signed(number) for number in (-3, 0, 1200)] == ["-3", "0", "+1,200"]
 
 
@@ -122,6 +124,7 @@ def test_change_needs_both_months() -> None:
     assert change_text(THAI, CROSS_PROVINCE, [4.0, 4.5]) == "+0.5 จุดร้อยละ"
     assert change_text(THAI, CROSS_PROVINCE, [4.0, None]) is None
     assert change_text(THAI, CROSS_PROVINCE, [4.0]) is None
+    assert change_text(THAI, CROSS_PROVINCE, [4.0, 4.04]) == "ไม่เปลี่ยนแปลง"
 
 
 def test_a_set_of_the_lattice_is_made_of_its_dimensions() -> None:
