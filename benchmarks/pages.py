@@ -52,7 +52,7 @@ from tests.dashboards.servers import free_port, served
 
 FIRST_CHART_SECONDS, CHANGE_SECONDS, MEMORY_MIB = 1.5, 0.5, 4096
 ALONE_VISITS = 5
-ALONE_CHANGES = 30
+ALONE_CHANGES = 10
 OPENED_AT_ONCE = 4
 PATIENCE_SECONDS = 60
 PAGES = tuple(entry.name for entry in ENTRIES if Role.ANALYST in entry.roles)

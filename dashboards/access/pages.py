@@ -46,6 +46,7 @@ ENTRIES = (
     Entry("definitions", ":material/menu_book:", EVERYONE),
     Entry("rollout", ":material/event_available:", frozenset({Role.EXECUTIVE, Role.ANALYST, Role.STEWARD})),
     Entry("weaknesses", ":material/report:", frozenset({Role.ANALYST, Role.STEWARD})),
+    Entry("linkage", ":material/link:", frozenset({Role.ANALYST, Role.STEWARD})),
     Entry("runs", ":material/history:", frozenset({Role.STEWARD})),
     Entry("submissions", ":material/inbox:", frozenset({Role.EXECUTIVE, Role.ANALYST, Role.STEWARD})),
     Entry("scorecards", ":material/grading:", frozenset({Role.EXECUTIVE, Role.ANALYST, Role.STEWARD})),

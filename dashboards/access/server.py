@@ -8,12 +8,14 @@ from __future__ import annotations
 import gc
 import logging
 import sys
+from functools import partialmethod
 from importlib import import_module
 from pathlib import Path
 from pkgutil import iter_modules
 from secrets import token_hex
 from urllib.parse import urlsplit
 
+import altair as alt
 import polars as pl
 import streamlit as st
 import uvicorn
@@ -108,7 +110,9 @@ def warm() -> None:
         import_module(module.name)
     charts.sparkline(pl.DataFrame({"label": ["1"], "value": [1.0], "shown": ["1"]})).to_dict()
     # Each part of a chart would be held against the schema when it is made, and the whole of it again when it is sent.
+    # Tests do that; here it took a quarter of a page's time.
     schemapi.disable_debug_mode()
+    alt.LayerChart.to_dict = partialmethod(alt.LayerChart.to_dict, validate=False)  # type: ignore[method-assign]
     gc.collect()
     gc.freeze()
 

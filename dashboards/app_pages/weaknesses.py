@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 import polars as pl
 import streamlit as st
 
@@ -14,7 +12,6 @@ from dashboards.components.filters import choice, choose_area, region_label
 from dashboards.components.tables import spoken, texts
 from dashboards.components.values import with_values
 from dashboards.queries import figures, reads
-from dashboards.queries.figures import Figure
 from dashboards.queries.reads import NATION, Area
 
 COLUMNS = {
@@ -26,14 +23,9 @@ COLUMNS = {
 }
 
 
-def share_of(measure_id: str) -> Figure:
-    """The share of what was asked that is weakened; small shares matter, so one decimal."""
-    return replace(figures.of_measure(measure_id), table="agg_measure_weaknesses", decimals=1)
-
-
 def with_names(context: Context, measure_id: str, rows: pl.DataFrame) -> pl.DataFrame:
     words = context.words
-    rows = with_values(words, share_of(measure_id), rows)
+    rows = with_values(words, figures.weakness_of(measure_id), rows)
     return rows.with_columns(
         texts("label", [words.name(row) for row in rows.iter_rows(named=True)]),
         texts("of", [words(f"weaknesses.units.{unit}") for unit in rows["unit"]]),
@@ -69,7 +61,7 @@ def by_region(context: Context, measure_id: str, rows: pl.DataFrame) -> None:
     names = dict(rows.select("weakness_id", "label").iter_rows())
     chosen = choice(words("weaknesses.weakness"), "weakness", names, words.language)
     regions = reads.weakness_by_region(context.serving, measure_id, chosen)
-    regions = with_values(words, share_of(measure_id), regions).with_columns(
+    regions = with_values(words, figures.weakness_of(measure_id), regions).with_columns(
         texts("label", [region_label(words, code, short=True) for code in regions["area_code"]])
     )
     exhibit(

@@ -19,7 +19,8 @@ from xml.etree import ElementTree
 
 from ruam.geography import PROVINCES
 
-MAP = Path(__file__).with_name("provinces.json")
+MAP = Path(__file__).parents[1] / "static" / "provinces.json"
+"""Served as a file: a browser fetches it once, and keeps it, instead of getting it with each map."""
 CREDIT = "@svg-maps/thailand 2.0.0 (Tae Noppakun Wongsrinoppakun), CC BY 4.0, snapped to a grid"
 STEPS = 0.6
 """Of the grid to each unit of the drawing, which is 560 units wide."""

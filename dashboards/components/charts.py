@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from functools import cache
 from typing import Any, TypeAlias
 
 import altair as alt
 import polars as pl
 
-from dashboards.assets.convert_map import MAP
+from ruam.geography import province_names
 
 # Four colours that people with colour-blindness tell apart, and each 3:1 against white.
 SERIES = ("#12436D", "#28A197", "#801650", "#F46A25")
@@ -208,10 +207,8 @@ def tile_grid(rows: pl.DataFrame) -> Picture:
     return alt.layer(full, gap, name, number, coverage).properties(height=72 * max(rows["tile_row"].n_unique(), 1))
 
 
-@cache
-def _provinces() -> tuple[dict[str, Any], ...]:
-    """GeoJSON features of the map."""
-    return tuple(json.loads(MAP.read_text(encoding="utf-8"))["features"])
+SHAPES = alt.Data(url="app/static/provinces.json", format=alt.DataFormat(type="json", property="features"))
+"""The provinces of the map, a feature each; the address holds on every page."""
 
 
 def province_map(rows: pl.DataFrame, groups: Sequence[str], chosen: str | None = None, height: int = 640) -> Picture:
@@ -220,11 +217,6 @@ def province_map(rows: pl.DataFrame, groups: Sequence[str], chosen: str | None =
     A province without a row or with a group that is not among `groups` is left grey. `chosen` is drawn with a bold
     line. The numbers stand in a table beside it, for they fit no province.
     """
-    known = {row["province_code"]: row for row in rows.iter_rows(named=True)}
-    features = [
-        shape | {"properties": known.get(shape["properties"]["province_code"], {}) | shape["properties"]}
-        for shape in _provinces()
-    ]
     steps = (
         [SEQUENCE[-1]]
         if len(groups) == 1
@@ -232,7 +224,7 @@ def province_map(rows: pl.DataFrame, groups: Sequence[str], chosen: str | None =
     )
     names = json.dumps(list(groups), ensure_ascii=False)
     colour = alt.Color(
-        "properties.group:N",
+        "group:N",
         sort=list(groups),
         scale=alt.Scale(domain=list(groups), range=steps),
         legend=alt.Legend(
@@ -240,16 +232,18 @@ def province_map(rows: pl.DataFrame, groups: Sequence[str], chosen: str | None =
             columns=3, labelLimit=160,
         ) if groups else None,
     )  # fmt: skip
-    tips = [alt.Tooltip("properties.label:N", title=" "), alt.Tooltip("properties.shown:N", title=" ")]
-    shapes = alt.Chart(alt.InlineData(values=features)).mark_geoshape(stroke="#FFFFFF", strokeWidth=0.6)
-    coloured = shapes.encode(
-        color=alt.condition(f"indexof({names}, datum.properties.group) >= 0", colour, alt.value(EMPTY)), tooltip=tips
+    tips = [alt.Tooltip("label:N", title=" "), alt.Tooltip("shown:N", title=" ")]
+    known = alt.LookupData(data=rows, key="province_code", fields=["label", "shown", "group"])
+    base = alt.Chart(SHAPES)
+    shapes = base.transform_lookup(lookup="properties.province_code", from_=known)
+    coloured = shapes.mark_geoshape(stroke="#FFFFFF", strokeWidth=0.6).encode(
+        color=alt.condition(f"indexof({names}, datum.group) >= 0", colour, alt.value(EMPTY)), tooltip=tips
     )
     layers = [coloured]
     # A layer without a shape would be a picture without words to those who listen.
-    if outlined := [shape for shape in features if chosen and shape["properties"]["province_code"] == chosen]:
-        line = alt.Chart(alt.InlineData(values=outlined))
-        layers.append(line.mark_geoshape(fillOpacity=0, stroke=SERIES[3], strokeWidth=2.5))
+    if chosen in province_names():
+        own = base.transform_filter(f"datum.properties.province_code === '{chosen}'")
+        layers.append(own.mark_geoshape(fillOpacity=0, stroke=SERIES[3], strokeWidth=2.5))
     return alt.layer(*layers).project(type="identity").properties(height=height)
 
 

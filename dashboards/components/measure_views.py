@@ -41,7 +41,7 @@ COLUMNS = {
     "inputs": "column.inputs",
 }
 """Of the table of results, with the key of each heading. The value first: a measure's name is as wide as a phone."""
-NAME_WIDTH, VALUE_WIDTH, RANGE_WIDTH = 410, 78, 104
+NAME_WIDTH, VALUE_WIDTH = 410, 78
 """Pixels: no name is cut on a wide page."""
 
 
@@ -104,9 +104,7 @@ def summary(
         table=rows,
         columns=headings,
         alt=words("measures.table_alt"),
-        widths=dict.fromkeys(headings, VALUE_WIDTH)
-        | {"label": NAME_WIDTH}
-        | dict.fromkeys(("interval", "band", "cost"), RANGE_WIDTH),
+        widths={"shown": VALUE_WIDTH, "label": NAME_WIDTH},
         height="content",
         places={area_name: area},
         measures=dict(rows.select("measure_id", "label").iter_rows()),

@@ -99,13 +99,17 @@ def interval_text(figure: Figure, low: float | None, high: float | None) -> str:
 
 def band_text(words: Words, figure: Figure, counts: dict[str, object]) -> str | None:
     """The rate at both linkage thresholds, lower one first; None where one of them is no number."""
-    wide = {name: counts[f"wide_{name}"] for name in ("numerator", "denominator")}
-    wide |= {f"{name}_status": counts[f"wide_{name}_status"] for name in ("numerator", "denominator")}
-    rates = [rate_value(words, figure, one).number for one in (counts, wide)]
+    rates = [rate_value(words, figure, one).number for one in (counts, wide_counts(counts))]
     known = sorted(rate for rate in rates if rate is not None)
     if len(known) < len(rates):
         return None
     return interval_text(figure, known[0] / 100, known[1] / 100)
+
+
+def wide_counts(counts: dict[str, object]) -> dict[str, object]:
+    """The counts at the wide linkage threshold, as `rate_value` takes them."""
+    names = [f"{name}{suffix}" for name in ("numerator", "denominator") for suffix in ("", "_status")]
+    return {name: counts[f"wide_{name}"] for name in names}
 
 
 def with_values(words: Words, figure: Figure, rows: pl.DataFrame) -> pl.DataFrame:

@@ -70,6 +70,11 @@ def of_measure(measure_id: str, code: str | None = None) -> Figure:
     return Figure(code, measure_id, Unit.PERCENT, 2, "agg_measure_results", "numerator", "denominator")
 
 
+def weakness_of(measure_id: str) -> Figure:
+    """The share of what a measure is asked of that is weakened; small shares matter, so one decimal."""
+    return replace(of_measure(measure_id), table="agg_measure_weaknesses", decimals=1)
+
+
 VISITS = _utilization("visits", "UT-00", "n_visits", unit=Unit.COUNT)
 VISITS_PER_HEAD = _per_person("visits_per_head", "UT-01", "n_outpatient_visits", Unit.PER_HEAD)
 TREATMENT_PER_HEAD = _per_person("treatment_per_head", "UT-01", "n_treatment_visits", Unit.PER_HEAD)

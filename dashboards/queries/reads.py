@@ -729,6 +729,29 @@ def weaknesses(serving: Serving, measure_id: str, area: Area) -> pl.DataFrame:
     return fetch(serving, sql, {"measure_id": measure_id, **area.model_dump()})
 
 
+def weakness_by_measure(serving: Serving, weakness_id: str, area: Area) -> pl.DataFrame:
+    """measure_id, name_th, name_en (of the measure, newest version) and the two counts of one weakness in an area."""
+    return fetch(
+        serving,
+        """
+        with names as (
+            select measure_id, name_th, name_en
+            from dim_measures
+            qualify row_number() over (partition by measure_id order by version desc) = 1
+        )
+        select
+            found.measure_id, names.name_th, names.name_en,
+            found.n_affected as numerator, found.n_affected_status as numerator_status,
+            found.n_asked as denominator, found.n_asked_status as denominator_status
+        from agg_measure_weaknesses as found
+        inner join names on names.measure_id = found.measure_id
+        where found.weakness_id = $weakness_id and found.area_level = $area_level and found.area_code = $area_code
+        order by found.measure_id
+        """,
+        {"weakness_id": weakness_id, **area.model_dump()},
+    )
+
+
 def weakness_by_region(serving: Serving, measure_id: str, weakness_id: str) -> pl.DataFrame:
     """The same of one weakness, with area_code, a row for each known region."""
     where = "weakness_id = $weakness_id and area_level = 'region' and area_code <> '00'"

@@ -7,7 +7,7 @@ from urllib.parse import urlparse
 
 import pytest
 from axe_playwright_python.sync_playwright import Axe
-from playwright.sync_api import Browser, Page, expect
+from playwright.sync_api import Browser, Locator, Page, expect
 
 from dashboards.access.pages import ENTRIES, FIRST, Entry
 from ruam.access import Role
@@ -26,6 +26,7 @@ PAGES = {
     "definitions": ("นิยามตัวชี้วัด", "Definitions of the measures", 0),
     "rollout": ("ความก้าวหน้า 30 บาทรักษาทุกที่", "Rollout of treatment anywhere", 4),
     "weaknesses": ("ข้อจำกัดของข้อมูล", "Limits of the data", 2),
+    "linkage": ("คุณภาพการเชื่อมโยงบุคคล", "Linkage quality", 2),
     "submissions": ("การส่งข้อมูล", "Submissions", 2),
     "scorecards": ("คะแนนคุณภาพข้อมูล", "Data quality scorecards", 4),
     "rules": ("กฎตรวจสอบข้อมูล", "Rules of data quality", 1),
@@ -38,6 +39,7 @@ PAGES = {
 USERS = {Role.ANALYST: "analyst", Role.STEWARD: "steward", Role.PROTECTION_OFFICER: "data_protection_officer"}
 """Who opens a page: the first of these whose role it is for."""
 WAIT_MILLISECONDS = 60_000
+MOST_TABS = 80
 FADE_SECONDS = 20
 """Streamlit draws new text pale at first, which axe takes for its colour."""
 
@@ -139,4 +141,54 @@ def test_definition_and_table_are_one_click_away(browser: Browser, demo_address:
     page.keyboard.press("Escape")
     page.get_by_role("button", name="ตารางข้อมูล").first.click()
     expect(page.get_by_test_id("stDataFrame").first).to_be_visible(timeout=WAIT_MILLISECONDS)
+    context.close()
+
+
+def test_a_view_is_reached_changed_and_read_by_keyboard_alone(browser: Browser, demo_address: str) -> None:
+    thai, _, n_charts = PAGES["utilization"]
+    context = demo_context(browser, demo_address, "analyst")
+    page = context.new_page()
+    page.goto(f"{demo_address}/utilization")
+    wait_for_page(page, thai, n_charts)
+    box = page.get_by_role("combobox", name="พื้นที่")
+    tab_to(page, box)
+    page.keyboard.type("เขตสุขภาพที่ 4")
+    page.keyboard.press("Enter")
+    page.wait_for_url("**area=R04**")
+    wait_for_page(page, thai, n_charts)
+    expect(box).to_have_value("เขตสุขภาพที่ 4")
+    tab_to(page, page.get_by_role("button", name="นิยาม").first)
+    page.keyboard.press("Enter")
+    expect(page.get_by_text("ตัวตั้งของ UT-00")).to_be_visible(timeout=WAIT_MILLISECONDS)
+    page.keyboard.press("Escape")
+    tab_to(page, page.get_by_text("English", exact=True))
+    page.keyboard.press("Enter")
+    wait_for_page(page, PAGES["utilization"][1], n_charts)
+    context.close()
+
+
+def tab_to(page: Page, wanted: Locator) -> None:
+    """Press Tab until the element, or what holds it, has the focus; fails where no order of tabs leads there."""
+    has_focus = "(one, at = document.activeElement) => at === one || (at.tagName === 'BUTTON' && at.contains(one))"
+    for _ in range(MOST_TABS):
+        if wanted.evaluate(has_focus):
+            return
+        page.keyboard.press("Tab")
+    raise AssertionError(f"{MOST_TABS} tabs do not lead to {wanted}")
+
+
+def test_a_printed_page_holds_its_title_and_charts_and_none_of_its_controls(
+    browser: Browser, demo_address: str
+) -> None:
+    thai, _, n_charts = PAGES["nation"]
+    context = demo_context(browser, demo_address, "executive")
+    page = context.new_page()
+    page.goto(f"{demo_address}/nation")
+    wait_for_page(page, thai, n_charts)
+    page.emulate_media(media="print")
+    expect(page.get_by_role("heading", level=1)).to_be_visible()
+    expect(page.get_by_test_id("stVegaLiteChart").first).to_be_visible()
+    expect(page.get_by_test_id("stHeader")).to_be_hidden()
+    expect(page.get_by_test_id("stPopover").first).to_be_hidden()
+    assert page.pdf(format="A4").startswith(b"%PDF")
     context.close()

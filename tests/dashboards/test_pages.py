@@ -38,6 +38,7 @@ TITLES = {
         "definitions": "นิยามตัวชี้วัด",
         "rollout": "ความก้าวหน้า 30 บาทรักษาทุกที่",
         "weaknesses": "ข้อจำกัดของข้อมูล",
+        "linkage": "คุณภาพการเชื่อมโยงบุคคล",
         "submissions": "การส่งข้อมูล",
         "scorecards": "คะแนนคุณภาพข้อมูล",
         "rules": "กฎตรวจสอบข้อมูล",
@@ -55,6 +56,7 @@ TITLES = {
         "definitions": "Definitions of the measures",
         "rollout": "Rollout of treatment anywhere",
         "weaknesses": "Limits of the data",
+        "linkage": "Linkage quality",
         "submissions": "Submissions",
         "scorecards": "Data quality scorecards",
         "rules": "Rules of data quality",
@@ -74,6 +76,7 @@ N_CHARTS = {
     "definitions": 0,
     "rollout": 4,
     "weaknesses": 2,
+    "linkage": 2,
     "submissions": 2,
     "scorecards": 4,
     "rules": 1,
@@ -570,6 +573,18 @@ def test_what_weakens_a_measure_is_listed_the_greatest_first_and_a_small_base_gi
     assert table["Value"].to_list() == ["8.0%", "3.1%", "3.0%"]
     silent = open_page("weaknesses", lang="en", area="R13").dataframe[0].value
     assert not any("%" in value for value in silent["Value"].to_list())
+
+
+@pytest.mark.usefixtures("home")
+def test_what_linkage_leaves_open_stands_with_both_thresholds() -> None:
+    app = open_page("linkage", lang="en")
+    followed, regions, thresholds = (table.value for table in app.dataframe[-3:])
+    assert "8.0%" in followed["Value"].to_list(), "as the factory has it"
+    assert set(regions["Area"]) >= {"Region 4"}
+    changes = thresholds["Change"].to_list()
+    assert changes
+    sizes = [abs(float(text.split()[0].replace(",", ""))) for text in changes if text != "–"]
+    assert sizes == sorted(sizes, reverse=True), "what changes most is first"
 
 
 @pytest.mark.parametrize("language", ["th", "en"])
