@@ -49,7 +49,11 @@ def _legend(names: Sequence[str], symbol: str | None = None) -> alt.Legend | Non
     if len(names) < 2:
         return None
     common: dict[str, Any] = {"symbolType": symbol, "symbolSize": 500} if symbol else {"symbolSize": 90}
-    return alt.Legend(orient="top", title=None, labelFontSize=LABEL_SIZE, labelColor=INK, labelLimit=320, **common)
+    # As many beside each other as fit a phone.
+    columns = 1 if max(map(len, names)) > LONGEST_LINE else 2
+    return alt.Legend(
+        orient="top", title=None, labelFontSize=LABEL_SIZE, labelColor=INK, labelLimit=320, columns=columns, **common
+    )
 
 
 def _colour(names: Sequence[str], symbol: str | None = None) -> alt.Color:

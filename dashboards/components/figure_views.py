@@ -26,7 +26,7 @@ from dashboards.queries.reads import NATION, Area, Period
 
 SMALLEST_COVERAGE = 0.5
 """Of facilities that reported: below it a figure says more of reporting than of care, and is not coloured."""
-PROVINCE_WIDTH = 125
+PROVINCE_WIDTH = 175
 """Pixels of the longest name of a province, which is not to be cut on a phone."""
 SPOKEN_PROVINCES = 10
 """Of the map, by its alternative text; the table has them all."""
