@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
-from typing import Any, TypeAlias
+from collections.abc import Callable, Sequence
+from functools import lru_cache, wraps
+from typing import Any, Concatenate, ParamSpec, TypeAlias
 
 import altair as alt
 import polars as pl
@@ -28,6 +29,29 @@ LONGEST_LEVEL_NAME = 9
 
 # What `alt.layer` may return.
 Picture: TypeAlias = alt.LayerChart | alt.FacetChart
+
+
+P = ParamSpec("P")
+MOST_KEPT = 500
+"""Charts; one takes some 20 kB."""
+
+
+def kept(draw: Callable[Concatenate[pl.DataFrame, P], Picture]) -> Callable[Concatenate[pl.DataFrame, P], Picture]:
+    """A chart of the same rows, drawn the same way, is the same object: a changed filter leaves most of a page alone.
+
+    Whoever gets one made for another has the very same rows, and no chart is changed once it is made.
+    """
+
+    @wraps(draw)
+    def drawn(rows: pl.DataFrame, /, *args: P.args, **kwargs: P.kwargs) -> Picture:
+        given = tuple(tuple(one) if isinstance(one, list) else one for one in args)
+        return of(tuple(rows.schema.items()), tuple(rows.iter_rows()), given, tuple(kwargs.items()))
+
+    @lru_cache(MOST_KEPT)
+    def of(schema: tuple[Any, ...], rows: tuple[Any, ...], args: tuple[Any, ...], kwargs: tuple[Any, ...]) -> Picture:
+        return draw(pl.DataFrame(rows, schema=dict(schema), orient="row"), *args, **dict(kwargs))
+
+    return drawn
 
 
 def _axis(**options: Any) -> alt.Axis:
@@ -67,6 +91,7 @@ def _shape(names: Sequence[str]) -> alt.Shape:
     return alt.Shape("series:N", sort=list(names), scale=scale, legend=_legend(names))
 
 
+@kept
 def sparkline(rows: pl.DataFrame) -> Picture:
     """`label`, `value`, `shown`, in order of time; months without a value stay gaps."""
     x = alt.X("label:O", sort=None, axis=None)
@@ -78,6 +103,7 @@ def sparkline(rows: pl.DataFrame) -> Picture:
     return alt.layer(line, points).properties(height=56)
 
 
+@kept
 def control_chart(rows: pl.DataFrame, limits: tuple[float, float, float] | None, is_signal: bool) -> Picture:
     """`label`, `value`, `shown` in order of time, with the band of `limits` (mean, low, high) of the months before.
 
@@ -112,6 +138,7 @@ def control_chart(rows: pl.DataFrame, limits: tuple[float, float, float] | None,
     return alt.layer(*layers).properties(height=110)
 
 
+@kept
 def step_sparkline(rows: pl.DataFrame) -> Picture:
     """`day`, `n`, `shown`: a count that only grows."""
     base = alt.Chart(rows).encode(
@@ -125,6 +152,7 @@ def step_sparkline(rows: pl.DataFrame) -> Picture:
     return alt.layer(line, points).properties(height=56)
 
 
+@kept
 def trend(rows: pl.DataFrame, names: Sequence[str], x_title: str, y_title: str, height: int = 320) -> Picture:
     """`label`, `series`, `value`, `shown`; at most four series."""
     x = alt.X("label:O", sort=None, axis=_axis(title=x_title, labelAngle=0, labelOverlap="parity", grid=False))
@@ -138,6 +166,7 @@ def trend(rows: pl.DataFrame, names: Sequence[str], x_title: str, y_title: str, 
     return alt.layer(line, points).properties(height=height)
 
 
+@kept
 def bars(rows: pl.DataFrame) -> Picture:
     """`label`, `value`, `shown`; the printed text stands at the bar's end, also where there is no bar."""
     base = alt.Chart(rows.with_columns(pl.col("value").fill_null(0).alias("length"))).encode(y=_rows_axis(rows))
@@ -151,7 +180,7 @@ def bars(rows: pl.DataFrame) -> Picture:
 
 def _rows_axis(rows: pl.DataFrame) -> alt.Y:
     # Thai has no spaces between words: a name breaks before a bracket or the word `and`, wherever one comes first.
-    broken = r"split(replace(datum.label, /\s*( \(| – |และ| and )/, '\n$1'), '\n')"
+    broken = r"split(replace(datum.label, /\s*( \(| – |\u0e41\u0e25\u0e30| and )/, '\n$1'), '\n')"
     axis = _axis(
         title=None, grid=False, ticks=False, domain=False, labelColor=INK, labelPadding=6, labelLineHeight=16,
         labelExpr=f"length(datum.label) > {LONGEST_LINE} ? {broken} : datum.label",
@@ -159,6 +188,7 @@ def _rows_axis(rows: pl.DataFrame) -> alt.Y:
     return alt.Y("label:N", sort=rows["label"].to_list(), axis=axis)
 
 
+@kept
 def net_bars(rows: pl.DataFrame) -> Picture:
     """`label`, `value` (may be negative), `shown`."""
     edge = max((abs(value) for value in rows["value"].to_list() if value is not None), default=1) or 1
@@ -181,6 +211,7 @@ def net_bars(rows: pl.DataFrame) -> Picture:
     return alt.layer(bar, gain, loss).properties(height=28 * rows.height)
 
 
+@kept
 def tile_grid(rows: pl.DataFrame) -> Picture:
     """`tile_row`, `tile_column`, `label`, `value`, `shown`, `coverage`, `is_comparable`: one tile a region.
 
@@ -211,10 +242,11 @@ def tile_grid(rows: pl.DataFrame) -> Picture:
     return alt.layer(full, gap, name, number, coverage).properties(height=72 * max(rows["tile_row"].n_unique(), 1))
 
 
-SHAPES = alt.Data(url="app/static/provinces.json", format=alt.DataFormat(type="json", property="features"))
+SHAPES = alt.UrlData(url="app/static/provinces.json", format=alt.JsonDataFormat(type="json", property="features"))
 """The provinces of the map, a feature each; the address holds on every page."""
 
 
+@kept
 def province_map(rows: pl.DataFrame, groups: Sequence[str], chosen: str | None = None, height: int = 640) -> Picture:
     """`province_code`, `label`, `shown`, `group`: the provinces, coloured by their group, from the lowest on.
 
@@ -255,6 +287,7 @@ CONSTANT = 100
 """Of the logarithm that a matrix of flows is shaded by: about this count the shades begin to be of ratios."""
 
 
+@kept
 def flow_matrix(rows: pl.DataFrame, order: Sequence[str], x_title: str, y_title: str) -> Picture:
     """`home`, `treatment`, `value`, `cell` (its text), `shown`; colour by logarithm: care at home dwarfs the rest."""
     names = list(order)
@@ -297,6 +330,7 @@ def flow_matrix(rows: pl.DataFrame, order: Sequence[str], x_title: str, y_title:
     return alt.layer(cell, text).properties(height=32 * len(names) + 40 + room)
 
 
+@kept
 def heat(rows: pl.DataFrame, row_names: Sequence[str], column_names: Sequence[str]) -> Picture:
     """`row`, `column`, `value`, `shown`: one dimension down, another across, the number printed in each cell."""
     known = [value for value in rows["value"].to_list() if value is not None]
@@ -329,6 +363,7 @@ def _date_axis(months: Sequence[str], **options: Any) -> alt.Axis:
     )
 
 
+@kept
 def cumulative(
     rows: pl.DataFrame, names: Sequence[str], months: Sequence[str], total: int, x_title: str, y_title: str
 ) -> Picture:
@@ -356,6 +391,7 @@ def cumulative(
     ).properties(height=400)
 
 
+@kept
 def timeline(
     rows: pl.DataFrame, order: Sequence[str], names: Sequence[str], months: Sequence[str], x_title: str
 ) -> Picture:
@@ -378,6 +414,7 @@ def timeline(
     return alt.layer(rule, ring, disc, number).properties(height=31 * max(len(order), 3) + 60)
 
 
+@kept
 def differences(rows: pl.DataFrame, x_title: str) -> Picture:
     """`label`, `value`, `low`, `high`, `shown`: differences with their intervals, and the line of no difference.
 
@@ -402,6 +439,7 @@ def differences(rows: pl.DataFrame, x_title: str) -> Picture:
     ).properties(height=34 * max(rows.height, 3) + 40)
 
 
+@kept
 def event_study(rows: pl.DataFrame, x_title: str, y_title: str) -> Picture:
     """`event_month`, `effect`, `effect_low`, `effect_high`, `shown`: an effect and its interval by month from go-live.
 
@@ -442,6 +480,7 @@ MARKS = {
 """Of each state of a report its symbol and its colour; what is partial is late's orange, lighter."""
 
 
+@kept
 def stacked_states(
     rows: pl.DataFrame, states: Sequence[str], names: Sequence[str], x_title: str, y_title: str
 ) -> Picture:
@@ -467,6 +506,7 @@ LEAST_CELL = 22
 """Pixels of a month's cell that hold `100`."""
 
 
+@kept
 def month_matrix(rows: pl.DataFrame, places: Sequence[str], is_share: bool) -> Picture:
     """`label` (month), `place`, `cell` (symbol or per cent), `state`, `value`, `shown`: one square a place and month.
 
@@ -510,6 +550,7 @@ def month_matrix(rows: pl.DataFrame, places: Sequence[str], is_share: bool) -> P
     return alt.layer(cell, text).properties(height=26 * max(len(places), 2) + 30)
 
 
+@kept
 def score_chart(rows: pl.DataFrame, x_title: str, y_title: str) -> Picture:
     """`label`, `score`, `lower_limit`, `upper_limit`, `median_score`, `signal`, `shown`: a score within its limits.
 
@@ -547,6 +588,7 @@ def score_chart(rows: pl.DataFrame, x_title: str, y_title: str) -> Picture:
     return alt.layer(band, peers, line, points).properties(height=190)
 
 
+@kept
 def against_peers(rows: pl.DataFrame, furthest: float, x_title: str) -> Picture:
     """`label`, `value`, `low`, `high`, `shown`: multiples of the peers' median; the band is their middle half.
 
