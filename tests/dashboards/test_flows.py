@@ -9,6 +9,7 @@ import polars as pl
 import pytest
 
 from dashboards.assets.convert_map import MAP, converted, rings, without_straights
+from dashboards.components import charts
 from dashboards.components.flows import OUTSIDE, all_pairs, balances, sum_of, with_texts
 from dashboards.components.maps import N_GROUPS, map_groups
 from ruam.geography import PROVINCES
@@ -121,3 +122,14 @@ def test_a_drawing_is_converted_by_its_relative_moves() -> None:
         converted(svg.replace("Phang nga", "Atlantis"))
     with pytest.raises(ValueError, match="not closed"):
         list(rings("m 1,1 5,5 5,0"))
+
+
+def test_a_chart_of_the_same_rows_is_drawn_once_and_the_map_holds_no_shapes() -> None:
+    rows = pl.DataFrame({"province_code": ["50"], "label": ["เชียงใหม่"], "shown": ["15"], "group": ["15"]})
+    drawn = charts.province_map(rows, ["15"], "50")
+    assert charts.province_map(rows.clone(), ["15"], "50") is drawn
+    assert charts.province_map(rows.with_columns(shown=pl.lit("20")), ["15"], "50") is not drawn
+    assert charts.province_map(rows, ["15"], "51") is not drawn
+    told = json.dumps(drawn.to_dict())
+    assert "coordinates" not in told
+    assert "province_code === '50'" in told, "the chosen one is outlined, whether it has a row or not"

@@ -15,7 +15,7 @@ from ruam.errors import SetupError, UsageError
 from ruam.geography import province_names
 from ruam.provider import load_provider
 from ruam.serve import checked
-from ruam.settings import REGIONS, Settings
+from ruam.settings import REGIONS, Settings, settings_in_force
 
 TABLE = load_table(None)
 CODES = ["TH", *(f"R{code}" for code in REGIONS), *(f"P{code}" for code in province_names()), "H10713"]
@@ -194,3 +194,24 @@ def test_another_address_needs_tls_or_a_proxy_that_has_it(tmp_path: Path) -> Non
             ),
             demo=False,
         )
+
+
+def test_a_table_that_was_changed_is_read_anew(tmp_path: Path) -> None:
+    path = tmp_path / "access.yml"
+    path.write_text(DEFAULT_TABLE.read_text(encoding="utf-8"), encoding="utf-8")
+    assert load_table(path) is load_table(path), "once for all who ask"
+    told = yaml.safe_load(path.read_text(encoding="utf-8"))
+    told["role"]["claim"] = "groups_of_ruam"
+    path.write_text(yaml.safe_dump(told), encoding="utf-8")
+    assert load_table(path).role.claim == "groups_of_ruam"
+    path.write_text("role: []", encoding="utf-8")
+    with pytest.raises(SetupError):
+        load_table(path)
+
+
+def test_settings_in_force_are_those_of_the_environment(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("RUAM_HOME", str(tmp_path / "one"))
+    assert settings_in_force() is settings_in_force()
+    assert settings_in_force().home == Settings().home
+    monkeypatch.setenv("RUAM_HOME", str(tmp_path / "other"))
+    assert settings_in_force().home == tmp_path / "other"
