@@ -112,7 +112,7 @@ def warm() -> None:
     # Each part of a chart would be held against the schema when it is made, and the whole of it again when it is sent.
     # Tests do that; here it took a quarter of a page's time.
     schemapi.disable_debug_mode()
-    alt.LayerChart.to_dict = partialmethod(alt.LayerChart.to_dict, validate=False)  # type: ignore[method-assign]
+    alt.LayerChart.to_dict = partialmethod(alt.LayerChart.to_dict, validate=False)  # type: ignore[assignment]
     gc.collect()
     gc.freeze()
 
