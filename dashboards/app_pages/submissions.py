@@ -201,8 +201,8 @@ def awaited(context: Context, area: Area, month: date, kind: str | None, as_of: 
         "due": words("column.due"),
         "sent": words("column.sent"),
         "habit": words("column.rhythm"),
-        "missing": words("column.missing_files"),
         "short": words("column.short_files"),
+        "missing": words("column.missing_files"),
     }
     table = with_texts(words, rows)
     tabled(

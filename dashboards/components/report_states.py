@@ -84,13 +84,7 @@ def with_texts(words: Words, rows: pl.DataFrame) -> pl.DataFrame:
         texts("due", due),
         texts("sent", sent),
         texts("days", ["–" if day is None else f"{day:+d}" if day else "0" for day in days]),
-        texts(
-            "missing",
-            [
-                words("submissions.all_files") if state == "silent" else names.replace(",", ", ") if names else "–"
-                for state, names in rows.select("state", "missing_files").iter_rows()
-            ],
-        ),
+        texts("missing", [names.replace(",", ", ") if names else "–" for names in rows["missing_files"]]),
         texts("short", [names.replace(",", ", ") if names else "–" for names in rows["short_files"]]),
         texts(
             "habit",
