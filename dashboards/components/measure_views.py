@@ -41,7 +41,7 @@ COLUMNS = {
     "inputs": "column.inputs",
 }
 """Of the table of results, with the key of each heading. The value first: a measure's name is as wide as a phone."""
-NAME_WIDTH, VALUE_WIDTH = 410, 78
+NAME_WIDTH, VALUE_WIDTH = 460, 78
 """Pixels: no name is cut on a wide page."""
 
 
