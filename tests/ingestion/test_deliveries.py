@@ -23,7 +23,7 @@ from ingestion.checks import load_rules
 from ingestion.contract import standard_contracts
 from ingestion.delivery import DeliveryRejectedError, DeliveryZip, content_hash, sender_of
 from ingestion.feed import STANDARD, load_feeds
-from ingestion.inbox import inbox_key, sealed, store
+from ingestion.inbox import inbox_key, receiving, sealed, store
 from ingestion.landing import RECORDS
 from ingestion.names import shown_name
 from ruam.errors import UsageError
@@ -404,7 +404,8 @@ def test_a_path_that_is_not_there_is_named(settings: Settings, tmp_path: Path) -
 
 def test_the_inbox_keeps_each_content_once(tmp_path: Path) -> None:
     path = make_zip(tmp_path / zip_name())
-    first, second = (store(tmp_path / "inbox", KEY, [path.read_bytes()]) for _ in range(2))
+    with receiving(tmp_path / "inbox"):
+        first, second = (store(tmp_path / "inbox", KEY, [path.read_bytes()]) for _ in range(2))
     assert first == second
     assert first[0] == content_hash(path)
     assert path.read_bytes() not in first[1].read_bytes()
