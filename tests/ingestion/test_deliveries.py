@@ -367,6 +367,17 @@ def test_copies_that_come_together_are_one_delivery(settings: Settings, tmp_path
     assert batches(settings) == before
 
 
+def test_two_contents_under_one_name_are_two_deliveries(settings: Settings, tmp_path: Path) -> None:
+    ones = [make_zip(tmp_path / day / zip_name(), {"SERVICE.txt": visits(n)}) for day, n in (("mon", 1), ("tue", 2))]
+    for _ in range(2):
+        take_in(settings, *ones)
+    receipts = records(settings, "receipts").sort("n_rows")
+    assert receipts.select("file_name", "delivery_id", "outcome", "n_landed").rows() == [
+        (zip_name(), content_hash(path), "accepted", n) for n, path in enumerate(ones, 1)
+    ]
+    assert_balanced(settings)
+
+
 def test_a_rejection_is_recorded_once_however_often_it_comes(settings: Settings, tmp_path: Path) -> None:
     """Day by day or all at once: one receipt per content and name, also when other deliveries come beside it."""
     inbox = tmp_path / "in"
