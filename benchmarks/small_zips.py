@@ -29,7 +29,7 @@ from benchmarks.country import (
 from benchmarks.measuring import Target, measured_in_turn, show_costs, show_targets
 from identity.sealing import SealKey
 from ingestion.delivery import content_hash
-from ingestion.inbox import store
+from ingestion.inbox import receiving, store
 from ingestion.places import PIECE_BYTES
 
 ROWS_A_ZIP = 440
@@ -41,7 +41,8 @@ def _pieces(path: Path) -> Iterator[bytes]:
 
 
 def receive(deliveries: Path, inbox: Path) -> int:
-    return len([store(inbox, SealKey("inbox", bytes(32)), _pieces(path)) for path in zips_in(deliveries)])
+    with receiving(inbox):
+        return len([store(inbox, SealKey("inbox", bytes(32)), _pieces(path)) for path in zips_in(deliveries)])
 
 
 def hash_all(deliveries: Path) -> int:

@@ -1,7 +1,7 @@
 """A zip that nobody vouches for: its directory checked as a whole, and its members' bytes, read under limits.
 
-`zipfile` parses the directory, once its size is known to be sane. It is not asked for the members: it looks at no
-overlap, believes what the directory declares, inflates bzip2 and LZMA without a bound, and is slower.
+`zipfile` is not asked: it looks at no overlap, believes what the directory declares, inflates bzip2 and LZMA without a
+bound, and is slower.
 """
 
 from __future__ import annotations
@@ -16,7 +16,6 @@ import unicodedata
 import zipfile
 from collections.abc import Iterator
 from dataclasses import dataclass
-from itertools import accumulate
 from pathlib import Path
 from typing import BinaryIO, NamedTuple, Protocol
 
@@ -28,6 +27,9 @@ from ruam.settings import ZipLimits
 
 _LOCAL = struct.Struct("<4s5H3L2H")
 """Signature, version, flags, method, time, date, CRC, packed size, size, length of name, length of extra field."""
+_LISTED = struct.Struct("<4s6H3L5H2L")
+"""Of the directory: signature, version that made it, version needed, then as in `_LOCAL` from flags to length of extra
+field, length of comment, disk, internal and external attributes, offset of the member's own header."""
 _END = struct.Struct("<4s4H2LH")
 """Signature, this disk, disk of the directory, entries on this disk, entries, size, offset, length of comment."""
 _END_64 = struct.Struct("<4sQ2H2L4Q")
@@ -36,6 +38,7 @@ _END_64_LOCATOR = struct.Struct("<4sLQL")
 """Signature, disk of the record, its offset, number of disks."""
 
 _LOCAL_SIGNATURE = b"PK\x03\x04"
+_LISTED_SIGNATURE = b"PK\x01\x02"
 _SPANNED_SIGNATURES = (b"PK\x07\x08", b"PK00")
 _END_SIGNATURE = b"PK\x05\x06"
 _END_64_SIGNATURE = b"PK\x06\x06"
@@ -51,6 +54,10 @@ _PATCH = 0x0020
 """The data are a difference to another file."""
 _NAME_IN_UTF_8 = 0x0800
 _AES = 99
+_MOST_VERSION = 63
+"""6.3 is the last version of the format that brought anything that is read here."""
+_SIZES_64 = 0x0001
+"""The extra field in which zip64 tells sizes and offset."""
 _INFLATE_ERROR: type[Exception] = igzip_lib.IsalError  # type: ignore[assignment]  # The stub says an instance.
 _MOST_LZMA_WINDOW = 64 << 20
 _PACKED_BYTES = 1 << 20
@@ -67,6 +74,22 @@ class DeliveryRejectedError(Exception):
         self.message = message
 
 
+class Info(NamedTuple):
+    """What the directory says of a member."""
+
+    raw_name: bytes
+    flags: int
+    method: int
+    checksum: int
+    """CRC-32 of the inflated bytes."""
+    packed_size: int
+    size: int
+    mode: int
+    """Of Unix: kind of file and rights; 0 where it is not told."""
+    offset: int
+    """Of the member's own header."""
+
+
 class Entry(NamedTuple):
     """A member as the directory and its own header agree that it is."""
 
@@ -75,19 +98,24 @@ class Entry(NamedTuple):
     """The name as it may stand in a message or a receipt (`ingestion/names.py`)."""
     place: int
     """Its number among the zip's members, from 1; folders do not count."""
-    info: zipfile.ZipInfo
+    info: Info
     begin: int
     """Offset of its packed bytes."""
 
     @property
     def declared_size(self) -> int:
-        return self.info.file_size
+        return self.info.size
+
+    @property
+    def is_folder(self) -> bool:
+        return self.name.endswith("/")
 
 
 @dataclass(frozen=True)
 class _Directory:
     n_entries: int
     begin: int
+    n_bytes: int
 
 
 class Archive:
@@ -105,14 +133,13 @@ class Archive:
         self._file = _opened(source)
         try:
             directory = _find_directory(self._file, limits)
-            infos, self._names_in = _read_directory(self._file, directory)
-            places = accumulate(int(not info.filename.endswith("/")) for info in infos)
-            entries = [
-                Entry(_printable(info), shown_name(info.orig_filename, place, extra_feeds), place, info, 0)
-                for info, place in zip(infos, places, strict=True)
-            ]
-            for entry in entries:
-                _check_entry(entry.info, entry.shown, limits)
+            entries, place = [], 0
+            infos = _read_directory(self._file, directory)
+            for info, name in zip(infos, _names(infos), strict=True):
+                place += not name.endswith("/")
+                shown = shown_name(name, place, extra_feeds)
+                _check_entry(info, name, shown, limits)
+                entries.append(Entry(name if name.isprintable() else ascii(name)[1:-1], shown, place, info, 0))
             self.entries = self._placed(entries, directory)
         except BaseException:
             self._file.close()
@@ -129,9 +156,10 @@ class Archive:
 
     def read(self, entry: Entry, most: int) -> Iterator[bytes]:
         """The member's bytes in pieces of at most `most`. Only after the last is it known that they are sound."""
-        if whole := self._at_once(entry, most):
-            yield whole
-            return
+        whole = self._at_once(entry, most)
+        return iter((whole,)) if whole else self._piece_by_piece(entry, most)
+
+    def _piece_by_piece(self, entry: Entry, most: int) -> Iterator[bytes]:
         size = checksum = 0
         # One byte more than the member may hold shows that it holds too much; room for more is not cheap.
         for piece in self._pieces(entry, min(most, entry.declared_size + 1)):
@@ -144,7 +172,7 @@ class Archive:
                 )
             checksum = isal_zlib.crc32(piece, checksum)
             yield piece
-        if checksum != entry.info.CRC:
+        if checksum != entry.info.checksum:
             raise _damaged(entry, "its checksum is another")
         if size != entry.declared_size:
             raise DeliveryRejectedError(
@@ -154,26 +182,26 @@ class Archive:
     def _at_once(self, entry: Entry, most: int) -> bytes | None:
         """A deflated member of a single piece, the usual case; None for all others, and for one that is not sound."""
         info = entry.info
-        if info.compress_type != zipfile.ZIP_DEFLATED or max(info.file_size, info.compress_size) > most:
+        if info.method != zipfile.ZIP_DEFLATED or max(info.size, info.packed_size) > most:
             return None
         decompressor = igzip_lib.IgzipDecompressor(igzip_lib.DECOMP_DEFLATE)
         try:
-            piece = decompressor.decompress(self._bytes(entry.begin, info.compress_size), info.file_size + 1)
+            piece = decompressor.decompress(self._bytes(entry.begin, info.packed_size), info.size + 1)
         except _INFLATE_ERROR:
             return None
-        if len(piece) != info.file_size or not decompressor.eof or decompressor.unused_data:
+        if len(piece) != info.size or not decompressor.eof or decompressor.unused_data:
             return None
         self.check_size(entry, len(piece))
-        return piece if isal_zlib.crc32(piece) == info.CRC else None
+        return piece if isal_zlib.crc32(piece) == info.checksum else None
 
     def _pieces(self, entry: Entry, most: int) -> Iterator[bytes]:
-        at, end = entry.begin, entry.begin + entry.info.compress_size
-        if entry.info.compress_type == zipfile.ZIP_STORED:
+        at, end = entry.begin, entry.begin + entry.info.packed_size
+        if entry.info.method == zipfile.ZIP_STORED:
             while at < end:
                 yield self._bytes(at, min(most, end - at))
                 at += most
             return
-        if entry.info.compress_type == zipfile.ZIP_LZMA:
+        if entry.info.method == zipfile.ZIP_LZMA:
             decompressor, at = self._lzma(entry)
         else:
             decompressor = _decompressor(entry)
@@ -184,7 +212,7 @@ class Archive:
                 at += len(packed)
                 if not packed:
                     # LZMA may go without a mark at its end; the declared size tells then whether all is there.
-                    if entry.info.compress_type == zipfile.ZIP_LZMA:
+                    if entry.info.method == zipfile.ZIP_LZMA:
                         return
                     raise _damaged(entry, "its data are cut off")
             try:
@@ -198,7 +226,7 @@ class Archive:
 
     def _lzma(self, entry: Entry) -> tuple[_Decompressor, int]:
         """The decompressor that the member's own header asks for, and where the data behind it begin."""
-        header = self._bytes(entry.begin, min(9, entry.info.compress_size))
+        header = self._bytes(entry.begin, min(9, entry.info.packed_size))
         n_properties = int.from_bytes(header[2:4], "little")
         window = int.from_bytes(header[5:9], "little")
         if len(header) < 9 or n_properties != 5 or header[4] >= 9 * 5 * 5:
@@ -222,7 +250,7 @@ class Archive:
             raise DeliveryRejectedError(
                 "member_too_large", f"{entry.shown} holds more than {limits.max_member_bytes:,} bytes"
             )
-        if size > limits.ratio_applies_from_bytes and size > limits.max_ratio * max(entry.info.compress_size, 1):
+        if size > limits.ratio_applies_from_bytes and size > limits.max_ratio * max(entry.info.packed_size, 1):
             raise DeliveryRejectedError(
                 "ratio_too_high", f"{entry.shown} grows more than {limits.max_ratio} times when inflated"
             )
@@ -233,16 +261,16 @@ class Archive:
         Members that do are a bomb (CVE-2024-0450).
         """
         placed = entries.copy()
-        offsets = [entry.info.header_offset for entry in entries]
+        offsets = [entry.info.offset for entry in entries]
         order = sorted(range(len(entries)), key=offsets.__getitem__)
         if order and offsets[order[0]] != 0:
             raise DeliveryRejectedError("inconsistent_zip", "bytes stand before the first member")
         bounds = [*(offsets[index] for index in order[1:]), directory.begin]
         for index, bound in zip(order, bounds, strict=True):
             entry = entries[index]
-            room = bound - offsets[index] - _LOCAL.size - entry.info.compress_size
+            room = bound - offsets[index] - _LOCAL.size - entry.info.packed_size
             begin = self._begin_of_data(entry) if room >= 0 else bound
-            if begin + entry.info.compress_size > bound or room < 0:
+            if begin + entry.info.packed_size > bound or room < 0:
                 raise DeliveryRejectedError(
                     "overlapping_members", f"{entry.shown} shares bytes with what follows it in the zip"
                 )
@@ -251,32 +279,26 @@ class Archive:
 
     def _begin_of_data(self, entry: Entry) -> int:
         """Where the member's data begin, by its own header, which must say what the directory says."""
-        info = entry.info
-        name = self._raw_name(info)
-        header = self._bytes(info.header_offset, _LOCAL.size + len(name))
+        info, name = entry.info, entry.info.raw_name
+        header = self._bytes(info.offset, _LOCAL.size + len(name))
         signature, _, flags, method, _, _, checksum, packed, size, n_name, n_extra = _LOCAL.unpack_from(header)
         if signature != _LOCAL_SIGNATURE:
             raise DeliveryRejectedError("inconsistent_zip", f"{entry.shown} is not where the directory says")
         allowed = (_IN_EXTRA_FIELD, 0) if flags & _SIZES_FOLLOW else (_IN_EXTRA_FIELD,)
         agrees = (
-            method == info.compress_type
-            and (flags ^ info.flag_bits) & (_ENCRYPTED | _PATCH | _SIZES_FOLLOW) == 0
+            method == info.method
+            and (flags ^ info.flags) & (_ENCRYPTED | _PATCH | _SIZES_FOLLOW) == 0
             and n_name == len(name)
             and header.endswith(name, _LOCAL.size)
-            and (checksum == info.CRC or checksum in allowed)
-            and (packed == info.compress_size or packed in allowed)
-            and (size == info.file_size or size in allowed)
+            and (checksum == info.checksum or checksum in allowed)
+            and (packed == info.packed_size or packed in allowed)
+            and (size == info.size or size in allowed)
         )
         if not agrees:
             raise DeliveryRejectedError(
                 "inconsistent_zip", f"{entry.shown}: its own header and the directory contradict each other"
             )
-        return info.header_offset + _LOCAL.size + int(n_name) + int(n_extra)
-
-    def _raw_name(self, info: zipfile.ZipInfo) -> bytes:
-        name = info.orig_filename
-        # ASCII is the same in all of them, and by far the usual.
-        return name.encode("utf-8" if info.flag_bits & _NAME_IN_UTF_8 or name.isascii() else self._names_in)
+        return info.offset + _LOCAL.size + int(n_name) + int(n_extra)
 
     def _bytes(self, at: int, n: int) -> bytes:
         return _read(self._file, at, n)
@@ -295,7 +317,7 @@ class _Decompressor(Protocol):
 
 
 def _decompressor(entry: Entry) -> _Decompressor:
-    match entry.info.compress_type:
+    match entry.info.method:
         case zipfile.ZIP_DEFLATED:
             return igzip_lib.IgzipDecompressor(igzip_lib.DECOMP_DEFLATE)
         case zipfile.ZIP_BZIP2:
@@ -365,7 +387,7 @@ def _find_directory(file: BinaryIO | Unsealer, limits: ZipLimits) -> _Directory:
         )
     if offset + n_bytes != end:
         raise DeliveryRejectedError("inconsistent_zip", "the directory is not where the end of the zip says")
-    return _Directory(entries, offset)
+    return _Directory(entries, offset, n_bytes)
 
 
 def _end_64(tail: bytes, begin: int, at: int) -> tuple[int, list[int], int, int, int, int]:
@@ -381,26 +403,66 @@ def _end_64(tail: bytes, begin: int, at: int) -> tuple[int, list[int], int, int,
     return offset, [disk, n_disks > 1, *disks], here, entries, n_bytes, directory
 
 
-def _read_directory(file: BinaryIO | Unsealer, directory: _Directory) -> tuple[list[zipfile.ZipInfo], str]:
-    """The directory's entries, and the encoding of names that are not flagged as UTF-8.
-
-    That is cp874; if one of them cannot be, the zip's own cp437, which has no gaps.
-    """
-    try:
-        try:
-            opened, names_in = zipfile.ZipFile(file, metadata_encoding="cp874"), "cp874"
-        except UnicodeDecodeError:
-            opened, names_in = zipfile.ZipFile(file), "cp437"
-    except (zipfile.BadZipFile, RuntimeError, ValueError, struct.error) as error:
-        raise DeliveryRejectedError("unreadable_zip", f"the zip's directory cannot be read: {error}") from error
-    infos = opened.infolist()
-    if len(infos) != directory.n_entries or opened.start_dir != directory.begin:
+def _read_directory(file: BinaryIO | Unsealer, directory: _Directory) -> list[Info]:
+    """What the directory says of each member, in its order."""
+    content, at, infos = _read(file, directory.begin, directory.n_bytes), 0, []
+    while at < len(content):
+        begin = at + _LISTED.size
+        if begin > len(content):
+            raise _unreadable_directory("it is cut off")
+        signature, _, version, flags, method, _, _, *numbers, n_name, n_extra, n_comment, _, _, attributes, offset = (
+            _LISTED.unpack_from(content, at)
+        )
+        extra, at = begin + n_name, begin + n_name + n_extra + n_comment
+        if signature != _LISTED_SIGNATURE or at > len(content):
+            raise _unreadable_directory("a member is not where the one before it ends")
+        if version & 0xFF > _MOST_VERSION:
+            raise _unreadable_directory(f"it is of version {(version & 0xFF) / 10}")
+        checksum, packed_size, size = numbers
+        if n_extra:
+            fields = content[extra : extra + n_extra]
+            size, packed_size, offset = _with_zip64(fields, size, packed_size, offset)
+        name = content[begin:extra]
+        infos.append(Info(name, flags, method, checksum, packed_size, size, attributes >> 16, offset))
+    if len(infos) != directory.n_entries:
         raise DeliveryRejectedError("inconsistent_zip", "the directory has another number of members than it says")
-    return infos, names_in
+    return infos
 
 
-def _check_entry(info: zipfile.ZipInfo, shown: str, limits: ZipLimits) -> None:
-    name = info.orig_filename
+def _with_zip64(fields: bytes, *told: int) -> list[int]:
+    """Size, packed size and offset; those that a member's extra fields tell of in their stead."""
+    numbers = list(told)
+    while len(fields) >= 4:
+        kind, n = struct.unpack_from("<2H", fields)
+        if 4 + n > len(fields):
+            raise _unreadable_directory("an extra field is cut off")
+        if kind == _SIZES_64:
+            elsewhere = [place for place, number in enumerate(numbers) if number == _IN_EXTRA_FIELD]
+            if n < 8 * len(elsewhere):
+                raise _unreadable_directory("a zip64 field is cut off")
+            for place, true in zip(
+                elsewhere, struct.iter_unpack("<Q", fields[4 : 4 + 8 * len(elsewhere)]), strict=True
+            ):
+                numbers[place] = true[0]
+        fields = fields[4 + n :]
+    return numbers
+
+
+def _names(infos: list[Info]) -> list[str]:
+    """Those not flagged as UTF-8 are cp874; if one of them cannot be, the cp437 of zips, which has no gaps."""
+    for encoding in ("cp874", "cp437"):
+        try:
+            return [info.raw_name.decode("utf-8" if info.flags & _NAME_IN_UTF_8 else encoding) for info in infos]
+        except UnicodeDecodeError:
+            continue
+    raise _unreadable_directory("a name is not the UTF-8 that it should be")
+
+
+def _unreadable_directory(why: str) -> DeliveryRejectedError:
+    return DeliveryRejectedError("unreadable_zip", f"the zip's directory cannot be read: {why}")
+
+
+def _check_entry(info: Info, name: str, shown: str, limits: ZipLimits) -> None:
     if len(name) > limits.max_name_length:
         raise DeliveryRejectedError(
             "member_name_too_long", f"a name of {len(name):,} characters; {limits.max_name_length} are allowed"
@@ -410,14 +472,9 @@ def _check_entry(info: zipfile.ZipInfo, shown: str, limits: ZipLimits) -> None:
     parts = name.replace("\\", "/").split("/")
     if ".." in parts or parts[0] == "" or ":" in parts[0]:
         raise DeliveryRejectedError("unsafe_member_name", f"{shown} points outside the zip")
-    if stat.S_IFMT(info.external_attr >> 16) not in (0, stat.S_IFREG, stat.S_IFDIR):
+    if stat.S_IFMT(info.mode) not in (0, stat.S_IFREG, stat.S_IFDIR):
         raise DeliveryRejectedError("link_member", f"{shown} is a link or a device")
-    if info.flag_bits & _PATCH:
+    if info.flags & _PATCH:
         raise DeliveryRejectedError("unsupported_compression", f"{shown} is a patch; send the file itself")
-    if info.flag_bits & _ENCRYPTED or info.compress_type == _AES:
+    if info.flags & _ENCRYPTED or info.method == _AES:
         raise DeliveryRejectedError("encrypted_member", f"{shown} is encrypted; send it without a password")
-
-
-def _printable(info: zipfile.ZipInfo) -> str:
-    name = info.orig_filename
-    return name if name.isprintable() else ascii(name)[1:-1]

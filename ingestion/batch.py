@@ -108,7 +108,7 @@ Registry = tuple[tuple[str, str], ...]
 """Every facility's HOSPCODE and its health region."""
 
 
-@dataclass
+@dataclass(slots=True)
 class FileCount:
     """Receipt of one member and one file of the standard that its rows became.
 
@@ -288,7 +288,7 @@ class _Batch:
             n_bytes = 0
             for member in opened.members:
                 self._take_member(index, opened, member)
-                n_bytes += member.entry.info.compress_size
+                n_bytes += member.entry.info.packed_size
                 self._say(index, n_bytes)
         else:
             self._take_mapped(index, opened)

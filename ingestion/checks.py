@@ -689,5 +689,5 @@ def _warnings(slots: pl.Series, broken: list[tuple[_Finding, pl.Series]]) -> Ite
 def tally(slots: pl.Series) -> Iterator[tuple[int, int]]:
     """Each slot that occurs, and how often."""
     counts = np.bincount(slots.to_numpy())
-    for slot in np.flatnonzero(counts).tolist():
-        yield slot, int(counts[slot])
+    found = np.flatnonzero(counts)
+    return zip(found.tolist(), counts[found].tolist(), strict=True)

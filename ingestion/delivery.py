@@ -225,7 +225,7 @@ def _select(feed: Feed, entries: list[Entry]) -> tuple[list[Member], list[str]]:
     ignored = []
     for entry in entries:
         name = entry.name
-        if entry.info.is_dir() or _JUNK.search(name):
+        if entry.is_folder or _JUNK.search(name):
             continue
         table = feed.table_of(name)
         if table is None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import os
 from collections.abc import Collection, Iterable, Iterator
+from contextlib import contextmanager
 from io import BytesIO
 from pathlib import Path
 from typing import NamedTuple
@@ -35,8 +36,16 @@ class Stored(NamedTuple):
     n_bytes: int
 
 
+@contextmanager
+def receiving(inbox: Path) -> Iterator[None]:
+    """Whoever stores deliveries holds the inbox together with others, so that nobody sweeps what is half copied."""
+    sweep(inbox)
+    with shared(inbox / _LOCK):
+        yield
+
+
 def store(inbox: Path, key: SealKey, pieces: Iterable[bytes]) -> Stored:
-    """Write a delivery into the inbox, sealed.
+    """Write a delivery into the inbox (held by `receiving`), sealed.
 
     It is sealed and written while hashing, so that what is landed is what was hashed even if the sender is still
     writing, and no plain byte reaches the disk. Nothing is left when `pieces` raises. The caller makes what was stored
@@ -45,28 +54,27 @@ def store(inbox: Path, key: SealKey, pieces: Iterable[bytes]) -> Stored:
     """
     staging = inbox / f".incoming-{os.getpid()}"
     digest, is_put = hashlib.sha256(), False
-    with shared(inbox / _LOCK):
-        try:
-            with staging.open("wb") as out:
-                sealer = Sealer(out, key)
-                for piece in pieces:
-                    digest.update(piece)
-                    sealer.write(piece)
-                delivery_id = digest.hexdigest()
-                sealer.finish(delivery_id.encode())
-            final = stored(inbox, delivery_id)
-            n_bytes = sealer.tell()
-            if _size(final) == sealed_size(n_bytes) and Sealed(final, key, delivery_id).is_sealed_with_its_key():
-                final.touch()  # How long it stays counts from the last time it came.
-            else:
-                point("inbox.copied")
-                _put(staging, final)
-                is_put = True
-                point("inbox.renamed")
-            return Stored(delivery_id, final, n_bytes)
-        finally:
-            if not is_put:
-                staging.unlink(missing_ok=True)
+    try:
+        with staging.open("wb") as out:
+            sealer = Sealer(out, key)
+            for piece in pieces:
+                digest.update(piece)
+                sealer.write(piece)
+            delivery_id = digest.hexdigest()
+            sealer.finish(delivery_id.encode())
+        final = stored(inbox, delivery_id)
+        n_bytes = sealer.tell()
+        if _size(final) == sealed_size(n_bytes) and Sealed(final, key, delivery_id).is_sealed_with_its_key():
+            final.touch()  # How long it stays counts from the last time it came.
+        else:
+            point("inbox.copied")
+            _put(staging, final)
+            is_put = True
+            point("inbox.renamed")
+        return Stored(delivery_id, final, n_bytes)
+    finally:
+        if not is_put:
+            staging.unlink(missing_ok=True)
 
 
 def _put(staging: Path, final: Path) -> None:

@@ -19,14 +19,14 @@ from polars.exceptions import PanicException
 
 from identity.intake import Intake
 from identity.keys import Keys, keys_of, load_keys
-from identity.sealing import SealKey
+from identity.sealing import Sealed, SealKey
 from ingestion.batch import GRACE, Delivery, Outcome, Registry, Rejection, land_batch, receipt, rejection
 from ingestion.compaction import compact_region
 from ingestion.delivery import DeliveryRejectedError, Sender, sender_of
 from ingestion.feed import FeedError, load_feeds
 from ingestion.fetched import Fetched
 from ingestion.gauges import Gauges, Reading, Tell
-from ingestion.inbox import announce, inbox_key, sealed, store, stored, sweep, withdraw, withdraw_all_but
+from ingestion.inbox import announce, inbox_key, receiving, sealed, store, withdraw, withdraw_all_but
 from ingestion.landing import (
     NO_REGION,
     RECEIPTS,
@@ -94,30 +94,27 @@ class _Step:
         """`sizes` are those of all zips, in bytes."""
         self._begun = time.monotonic()
         self._follow = follow
-        self._done = self._told = Progress(name, len(sizes), sum(sizes))
+        self._of = (name, len(sizes), sum(sizes))
+        self._done, self._told = Reading(), -1
         if sizes:
-            follow(self._told)
+            self._tell(self._done)
 
     def add(self, sizes: list[int], outcomes: Iterable[Outcome] = ()) -> None:
         """So many zips more, of these sizes, are done."""
-        outcomes = list(outcomes)
-        n_files = sum(one.n_files for one in outcomes)
-        n_rows, n_rejected = sum(one.n_rows for one in outcomes), sum(one.n_rejected for one in outcomes)
-        self._done = self._with(Reading(len(sizes), sum(sizes), n_files, n_rows, n_rejected))
+        self._done += Reading(len(sizes), sum(sizes))
+        for one in outcomes:
+            self._done += Reading(0, 0, one.n_files, one.n_rows, one.n_rejected)
         self._tell(self._done)
 
     def in_hand(self, reading: Reading) -> None:
         """So much was read of what is not done yet."""
-        self._tell(self._with(reading))
+        self._tell(self._done + reading)
 
-    def _with(self, more: Reading) -> Progress:
-        sums = {name: getattr(self._done, name) + n for name, n in more._asdict().items()}
-        return replace(self._done, **sums, seconds=time.monotonic() - self._begun)
-
-    def _tell(self, progress: Progress) -> None:
+    def _tell(self, reading: Reading) -> None:
+        progress = Progress(*self._of, *reading, seconds=time.monotonic() - self._begun)
         # As one of several in hand is done, the others' readings are told at the next tick: nobody sees a step back.
-        if progress.done > self._told.done:
-            self._told = progress
+        if progress.done > self._told:
+            self._told = progress.done
             self._follow(progress)
 
 
@@ -289,16 +286,16 @@ def _receive(settings: Settings, found: list[Found], follow: Follow) -> tuple[li
     step = _Step("receive", [one.size for one in found], follow)
     deliveries, not_taken, written = [], [], []
     inbox, key = settings.data_home.inbox, inbox_key(settings.data_home)
-    sweep(inbox)
-    with Fetched(inbox) as fetched:
+    with receiving(inbox), Fetched(inbox) as fetched:
         for one in found:
             try:
-                delivery = _known(settings, key, fetched.delivery_id(one), one.name)
+                delivery = _known(settings, key, fetched.delivery_id(one), one)
                 if delivery is None:
                     come = store(inbox, key, one.pieces())
                     written.append((one, come))
-                    delivery = delivery_in_inbox(settings, key, come.delivery_id, one.name, come.n_bytes)
-                deliveries.append(replace(delivery, address=one.address))
+                    held = Sealed(come.path, key, come.delivery_id)
+                    delivery = _delivery(held, one.name, come.n_bytes, settings.feeds, one.address)
+                deliveries.append(delivery)
             except PlaceError as error:
                 outcome = "changing" if isinstance(error, ChangedError) else "not_fetched"
                 not_taken.append(NotTaken(one.address, outcome, str(error)))
@@ -309,32 +306,34 @@ def _receive(settings: Settings, found: list[Found], follow: Follow) -> tuple[li
     return deliveries, not_taken
 
 
-def _known(settings: Settings, key: SealKey, delivery_id: str | None, file_name: str) -> Delivery | None:
+def _known(settings: Settings, key: SealKey, delivery_id: str | None, found: Found) -> Delivery | None:
     """A delivery that was fetched before, if it still lies in the inbox or left it after it was landed."""
-    inbox = settings.data_home.inbox
     if delivery_id is None:
         return None
-    if stored(inbox, delivery_id).exists():
-        return delivery_in_inbox(settings, key, delivery_id, file_name)
-    gone = landed_and_purged(inbox, delivery_id, _sender(file_name, settings.feeds).hospcode)
-    return delivery_in_inbox(settings, key, delivery_id, file_name, gone["n_bytes"]) if gone else None
+    held = sealed(settings.data_home.inbox, key, delivery_id)
+    if held.path.exists():
+        return _delivery(held, found.name, held.size, settings.feeds, found.address)
+    sender = _sender(found.name, settings.feeds)
+    gone = landed_and_purged(settings.data_home.inbox, delivery_id, sender.hospcode)
+    return _delivery(held, found.name, gone["n_bytes"], settings.feeds, found.address) if gone else None
 
 
-def delivery_in_inbox(
-    settings: Settings, key: SealKey, delivery_id: str, file_name: str, n_bytes: int | None = None
-) -> Delivery:
-    """A delivery that lies in the inbox, with what its name says; `n_bytes` where they are known, as of one that left.
+def delivery_in_inbox(settings: Settings, key: SealKey, delivery_id: str, file_name: str) -> Delivery:
+    """A delivery that lies in the inbox, with what its name says."""
+    held = sealed(settings.data_home.inbox, key, delivery_id)
+    return _delivery(held, file_name, held.size, settings.feeds)
 
-    A name without a code leaves the sender empty. A time to come in a name is not believed: it would let in care to
+
+def _delivery(held: Sealed, file_name: str, n_bytes: int, extra_feeds: Path | None, address: str = "") -> Delivery:
+    """A name without a code leaves the sender empty. A time to come in a name is not believed: it would let in care to
     come, and win over all that is sent until then.
     """
-    held, sender = sealed(settings.data_home.inbox, key, delivery_id), _sender(file_name, settings.feeds)
-    size = held.size if n_bytes is None else n_bytes
-    now, sent_at = utc_now(), sender.sent_at
+    now, sender = utc_now(), _sender(file_name, extra_feeds)
+    sent_at = sender.sent_at
     if sent_at and sent_at > now + GRACE:
-        log.warning("the name's time lies in the future", extra={"delivery_id": delivery_id})
+        log.warning("the name's time lies in the future", extra={"delivery_id": held.label})
         sent_at = None
-    return Delivery(delivery_id, held, file_name, sender.hospcode, sent_at, now, size, sender.feed)
+    return Delivery(held.label, held, file_name, sender.hospcode, sent_at, now, n_bytes, sender.feed, address)
 
 
 def _by_a_clock_that_never_goes_back(received: list[Delivery], newest: datetime | None) -> list[Delivery]:

@@ -20,7 +20,7 @@ REJECTED = {"source_line": pl.Int32(), "rule": pl.String()}
 """Of rows that were set aside before they had columns."""
 
 
-@dataclass
+@dataclass(slots=True)
 class Description:
     """What a member turned out to be, filled while it is read."""
 

@@ -68,7 +68,7 @@ def zip_reader(content: bytes) -> None:
             for member in opened.members:
                 blocks = list(opened.blocks(member))
                 assert all(block.endswith(b"\n") for block in blocks)
-                info = at_offset[member.entry.info.header_offset]
+                info = at_offset[member.entry.info.offset]
                 assert _cut(b"".join(blocks)) == _cut(_normalised(peer.read(info)))
 
 

@@ -7,6 +7,7 @@ import gzip
 import lzma
 import random
 import stat
+import struct
 import warnings
 import zipfile
 from collections.abc import Callable, Mapping
@@ -21,6 +22,7 @@ from tests.ingestion.odd_zips import (
     edition,
     good_members,
     make_zip,
+    raw_bytes,
     raw_zip,
     row,
     text,
@@ -137,6 +139,22 @@ def _hidden_first_member(path: Path) -> None:
     raw_zip(path, person(), prefix=hidden[: hidden.index(b"PK\x01\x02")])
 
 
+def _listed(at: int, told: bytes, member: Raw) -> Callable[[Path], object]:
+    """The bytes from `at` on of what the directory says of a member are others."""
+
+    def make(path: Path) -> None:
+        content = bytearray(raw_bytes(member))
+        begin = content.rindex(b"PK\x01\x02") + at
+        content[begin : begin + len(told)] = told
+        path.write_bytes(content)
+
+    return make
+
+
+def _sizes_64(*sizes: int) -> bytes:
+    return struct.pack(f"<2H{len(sizes)}Q", 1, 8 * len(sizes), *sizes)
+
+
 def _lzma(window: int = 1 << 16, properties: int = 0x5D) -> Raw:
     packer = lzma.LZMACompressor(lzma.FORMAT_RAW, filters=[{"id": lzma.FILTER_LZMA1, "dict_size": 1 << 16}])
     header = b"\x09\x04\x05\0" + bytes([properties]) + window.to_bytes(4, "little")
@@ -216,6 +234,18 @@ FRAMES = [
     Fixture("a zip64 of a directory elsewhere", _raw(service(), zip64={"offset": 7}), "inconsistent_zip"),
     Fixture("sizes left to a zip64 that is not there", _raw(service(), offset=0xFFFFFFFF), "inconsistent_zip"),
     Fixture("a zip64", _raw(service(), zip64={}), landed=2),
+    Fixture("an entry that is none", _listed(0, b"PK\1\3", service()), "unreadable_zip"),
+    Fixture("an entry longer than the directory", _listed(28, b"\xff\xff", service()), "unreadable_zip"),
+    Fixture("half an entry at the end", _listed(30, b"\0\0", service(extra=b"\0" * 20)), "unreadable_zip"),
+    Fixture("an entry of a version to come", _listed(6, b"\x40\0", service()), "unreadable_zip"),
+    Fixture("an extra field that goes on", _raw(service(extra=b"UT\xff\0")), "unreadable_zip"),
+    Fixture("a zip64 field without its sizes", _raw(service(size=0xFFFFFFFF, extra=b"\1\0\0\0")), "unreadable_zip"),
+    Fixture(
+        "sizes in a zip64 field",
+        _raw(service(size=0xFFFFFFFF, packed_size=0xFFFFFFFF, extra=_sizes_64(len(GOOD), len(deflated(GOOD))))),
+        landed=2,
+    ),
+    Fixture("an extra field of no concern", _raw(service(extra=b"UT\1\0x")), landed=2),
 ]
 
 NAMES = [

@@ -222,6 +222,8 @@ class Raw:
     size: int | None = None
     packed_size: int | None = None
     attributes: int = 0
+    extra: bytes = b""
+    """Extra fields of the directory."""
     offset: int | None = None
     local: Mapping[str, int | bytes] = field(default_factory=dict)
     """Fields that the member's own header tells otherwise: name, method, flags, crc, size, packed_size."""
@@ -277,8 +279,8 @@ def raw_bytes(
         ) + own["name"] + packed  # fmt: skip
         directory += CENTRAL.pack(
             b"PK\x01\x02", 0x0314, 20, told["flags"], told["method"], 0, 33, told["crc"], told["packed_size"],
-            told["size"], len(member.name), 0, 0, 0, 0, member.attributes, offset,
-        ) + member.name  # fmt: skip
+            told["size"], len(member.name), len(member.extra), 0, 0, 0, member.attributes, offset,
+        ) + member.name + member.extra  # fmt: skip
     directory *= directory_times
     truth = {
         "disk": 0,

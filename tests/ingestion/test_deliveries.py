@@ -23,7 +23,7 @@ from ingestion.checks import load_rules
 from ingestion.contract import standard_contracts
 from ingestion.delivery import DeliveryRejectedError, DeliveryZip, content_hash, sender_of
 from ingestion.feed import STANDARD, load_feeds
-from ingestion.inbox import inbox_key, sealed, store
+from ingestion.inbox import inbox_key, receiving, sealed, store
 from ingestion.landing import RECORDS
 from ingestion.names import shown_name
 from ruam.errors import UsageError
@@ -367,6 +367,17 @@ def test_copies_that_come_together_are_one_delivery(settings: Settings, tmp_path
     assert batches(settings) == before
 
 
+def test_two_contents_under_one_name_are_two_deliveries(settings: Settings, tmp_path: Path) -> None:
+    ones = [make_zip(tmp_path / day / zip_name(), {"SERVICE.txt": visits(n)}) for day, n in (("mon", 1), ("tue", 2))]
+    for _ in range(2):
+        take_in(settings, *ones)
+    receipts = records(settings, "receipts").sort("n_rows")
+    assert receipts.select("file_name", "delivery_id", "outcome", "n_landed").rows() == [
+        (zip_name(), content_hash(path), "accepted", n) for n, path in enumerate(ones, 1)
+    ]
+    assert_balanced(settings)
+
+
 def test_a_rejection_is_recorded_once_however_often_it_comes(settings: Settings, tmp_path: Path) -> None:
     """Day by day or all at once: one receipt per content and name, also when other deliveries come beside it."""
     inbox = tmp_path / "in"
@@ -404,7 +415,8 @@ def test_a_path_that_is_not_there_is_named(settings: Settings, tmp_path: Path) -
 
 def test_the_inbox_keeps_each_content_once(tmp_path: Path) -> None:
     path = make_zip(tmp_path / zip_name())
-    first, second = (store(tmp_path / "inbox", KEY, [path.read_bytes()]) for _ in range(2))
+    with receiving(tmp_path / "inbox"):
+        first, second = (store(tmp_path / "inbox", KEY, [path.read_bytes()]) for _ in range(2))
     assert first == second
     assert first[0] == content_hash(path)
     assert path.read_bytes() not in first[1].read_bytes()

@@ -18,7 +18,7 @@ import pytest
 
 from identity.sealing import SealKey
 from ingestion.fetched import Fetched
-from ingestion.inbox import store, sweep
+from ingestion.inbox import receiving, store, sweep
 from ingestion.job import Report, ingest, take_in
 from ingestion.places import ChangedError, Found, look, place_of
 from ruam.errors import UsageError
@@ -601,10 +601,11 @@ def test_what_killed_runs_left_in_the_inbox_is_swept_while_nobody_copies(tmp_pat
         yield b"PK"
 
     (tmp_path / "arrivals").mkdir()
-    for path in left:
-        path.touch()
-    store(tmp_path, KEY, copying())
-    assert [path.exists() for path in left] == [True, True]
+    with receiving(tmp_path):
+        for path in left:
+            path.touch()
+        store(tmp_path, KEY, copying())
+        assert [path.exists() for path in left] == [True, True]
     sweep(tmp_path)
     assert [path.exists() for path in left] == [False, False]
 
