@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import ast
 import os
+import re
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -18,6 +20,10 @@ from ruam.benchmarks import HISTORY, SCHEMA, findings, history, keep, newest
 from ruam.docs import site
 from ruam.docs.speed import EDGE, HEIGHT, WIDTH, curves
 from ruam.settings import PROJECT
+
+SHORT = ("ingest", "parsers", "linkage", "incremental", "by_hand", "pages")
+"""Of `make bench`."""
+LINES = ("Target", "cpu", "memory", "cpu_for_a_row", "wall_for_a_row")
 
 BEGAN = datetime(2026, 1, 31, 20, tzinfo=UTC)
 """In Thailand the next day has come."""
@@ -195,13 +201,29 @@ def test_what_no_word_is_known_for_is_shown_as_english() -> None:
     assert '<span lang="en">novel</span>' in page
 
 
-def test_every_line_that_is_kept_with_the_project_has_thai_words() -> None:
+def test_every_line_of_the_short_benchmarks_has_thai_words() -> None:
     words = yaml.safe_load((PROJECT / "ruam" / "docs" / "words.yml").read_text(encoding="utf-8"))
+    lines = [name.removeprefix("line.") for name in words if name.startswith("line.")]
+    for module in SHORT:
+        patterns = list(patterns_of((PROJECT / "benchmarks" / f"{module}.py").read_text(encoding="utf-8")))
+        assert patterns
+        assert [one for one in patterns if not any(re.fullmatch(one, line) for line in lines)] == []
+        assert f"benchmark.{module}" in words
+
+
+def patterns_of(source: str) -> Iterator[str]:
+    """What each line of a benchmark is called; any text stands where a name is put in."""
+    for node in ast.walk(ast.parse(source)):
+        if isinstance(node, ast.Call) and ast.unparse(node.func) in LINES:
+            named = node.args[0]
+            parts = named.values if isinstance(named, ast.JoinedStr) else [named]
+            yield "".join(re.escape(str(part.value)) if isinstance(part, ast.Constant) else ".+" for part in parts)
+
+
+def test_what_is_kept_with_the_project_can_be_read_and_drawn() -> None:
     kept = history(HISTORY)
-    wanted = {f"benchmark.{name}" for name in kept["benchmark"]} | {f"line.{name}" for name in kept["line"]}
-    wanted |= {f"unit.{name}" for name in kept["unit"] if name}
-    assert wanted
-    assert wanted - words.keys() == set()
+    assert kept.schema == SCHEMA
+    assert set(curves(kept)) == set(kept["benchmark"])
 
 
 def rendered(frame: pl.DataFrame, language: str) -> str:
