@@ -272,7 +272,7 @@ def visits_with_clickhouse(landing: Path, out: Path) -> int:
     tables = {table: f"file('{landing}/region=*/batch=*/{table}.parquet', Parquet)" for table in _OF_VISITS}
     chdb.query(
         f"insert into function file('{out}', Parquet) {VISITS.format(**tables)} "
-        "settings max_threads = 2, join_use_nulls = 1, use_hive_partitioning = 0"
+        "settings max_threads = 2, join_use_nulls = 1, use_hive_partitioning = 0, engine_file_truncate_on_insert = 1"
     )
     return int(pq.read_metadata(out).num_rows)
 
