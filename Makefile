@@ -73,11 +73,12 @@ fuzz: setup ## Fuzz the readers of zips, lines and dBase, SECONDS in all (3600);
 	  $(BIN)/python -m tests.fuzz $$target --keep; \
 	done
 
-bench: setup ## Benchmarks, each a ratio against a peer in the same run.
+bench: setup ## The short benchmarks in one table, each line a ratio with a peer of the same run, kept in benchmarks/history (ten minutes); with Spark and ClickHouse after `make bench-tools`.
+	@$(BIN)/python -m benchmarks
+
+bench-all: bench ## The slow ones too: larger texts, small zips, memory, thirty days, pseudonyms, linkage, the warehouse, measures, a day's build (hours).
 	@$(BIN)/python -m benchmarks.parsers
 	@$(BIN)/python -m benchmarks.ingest
-
-bench-all: bench ## The slow ones too: small zips, memory, thirty days, pseudonyms, linkage, the warehouse, measures, a day's build (hours).
 	@$(BIN)/python -m benchmarks.small_zips
 	@$(BIN)/python -m benchmarks.memory
 	@$(BIN)/python -m benchmarks.scan
@@ -112,9 +113,9 @@ spark-tools: setup
 profile: bench-tools ## Draw the flame graph of landing into docs/decisions/hot-path.svg.
 	@$(BIN)/python -m benchmarks.profile_ingest
 
-# The extra `bench` is not in the lock: these packages have no needs beyond py4j, and nothing else is changed for them.
-bench-tools: setup
-	@$(BIN)/python -c 'import pyspark' 2>/dev/null && test -x $(BIN)/py-spy || { echo "▸ installing pyspark and py-spy"; \
+# The extra `bench` is not in the lock: what these packages need beyond it is py4j, and nothing else is changed for them.
+bench-tools: setup ## Install the peers of the benchmarks, Spark and ClickHouse (chdb), and py-spy (1 GB).
+	@$(BIN)/python -c 'import chdb, pyspark' 2>/dev/null && test -x $(BIN)/py-spy || { echo "▸ installing chdb, pyspark and py-spy"; \
 	  $(BIN)/python -c 'import tomllib; print(*tomllib.load(open("pyproject.toml", "rb"))["project"]["optional-dependencies"]["bench"], sep="\n")' \
 	  | $(BIN)/python -m pip install --quiet --disable-pip-version-check --requirement /dev/stdin; }
 

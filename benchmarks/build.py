@@ -35,7 +35,8 @@ from rich.console import Console
 from rich.table import Table
 
 from benchmarks.country import START
-from benchmarks.measuring import Cost, Target, measured, show_costs, show_targets
+from benchmarks.measuring import Cost, measured, show_costs
+from benchmarks.results import Result, Target, cpu, report
 from identity.keys import create_keys
 from identity.linkage.links import ensure_links
 from ingestion.job import ingest
@@ -205,8 +206,8 @@ def prepare(home: DataHome) -> None:
     shutil.copy(home.warehouse, home.root / "bare" / "warehouse.duckdb")
 
 
-def bare(home: DataHome, memory_limit: str, visits: int) -> int:
-    """Run the compiled statements of all models, each after those it reads.
+def bare(home: DataHome, memory_limit: str, visits: int, model: str | None = None) -> int:
+    """Run the compiled statements of all models, or of one and what it is made of, each after those it reads.
 
     CPU seconds of each go to `bare/cpu.json`.
     """
@@ -222,7 +223,7 @@ def bare(home: DataHome, memory_limit: str, visits: int) -> int:
         },
     ) as connection:
         connection.execute("set TimeZone = 'UTC'; set enable_progress_bar = false")
-        for name, kind, sql in statements(home):
+        for name, kind, sql in statements(home, model):
             before = _cpu()
             connection.execute(f'create or replace {kind} "warehouse"."main"."{name}" as {sql}')
             spent[name] = _cpu() - before
@@ -230,8 +231,9 @@ def bare(home: DataHome, memory_limit: str, visits: int) -> int:
     return visits
 
 
-def statements(home: DataHome) -> list[tuple[str, str, str]]:
-    """Name, `table` or `view`, and compiled SQL of every model that is kept, each after those it reads."""
+def statements(home: DataHome, model: str | None = None) -> list[tuple[str, str, str]]:
+    """Name, `table` or `view`, and compiled SQL of every model that is kept, each after those it reads; with `model`,
+    of that and of what it is made of."""
     models = {key: node for key, node in manifest(home)["nodes"].items() if node["resource_type"] == "model"}
     ordered: dict[str, tuple[str, str, str]] = {}
     seen: set[str] = set()
@@ -250,7 +252,8 @@ def statements(home: DataHome) -> list[tuple[str, str, str]]:
                 )
 
     for key in sorted(models):
-        place(key)
+        if model in (None, models[key]["name"]):
+            place(key)
     return list(ordered.values())
 
 
@@ -300,7 +303,8 @@ def main() -> None:
     parser.add_argument("--folder", type=Path, help="where to work; default: a temporary folder")
     chosen = parser.parse_args()
     with tempfile.TemporaryDirectory(dir=chosen.folder) as made:
-        show_targets(list(prove(Path(made), chosen)))
+        sizes = ", ".join(f"{visits:,}" for visits in chosen.visits)
+        report(Result("build", f"{sizes} visits", list(prove(Path(made), chosen))))
 
 
 def prove(folder: Path, chosen: argparse.Namespace) -> Iterable[Target]:
@@ -344,12 +348,12 @@ def prove(folder: Path, chosen: argparse.Namespace) -> Iterable[Target]:
         yield Target("slope of dbt build over visits, log-log", slope(costs["dbt build"]), SLOPE)
         yield Target("slope of the bare statements", slope(costs["bare"]), SLOPE)
     largest = sizes[-1]
-    yield Target("peak memory of dbt build, MiB", max(cost.memory for cost in costs["dbt build"].values()), MEMORY_MIB)
-    overhead = costs["dbt run"][largest].cpu / costs["bare"][largest].cpu
-    yield Target("dbt run / bare statements, largest size", overhead, RATIO)
+    peak = max(cost.memory for cost in costs["dbt build"].values())
+    yield Target("peak memory of dbt build", peak, MEMORY_MIB, unit="MiB")
+    yield cpu("CPU of dbt run ÷ its statements alone", costs["dbt run"][largest], costs["bare"][largest], RATIO)
     if "one number" in costs:
-        ratio = costs["one number"][sizes[0]].cpu / costs["bare"][sizes[0]].cpu
-        yield Target(f"one number with {chosen.of_one:,} visits / none", ratio, SKEW)
+        one, none = costs["one number"][sizes[0]], costs["bare"][sizes[0]]
+        yield cpu("CPU with one number for many visits ÷ none", one, none, SKEW)
 
 
 if __name__ == "__main__":

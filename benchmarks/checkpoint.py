@@ -16,8 +16,9 @@ from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 
-from benchmarks.country import country_arguments, make_country, new_home
-from benchmarks.measuring import Target, measured_in_turn, show_costs, show_targets
+from benchmarks.country import country_arguments, make_country, new_home, told
+from benchmarks.measuring import measured_in_turn, show_costs
+from benchmarks.results import Result, cpu, report
 from ingestion.job import ingest
 from quality.checkpoints import check_landing
 from ruam.home import DataHome
@@ -61,8 +62,7 @@ def main() -> None:
         day, check = "landing", "checking"
         costs = measured_in_turn({day: landing, check: lambda _: partial(checked, full)}, arguments.runs)
     show_costs("A landing and its check", costs, arguments.runs)
-    share = costs[check].cpu / costs[day].cpu
-    show_targets([Target("checking / landing, CPU", share, SHARE)])
+    report(Result("checkpoint", told(arguments), [cpu("CPU of checking ÷ landing", costs[check], costs[day], SHARE)]))
 
 
 if __name__ == "__main__":

@@ -41,6 +41,11 @@ def country_arguments(description: str | None) -> argparse.ArgumentParser:
     return parser
 
 
+def told(size: argparse.Namespace) -> str:
+    """The size in words, by which results are compared."""
+    return f"{size.facilities} facilities, {size.months} months, scale {size.scale:g}"
+
+
 def make_country(folder: Path, size: argparse.Namespace) -> None:
     """A country whose facilities are registered in two regions by turns.
 

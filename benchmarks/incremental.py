@@ -9,6 +9,7 @@ parses the project, is not counted.
 
 from __future__ import annotations
 
+import argparse
 import shutil
 import tempfile
 from collections.abc import Callable
@@ -17,10 +18,13 @@ from pathlib import Path
 
 import duckdb
 
-from benchmarks.country import START, country_arguments, make_country, new_home, zips_in
-from benchmarks.measuring import Target, measured_in_turn, show_costs, show_targets
+from benchmarks.country import START, country_arguments, make_country, new_home, told, zips_in
+from benchmarks.measuring import measured_in_turn, show_costs
+from benchmarks.results import Result, cpu, memory, report
+from identity.linkage.links import ensure_links
 from ingestion.job import ingest
-from ingestion.reference import load
+from ingestion.landing import ensure_schema_batch
+from ingestion.reference import ensure_schemas, load
 from ruam.build import build
 from ruam.settings import Settings
 
@@ -55,36 +59,61 @@ def built(home: Path, *, full_refresh: bool) -> int:
 def _of_a_copy(home: Path, copies: Path, *, full_refresh: bool) -> Callable[[int], Callable[[], int]]:
     """Each run has its own copy: a day that was built is no news."""
 
-    def prepare(run: int) -> Callable[[], int]:
-        copy = copies / f"{run}-{full_refresh}"
+    def work(run: int) -> Callable[[], int]:
+        copy = copy_of(copies, run, full_refresh=full_refresh)
         shutil.copytree(home, copy, symlinks=True)
         return partial(built, copy, full_refresh=full_refresh)
 
-    return prepare
+    return work
+
+
+def copy_of(copies: Path, run: int, *, full_refresh: bool) -> Path:
+    return copies / f"{run}-{'everything' if full_refresh else 'day'}"
+
+
+def prepare(root: Path, size: argparse.Namespace) -> Settings:
+    """A home with everything landed, and everything but a day built."""
+    make_country(root / "country", size)
+    set_aside(root / "country" / "deliveries", size.share, root / "day")
+    settings = new_home(root / "home", root / "country" / "registry.csv")
+    ensure_schema_batch(settings.data_home.landing)
+    ensure_schemas(settings.data_home)
+    ensure_links(settings.data_home.links)
+    load(settings.data_home, "drugs", root / "country" / "drugs.csv", START)
+    ingest(settings, [root / "country" / "deliveries"])
+    build(settings)
+    ingest(settings, [root / "day"])
+    return settings
+
+
+def compare(settings: Settings, root: Path, size: argparse.Namespace, limit: float | None = SHARE) -> Result:
+    """Build the day, and everything, in copies of the home, which stay in `root` (`copy_of`)."""
+    day, full = "a day", "everything"
+    works = {
+        day: _of_a_copy(settings.home, root, full_refresh=False),
+        full: _of_a_copy(settings.home, root, full_refresh=True),
+    }
+    costs = measured_in_turn(works, size.runs)
+    show_costs(f"{size.share:.1%} of a year's deliveries; rows are visits", costs, size.runs)
+    lines = [
+        cpu(f"CPU of {day} ÷ {full}", costs[day], costs[full], limit),
+        memory(f"memory of {day} ÷ {full}", costs[day], costs[full]),
+    ]
+    return Result("incremental", f"{size.share:.1%} of {told(size)}", lines)
+
+
+def arguments_of(description: str | None) -> argparse.ArgumentParser:
+    """Size of the country and of its day, from the command line."""
+    parser = country_arguments(description)
+    parser.add_argument("--share", type=float, default=0.003, help="of the deliveries' bytes that the day brings")
+    parser.set_defaults(facilities=300, scale=1)
+    return parser
 
 
 def main() -> None:
-    parser = country_arguments(__doc__)
-    parser.add_argument("--share", type=float, default=0.003, help="of the deliveries' bytes that the day brings")
-    parser.set_defaults(facilities=300, scale=1)
-    arguments = parser.parse_args()
+    size = arguments_of(__doc__).parse_args()
     with tempfile.TemporaryDirectory() as folder:
-        root = Path(folder)
-        make_country(root / "country", arguments)
-        set_aside(root / "country" / "deliveries", arguments.share, root / "day")
-        settings = new_home(root / "home", root / "country" / "registry.csv")
-        load(settings.data_home, "drugs", root / "country" / "drugs.csv", START)
-        ingest(settings, [root / "country" / "deliveries"])
-        build(settings)
-        ingest(settings, [root / "day"])
-        day, full = "a day", "everything"
-        works = {
-            day: _of_a_copy(settings.home, root, full_refresh=False),
-            full: _of_a_copy(settings.home, root, full_refresh=True),
-        }
-        costs = measured_in_turn(works, arguments.runs)
-    show_costs(f"{arguments.share:.1%} of a year's deliveries; rows are visits", costs, arguments.runs)
-    show_targets([Target(f"{day} / {full}, CPU", costs[day].cpu / costs[full].cpu, SHARE)])
+        report(compare(prepare(Path(folder), size), Path(folder), size))
 
 
 if __name__ == "__main__":

@@ -9,6 +9,7 @@ same machine (pandas with one core, Spark and Ruam with two), and the CPU beside
 
 from __future__ import annotations
 
+import argparse
 import sys
 import tempfile
 from functools import partial
@@ -16,11 +17,35 @@ from pathlib import Path
 
 from rich.console import Console
 
-from benchmarks.country import country_arguments, extract, land, make_country
-from benchmarks.measuring import Target, measured_in_turn, show_costs, show_targets
+from benchmarks.country import country_arguments, extract, land, make_country, told
+from benchmarks.measuring import measured_in_turn, show_costs
 from benchmarks.peers import copy_as_strings, has_spark, load_with_pandas, load_with_spark
+from benchmarks.results import Result, cpu_for_a_row, memory, report, wall_for_a_row
 
-OURS, DUCKDB, PANDAS, SPARK = "ruam ingest", "DuckDB as strings", "pandas", "Spark local[2]"
+OURS, DUCKDB, PANDAS, SPARK = "Ruam", "DuckDB", "pandas", "Spark"
+
+
+def compare(size: argparse.Namespace, folder: Path, *, with_spark: bool) -> Result:
+    make_country(folder / "country", size)
+    deliveries, registry, text = folder / "country" / "deliveries", folder / "country" / "registry.csv", folder / "text"
+    extract(deliveries, text)
+    works = {
+        OURS: lambda run: partial(land, deliveries, registry, folder / f"home{run}"),
+        DUCKDB: lambda run: partial(copy_as_strings, text, folder / f"duckdb{run}"),
+        PANDAS: lambda run: partial(load_with_pandas, deliveries, folder / f"pandas{run}"),
+    }
+    if with_spark:
+        works[SPARK] = lambda run: partial(load_with_spark, text, folder / f"spark{run}")
+    costs = measured_in_turn(works, size.runs)
+    show_costs("Ingestion", costs, size.runs)
+    ours = costs[OURS]
+    lines = [cpu_for_a_row("CPU for a row, Ruam ÷ DuckDB", ours, costs[DUCKDB], 1.3)]
+    for peer, times in ((PANDAS, 2.5), (SPARK, 6)):
+        if peer in costs:
+            lines.append(wall_for_a_row(f"time for a row, Ruam ÷ {peer}", ours, costs[peer], 1 / times))
+            lines.append(cpu_for_a_row(f"CPU for a row, Ruam ÷ {peer}", ours, costs[peer]))
+    lines += [memory(f"memory, Ruam ÷ {peer}", ours, cost) for peer, cost in costs.items() if peer != OURS]
+    return Result("ingest", told(size), lines)
 
 
 def main() -> None:
@@ -30,29 +55,7 @@ def main() -> None:
     if arguments.spark and not has_spark():
         sys.exit("Spark is not installed: `make bench-spark` installs it and runs this.")
     with tempfile.TemporaryDirectory() as folder:
-        root = Path(folder)
-        make_country(root / "country", arguments)
-        deliveries, registry, text = root / "country" / "deliveries", root / "country" / "registry.csv", root / "text"
-        extract(deliveries, text)
-        works = {
-            OURS: lambda run: partial(land, deliveries, registry, root / f"home{run}"),
-            DUCKDB: lambda run: partial(copy_as_strings, text, root / f"duckdb{run}"),
-            PANDAS: lambda run: partial(load_with_pandas, deliveries, root / f"pandas{run}"),
-        }
-        if arguments.spark:
-            works[SPARK] = lambda run: partial(load_with_spark, text, root / f"spark{run}")
-        costs = measured_in_turn(works, arguments.runs)
-    show_costs("Ingestion", costs, arguments.runs)
-    # For a row: the peers load what Ruam knows to be a duplicate or refuses.
-    cpu = {name: cost.cpu / cost.rows for name, cost in costs.items()}
-    wall = {name: cost.wall / cost.rows for name, cost in costs.items()}
-    targets = [Target("CPU for a row, Ruam ÷ DuckDB", cpu[OURS] / cpu[DUCKDB], 1.3)]
-    for peer, times in ((PANDAS, 2.5), (SPARK, 6)):
-        if peer in wall:
-            targets.append(Target(f"time for a row, {peer} ÷ Ruam", wall[peer] / wall[OURS], times, at_most=False))
-    show_targets(targets)
-    for peer in cpu.keys() - {OURS, DUCKDB}:
-        Console().print(f"CPU for a row, {peer} ÷ Ruam: {cpu[peer] / cpu[OURS]:.2f}")
+        report(compare(arguments, Path(folder), with_spark=arguments.spark))
     if not arguments.spark:
         Console().print("Spark was left out: `make bench-spark` measures it too.")
 

@@ -12,11 +12,13 @@ from __future__ import annotations
 import argparse
 import math
 import tempfile
+from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 
 from benchmarks.linkage_day import KEY, names
-from benchmarks.measuring import Target, measured, show_costs, show_targets
+from benchmarks.measuring import measured, show_costs
+from benchmarks.results import Result, Target, report
 from identity.linkage.link import link
 from identity.linkage.model import load
 from identity.vault import connected
@@ -76,24 +78,29 @@ def _grow(n: int, folder: Path) -> int:
         return link(connection, load()).n_residue
 
 
+def compare(sizes: Sequence[int], folder: Path) -> Result:
+    costs = {n: measured(partial(_grow, n, folder)) for n in sizes}
+    show_costs("Linkage of records without a number", {f"{n:,} records": cost for n, cost in costs.items()}, 1)
+    small, large = min(sizes), max(sizes)
+    first, last = costs[small], costs[large]
+    is_whole = large >= SIZES[-1]
+    lines = [
+        Target("time of the most records", last.wall, SECONDS if is_whole else None, unit="s"),
+        Target("memory of the most records", last.memory, MEBIBYTES, unit="MiB"),
+    ]
+    if small < large:
+        slope = math.log(last.cpu / first.cpu) / math.log(large / small)
+        lines.append(Target("slope of CPU over records, log-log ÷ linear", slope, 1.2, 1))
+    return Result("linkage", f"{', '.join(f'{n:,}' for n in sizes)} records", lines)
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--sizes", type=int, nargs="+", default=SIZES)
     parser.add_argument("--folder", type=Path, help="where the vaults of the benchmark go")
     arguments = parser.parse_args()
     with tempfile.TemporaryDirectory(dir=arguments.folder) as name:
-        costs = {f"{n:,} records": measured(partial(_grow, n, Path(name))) for n in arguments.sizes}
-    show_costs("Linkage of records without a number", costs, 1)
-    *_, (large, last) = zip(arguments.sizes, costs.values(), strict=True)
-    targets = [
-        Target(f"seconds of {large:,} records over {SECONDS}", last.wall / SECONDS, 1.0),
-        Target(f"memory of {large:,} records over 8 GiB", last.memory / MEBIBYTES, 1.0),
-    ]
-    if len(costs) > 1:
-        small, first = arguments.sizes[0], next(iter(costs.values()))
-        slope = math.log(last.cpu / first.cpu) / math.log(large / small)
-        targets.append(Target(f"slope of CPU seconds over records, {small:,} to {large:,}", slope, 1.2))
-    show_targets(targets)
+        report(compare(arguments.sizes, Path(name)))
 
 
 if __name__ == "__main__":

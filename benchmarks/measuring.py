@@ -1,4 +1,4 @@
-"""Measure work in a process of its own, and lay figures beside each other.
+"""Measure work in a process of its own.
 
 CPU and wall seconds count from the call, when the process has imported what the call needs; CPU is that of the process
 and of every child it waited for, the children's own imports included. Memory is the largest sum, at one time, of what
@@ -155,20 +155,6 @@ def _used(pid: int) -> float:
     return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
 
-@dataclass(frozen=True)
-class Target:
-    """A ratio that is to stay at most, or at least, at a limit."""
-
-    words: str
-    ratio: float
-    limit: float
-    at_most: bool = True
-
-    @property
-    def met(self) -> bool:
-        return self.ratio <= self.limit if self.at_most else self.ratio >= self.limit
-
-
 def show_costs(title: str, costs: dict[str, Cost], runs: int) -> None:
     table = Table(
         *("method", "rows", "CPU s", "wall s", "krows/CPU s", "peak MiB"),
@@ -177,12 +163,4 @@ def show_costs(title: str, costs: dict[str, Cost], runs: int) -> None:
     for name, cost in costs.items():
         speed = f"{cost.rows / cost.cpu / 1000:,.0f}"
         table.add_row(name, f"{cost.rows:,}", f"{cost.cpu:.1f}", f"{cost.wall:.1f}", speed, f"{cost.memory:,.0f}")
-    Console().print(table)
-
-
-def show_targets(targets: list[Target]) -> None:
-    table = Table("ratio", "measured", "target", "")
-    for target in targets:
-        sign, verdict = "≤" if target.at_most else "≥", "met" if target.met else "missed"
-        table.add_row(target.words, f"{target.ratio:.2f}", f"{sign} {target.limit:g}", verdict)
     Console().print(table)

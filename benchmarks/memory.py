@@ -25,7 +25,8 @@ from benchmarks.country import (
     write_delivery,
     write_registry,
 )
-from benchmarks.measuring import Cost, Target, measured, show_costs, show_targets
+from benchmarks.measuring import Cost, measured, show_costs
+from benchmarks.results import Result, Target, memory, report
 
 TIMES = (1, 4)
 FILES = ("PERSON", "SERVICE", "DIAGNOSIS_OPD", "DRUG_OPD")
@@ -88,20 +89,13 @@ def main() -> None:
         raise SystemExit(f"Nothing was landed of {', '.join(refused)}: that is no measurement.")
     words = {"more": f"{arguments.zips} zips × ", "larger": f"one zip of {arguments.megabytes} MB × "}
     show_costs("Memory", {_title(name, words): cost for name, cost in costs.items()}, runs=1)
-    show_targets(
-        [
-            *(
-                Target(f"memory at {words[name]}{times} ÷ at × 1", _memory(costs, name, times), GROWTH)
-                for name in words
-                for times in TIMES[1:]
-            ),
-            Target("largest peak, MiB", max(cost.memory for cost in costs.values()), LIMIT_MIB),
-        ]
-    )
-
-
-def _memory(costs: dict[str, Cost], name: str, times: int) -> float:
-    return costs[f"{name}{times}"].memory / costs[f"{name}1"].memory
+    lines = [
+        memory(f"memory of {times} times the {name} ÷ once", costs[f"{start}{times}"], costs[f"{start}1"], GROWTH)
+        for start, name in (("more", "zips"), ("larger", "bytes"))
+        for times in TIMES[1:]
+    ]
+    lines.append(Target("largest peak", max(cost.memory for cost in costs.values()), LIMIT_MIB, unit="MiB"))
+    report(Result("memory", f"{arguments.zips} zips of 4 MB, one of {arguments.megabytes} MB", lines))
 
 
 def _title(name: str, words: dict[str, str]) -> str:

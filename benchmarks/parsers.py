@@ -7,14 +7,16 @@ Each runs in a process of its own; the figures are the medians of three.
 
 from __future__ import annotations
 
+import argparse
 import tempfile
 from functools import partial
 from pathlib import Path
 
 import duckdb
 
-from benchmarks.country import country_arguments, extract, make_country
-from benchmarks.measuring import Target, measured_in_turn, show_costs, show_targets
+from benchmarks.country import country_arguments, extract, make_country, told
+from benchmarks.measuring import measured_in_turn, show_costs
+from benchmarks.results import Result, cpu_for_a_row, memory, report
 from ingestion.text import Header, read_lines, split_cells
 
 SEVERAL = 50
@@ -65,18 +67,25 @@ def _columns(path: Path) -> str:
     return "{" + ", ".join(f"'c{place}': 'varchar'" for place in range(n_cells)) + "}"
 
 
+def compare(size: argparse.Namespace, folder: Path) -> Result:
+    make_country(folder / "country", size)
+    text = folder / "text"
+    extract(folder / "country" / "deliveries", text)
+    ours, peer = "polars (ingestion's)", "DuckDB read_csv"
+    works = {ours: lambda _: partial(with_polars, text), peer: lambda _: partial(with_duckdb, text)}
+    costs = measured_in_turn(works, size.runs)
+    show_costs("Text to cells", costs, size.runs)
+    lines = [
+        cpu_for_a_row("CPU of polars ÷ DuckDB", costs[ours], costs[peer], 1),
+        memory("memory of polars ÷ DuckDB", costs[ours], costs[peer]),
+    ]
+    return Result("parsers", told(size), lines)
+
+
 def main() -> None:
     arguments = country_arguments(__doc__).parse_args()
     with tempfile.TemporaryDirectory() as folder:
-        root = Path(folder)
-        make_country(root / "country", arguments)
-        text = root / "text"
-        extract(root / "country" / "deliveries", text)
-        ours, peer = "polars (ingestion's)", "DuckDB read_csv"
-        works = {ours: lambda _: partial(with_polars, text), peer: lambda _: partial(with_duckdb, text)}
-        costs = measured_in_turn(works, arguments.runs)
-    show_costs("Text to cells", costs, arguments.runs)
-    show_targets([Target("CPU of polars ÷ DuckDB", costs[ours].cpu / costs[peer].cpu, 1)])
+        report(compare(arguments, Path(folder)))
 
 
 if __name__ == "__main__":

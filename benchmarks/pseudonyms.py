@@ -18,7 +18,8 @@ from functools import partial
 import numpy as np
 import polars as pl
 
-from benchmarks.measuring import RUNS, Target, measured_in_turn, show_costs, show_targets
+from benchmarks.measuring import RUNS, measured_in_turn, show_costs
+from benchmarks.results import Result, Target, cpu, report
 from identity.keys import Keys
 from identity.pseudonym import PSEUDONYM_BYTES, Pseudonymiser
 from identity.rekeying import Rekeying
@@ -96,21 +97,16 @@ def main() -> None:
     }
     costs = measured_in_turn(works, arguments.runs)
     show_costs("Pseudonyms on one core", costs, arguments.runs)
-    speeds = {name: cost.rows / cost.cpu for name, cost in costs.items()}
-    show_targets(
-        [
-            Target(f"{name}, ids a CPU second ÷ {LIMIT:,}", speeds[name] / LIMIT, 1, at_most=False)
-            for name in ("numbers to pseudonyms", "rekeying")
-        ]
-        + [
-            Target(
-                "numbers to pseudonyms ÷ hmac.digest twice",
-                speeds["numbers to pseudonyms"] / speeds["hmac.digest twice"],
-                1.25,
-                at_most=False,
-            )
-        ]
-    )
+    ours, peer = costs["numbers to pseudonyms"], costs["hmac.digest twice"]
+    lines = [
+        *(
+            Target(f"CPU of {name}", 1e6 * cost.cpu / cost.rows, 1e6 / LIMIT, unit="CPU s / million ids")
+            for name, cost in costs.items()
+            if name in ("numbers to pseudonyms", "rekeying")
+        ),
+        cpu("CPU of numbers to pseudonyms ÷ hmac.digest twice", ours, peer, 1 / 1.25),
+    ]
+    report(Result("pseudonyms", f"{arguments.numbers:,} numbers", lines))
 
 
 if __name__ == "__main__":

@@ -28,9 +28,11 @@ from benchmarks.country import (
     material,
     new_home,
     repack,
+    told,
     write_registry,
 )
-from benchmarks.measuring import Target, measured_in_turn, show_costs, show_targets
+from benchmarks.measuring import measured_in_turn, show_costs
+from benchmarks.results import Result, Target, cpu, report
 from ingestion.job import ingest
 from ruam.home import DataHome
 
@@ -106,18 +108,17 @@ def main() -> None:
     show_costs(f"{SCANS} scans of {arguments.table}", costs, arguments.runs)
     if len({cost.rows for cost in costs.values()}) > 1:
         raise SystemExit("The scans did not read the same number of rows.")
-    show_targets(
-        [
-            target
-            for name in (before, after)
-            if name in files
-            for target in (
-                Target(f"files, {name} ({files[name]:,}) ÷ {new} ({files[new]:,})", files[name] / files[new], RATIO),
-                Target(f"CPU of the scan, {name} ÷ {new}", costs[name].cpu / costs[new].cpu, RATIO),
-                Target(f"wall of the scan, {name} ÷ {new}", costs[name].wall / costs[new].wall, RATIO),
-            )
-        ]
-    )
+    lines = [
+        line
+        for name in (before, after)
+        if name in files
+        for line in (
+            Target(f"files, {name} ÷ {new}", files[name], RATIO, files[new], "files"),
+            cpu(f"CPU of the scan, {name} ÷ {new}", costs[name], costs[new], RATIO),
+            Target(f"wall of the scan, {name} ÷ {new}", costs[name].wall, RATIO, costs[new].wall, "s"),
+        )
+    ]
+    report(Result("scan", f"{arguments.days} days, {told(arguments)}", lines))
     if after not in files:
         Console().print("There is no command `ruam compact`: the landing stayed as it was laid.")
 

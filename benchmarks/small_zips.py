@@ -26,7 +26,8 @@ from benchmarks.country import (
     write_registry,
     zips_in,
 )
-from benchmarks.measuring import Target, measured_in_turn, show_costs, show_targets
+from benchmarks.measuring import measured_in_turn, show_costs
+from benchmarks.results import Result, Target, cpu, report
 from identity.sealing import SealKey
 from ingestion.delivery import content_hash
 from ingestion.inbox import receiving, store
@@ -84,12 +85,11 @@ def main() -> None:
     small, large = costs[f"{many}: ingest"], costs[f"{few}: ingest"]
     if small.rows != large.rows:
         raise SystemExit(f"{small.rows:,} rows came in {many}, {large.rows:,} in {few}: not the same work.")
-    show_targets(
-        [
-            Target(f"CPU of {many} ÷ {few}", small.cpu / large.cpu, 2),
-            Target(f"wall of {many} ÷ {few}", small.wall / large.wall, 2),
-        ]
-    )
+    lines = [
+        cpu("CPU of many zips ÷ few", small, large, 2),
+        Target("wall of many zips ÷ few", small.wall, 2, large.wall, "s"),
+    ]
+    report(Result("small_zips", f"{many} against {few}", lines))
 
 
 if __name__ == "__main__":

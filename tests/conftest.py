@@ -18,6 +18,7 @@ from identity.linkage.links import ensure_links
 from ingestion.landing import ensure_schema_batch
 from ingestion.reference import ensure_schemas, load
 from ruam import cli
+from ruam.benchmarks import HISTORY, findings, history
 from ruam.dbt import run_dbt
 from ruam.geography import PROVINCES
 from ruam.home import DataHome
@@ -67,6 +68,14 @@ class Groups(LoadScopeScheduling):
 
 def pytest_xdist_make_scheduler(config: pytest.Config, log: object) -> Groups:
     return Groups(config, log)
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Tell which benchmarks became worse, as far as their history was kept; no test fails for it."""
+    if worse := findings(history(HISTORY)):
+        terminalreporter.section("benchmarks that became worse")
+        for one in worse:
+            terminalreporter.write_line(one, yellow=True)
 
 
 @pytest.fixture(scope="session")

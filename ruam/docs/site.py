@@ -9,6 +9,7 @@ from datetime import date
 from pathlib import Path
 from typing import Any
 
+import polars as pl
 import yaml
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
@@ -18,6 +19,7 @@ from pygments.lexers import get_lexer_by_name
 
 from ruam.docs.facts import Facts
 from ruam.docs.lineage import Column, Origin
+from ruam.docs.speed import EDGE, HEIGHT, WIDTH, curves
 from ruam.era import BUDDHIST_ERA
 from ruam.settings import PROJECT
 
@@ -74,8 +76,11 @@ class Words:
         return f"{day.day} {month} {era}{day.year + BUDDHIST_ERA}"
 
 
-def files(facts: Facts, edition: Edition, dbt_page: str) -> Iterator[tuple[str, bytes]]:
-    """Path and content of every file of the site. The same facts give the same bytes."""
+def files(facts: Facts, edition: Edition, dbt_page: str, benchmarks: pl.DataFrame) -> Iterator[tuple[str, bytes]]:
+    """Path and content of every file of the site; `benchmarks` as `ruam.benchmarks.history` gives them.
+
+    The same facts give the same bytes.
+    """
     yield DBT, dbt_page.encode()
     yield LINEAGE, json.dumps(lineage_document(facts), ensure_ascii=False, indent=1, sort_keys=True).encode()
     yield "assets/style.css", _style().encode()
@@ -86,7 +91,7 @@ def files(facts: Facts, edition: Edition, dbt_page: str) -> Iterator[tuple[str, 
     for language in LANGUAGES:
         words = Words(language)
         common = {"words": words, "facts": facts, "edition": edition, "groups": GROUPS}
-        for path, template, own in _pages(facts, language):
+        for path, template, own in _pages(facts, benchmarks, language):
             depth = path.count("/")
             other = LANGUAGES[1 - LANGUAGES.index(language)]
             yield (
@@ -104,7 +109,7 @@ def files(facts: Facts, edition: Edition, dbt_page: str) -> Iterator[tuple[str, 
             )
 
 
-def _pages(facts: Facts, language: str) -> Iterator[tuple[str, str, dict[str, object]]]:
+def _pages(facts: Facts, benchmarks: pl.DataFrame, language: str) -> Iterator[tuple[str, str, dict[str, object]]]:
     """Path, template and what it is about, of every page of one language."""
     yield f"{language}/index.html", "measures.html", {}
     for measure in facts.measures.values():
@@ -115,6 +120,8 @@ def _pages(facts: Facts, language: str) -> Iterator[tuple[str, str, dict[str, ob
     yield f"{language}/fields/index.html", "files.html", {}
     for file in facts.files:
         yield f"{language}/fields/{file.name}.html", "file.html", {"file": file}
+    drawn = {"curves": curves(benchmarks), "width": WIDTH, "height": HEIGHT, "edge": EDGE}
+    yield f"{language}/benchmarks/index.html", "benchmarks.html", drawn
 
 
 def lineage_document(facts: Facts) -> dict[str, Any]:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta, timezone
 from pathlib import Path
 
+from ruam.benchmarks import HISTORY, history
 from ruam.build import built_project, column_types, project_digest
 from ruam.docs.facts import Facts, File
 from ruam.docs.lineage import Column, lineage_of
@@ -34,8 +35,11 @@ def write_docs(
     standard: tuple[File, ...],
     figures: Callable[[str], tuple[Column, ...]],
     out: Path,
+    benchmarks: Path = HISTORY,
 ) -> Written:
     """Write the site into `out`, whole or not at all; an earlier one there is replaced in one step.
+
+    `benchmarks` is the folder of their history.
 
     Raises `UsageError` when something else lies there.
     """
@@ -44,7 +48,7 @@ def write_docs(
     edition = _edition(home, has_warehouse=types is not None)
     n_pages = 0
     with replacing_folder(out, LINEAGE) as folder:
-        for path, content in files(facts, edition, dbt_page(project, types)):
+        for path, content in files(facts, edition, dbt_page(project, types), history(benchmarks)):
             (folder / path).parent.mkdir(parents=True, exist_ok=True)
             (folder / path).write_bytes(content)
             n_pages += path.endswith(".html")

@@ -24,6 +24,7 @@ from threading import Event, Thread
 from rich.console import Console
 from rich.table import Table as Printed
 
+from benchmarks.results import Result, Target, report
 from ruam import spark
 from ruam.build import build
 from ruam.dbt import run_dbt
@@ -70,7 +71,7 @@ def _compare(folder: Path, given: Path | None, select: list[str] | None, console
     landed = DataHome(given.absolute()) if given else _country(folder / "country")
     on_duckdb, on_spark = (_with_the_same_landing(landed, folder / name) for name in ("duckdb", "spark"))
     console.print("▸ building on DuckDB")
-    _build(on_duckdb, select, None)
+    seconds = {"DuckDB": _build(on_duckdb, select, None)}
     with ExitStack() as stack:
         cluster = stack.enter_context(started(folder / "cluster"))
         console.print(f"▸ building on Spark ({cluster.master}, two workers of one core)")
@@ -80,7 +81,7 @@ def _compare(folder: Path, given: Path | None, select: list[str] | None, console
             stack.callback(killer.join)
             stack.callback(ended.set)
             killer.start()
-        _build(on_spark, select, cluster.master)
+        seconds["Spark"] = _build(on_spark, select, cluster.master)
     tables = tables_of(on_duckdb)
     if select:
         built = set(spark.tables(on_spark))
@@ -90,6 +91,9 @@ def _compare(folder: Path, given: Path | None, select: list[str] | None, console
         console.print("▸ publishing both")
         ours, theirs = (_published(home) for home in (on_duckdb, on_spark))
         found += _told(console, ours, theirs, published_in(ours))
+    if not (select or kill):
+        line = Target("time of a full build, Spark ÷ DuckDB", seconds["Spark"], None, seconds["DuckDB"], "s")
+        report(Result("spark", given.name if given else "country of the warehouse's tests", [line]))
     return 1 if found else 0
 
 
@@ -103,7 +107,9 @@ def _with_the_same_landing(home: DataHome, root: Path) -> DataHome:
     return DataHome(Path(shutil.copytree(home.root, root, ignore=shutil.ignore_patterns(*_NOT_COPIED))))
 
 
-def _build(home: DataHome, select: list[str] | None, master: str | None) -> None:
+def _build(home: DataHome, select: list[str] | None, master: str | None) -> float:
+    """The seconds that it took."""
+    began = time.perf_counter()
     home.create()
     if not select:
         build(Settings(home=home.root, spark_master=master))
@@ -112,6 +118,7 @@ def _build(home: DataHome, select: list[str] | None, master: str | None) -> None
         spark.show(home)
     else:
         run_dbt(["build", "--full-refresh", "--resource-type", "seed", "--resource-type", "model", "-s", *select], home)
+    return time.perf_counter() - began
 
 
 def _kill_a_worker(cluster: Cluster, home: DataHome, ended: Event, console: Console) -> None:

@@ -14,6 +14,7 @@ from urllib.request import urlopen
 
 import pytest
 
+from ruam.benchmarks import keep
 from ruam.cli import docs as command_module
 from ruam.docs import write as writing
 from ruam.docs.facts import Facts
@@ -26,6 +27,7 @@ from ruam.errors import UsageError
 from ruam.home import DataHome
 from ruam.publish import current
 from ruam.settings import PROJECT
+from tests.unit.test_benchmarks import planted, rows
 
 pytestmark = pytest.mark.usefixtures("built_home")
 """All tests here run in the process that has the built warehouse, so that the project is compiled once."""
@@ -260,6 +262,21 @@ def test_writing_again_gives_the_same_bytes_and_leaves_no_path_of_the_machine(
     for content in files.values():
         assert str(PROJECT).encode() not in content
         assert b"generated_at" not in content.replace(b".generated_at", b"")
+
+
+def test_what_benchmarks_found_is_a_page_of_the_site(project: Project, tmp_path: Path) -> None:
+    keep(rows(planted(1.0, 1.0, 1.4)), tmp_path / "history")
+    write_docs(
+        DataHome(tmp_path / "none"),
+        project,
+        command_module._standard(),
+        command_module._figures,
+        tmp_path / "site",
+        benchmarks=tmp_path / "history",
+    )
+    page = (tmp_path / "site" / "th" / "benchmarks" / "index.html").read_text(encoding="utf-8")
+    assert page.count("<circle") == 3
+    assert Words("th")("b.worse") in page
 
 
 def test_a_published_home_dates_the_pages(published_home: DataHome, project: Project, tmp_path: Path) -> None:
