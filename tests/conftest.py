@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator
 from datetime import date
 from pathlib import Path
 
+import hypothesis
 import pytest
 from xdist.scheduler import LoadScopeScheduling
 
@@ -23,6 +24,10 @@ from ruam.dbt import run_dbt
 from ruam.geography import PROVINCES
 from ruam.home import DataHome
 from ruam.settings import Settings
+
+# How fast examples are drawn tells of the machine, which may be busy, and of nothing else.
+hypothesis.settings.register_profile("ruam", deadline=None, suppress_health_check=[hypothesis.HealthCheck.too_slow])
+hypothesis.settings.load_profile("ruam")
 
 REGISTRY_HEADER = (
     "hoscode,hosname,hostype,provcode,distcode,subdistcode,hoscodenew,bed,mcode,zone_code,status,"

@@ -9,9 +9,7 @@ import gc
 import logging
 import sys
 from functools import partialmethod
-from importlib import import_module
 from pathlib import Path
-from pkgutil import iter_modules
 from secrets import token_hex
 from urllib.parse import urlsplit
 
@@ -27,12 +25,27 @@ from streamlit.runtime.secrets import SecretsValue
 from streamlit.web import bootstrap
 from uvicorn.middleware.proxy_headers import ProxyHeadersMiddleware
 
-from dashboards import components
 from dashboards.access.errors import shown_by_reference
 from dashboards.access.gateway import Gateway
 from dashboards.access.headers import Headers, policy
 from dashboards.access.limits import Limits, of_uvicorn
-from dashboards.components import charts
+from dashboards.components import (
+    charts,
+    control,
+    difference,
+    exhibit,
+    facility_links,
+    facts,
+    flows,
+    maps,
+    measure_views,
+    report_states,
+    rollout_effects,
+    rollout_facts,
+    rollout_indicators,
+    rule_texts,
+    stewardship,
+)
 from ruam.access import load_table
 from ruam.errors import RuamError
 from ruam.log import log_to
@@ -101,13 +114,18 @@ def hosts_of(provider: Provider | None) -> list[str]:
     return [*public, "127.0.0.1", "localhost"]
 
 
+PARTS = (
+    *(charts, control, difference, exhibit, facility_links, facts, flows, maps, measure_views, report_states),
+    *(rollout_effects, rollout_facts, rollout_indicators, rule_texts, stewardship),
+)
+"""Of pages: with what these need in turn, all that a page may ask for is imported before the first one does."""
+
+
 def warm() -> None:
-    """Have in memory what any page needs, and keep it out of the collection of garbage.
+    """Have in memory what any page draws with, and keep all that was imported out of the collection of garbage.
 
     Streamlit collects after each run of a page, and going through all that was ever imported takes longer than a page.
     """
-    for module in iter_modules(components.__path__, f"{components.__name__}."):
-        import_module(module.name)
     charts.sparkline(pl.DataFrame({"label": ["1"], "value": [1.0], "shown": ["1"]})).to_dict()
     # Each part of a chart would be held against the schema when it is made, and the whole of it again when it is sent.
     # Tests do that; here it took a quarter of a page's time.

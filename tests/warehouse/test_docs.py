@@ -127,7 +127,7 @@ def test_lineage_goes_from_the_field_over_every_store_to_the_figure_and_its_page
     assert [list(map(str, path)) for path in measure.last_leg] == [
         ["msr_red_02.is_numerator", "fct_measure_cells.numerator", "agg_measure_results.numerator"]
     ]
-    pages = {"compare", "continuity", "explore", "facility", "measures", "nation", "overview"}
+    pages = {"compare", "continuity", "explore", "facility", "linkage", "measures", "nation", "overview"}
     assert {page["name"] for page in measure.pages} == pages
     assert {page["name"] for page in facts.measures["UT-07"].pages} == {"flow"}
 
