@@ -32,7 +32,7 @@ def choose_place(context: Context, boxes: Sequence[DeltaGenerator]) -> tuple[Are
     """A facility, by its province and district; None when the viewer sees none. Those that sent anything come first."""
     words = context.words
     parents = reads.facilities(context.serving, reads.NATION)["parent_code"].drop_nulls()
-    provinces = sorted({code[:2] for code in parents if code[:2] in set(_provinces(context))})
+    provinces = sorted({code[:2] for code in parents} & _provinces(context))
     area, name = reads.NATION, ""
     if provinces:
         with boxes[0]:
@@ -47,9 +47,9 @@ def choose_place(context: Context, boxes: Sequence[DeltaGenerator]) -> tuple[Are
         return choose_facility(context, area, name, whole=False, first=reads.active_facilities(context.serving))
 
 
-def _provinces(context: Context) -> list[str]:
+def _provinces(context: Context) -> set[str]:
     rows = reads.areas(context.serving)
-    return rows.filter(pl.col("area_level") == "province")["area_code"].to_list()
+    return set(rows.filter(pl.col("area_level") == "province")["area_code"])
 
 
 def profile_of(context: Context, area: Area, period: Period) -> pl.DataFrame:
