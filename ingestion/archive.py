@@ -288,6 +288,8 @@ class Archive:
         agrees = (
             method == info.method
             and (flags ^ info.flags) & (_ENCRYPTED | _PATCH | _SIZES_FOLLOW) == 0
+            # A name in two encodings is two names.
+            and (name.isascii() or (flags ^ info.flags) & _NAME_IN_UTF_8 == 0)
             and n_name == len(name)
             and header.endswith(name, _LOCAL.size)
             and (checksum == info.checksum or checksum in allowed)

@@ -35,7 +35,7 @@ from tests.ingestion.odd_zips import (
 
 MIB = 1 << 20
 GOOD = visits(2).encode()
-ENCRYPTED, STRONG = 0x1, 0x40
+ENCRYPTED, STRONG, NAME_IN_UTF_8 = 0x1, 0x40, 0x800
 DEFLATE64, ZSTANDARD, AES = 9, 93, 99
 
 
@@ -276,6 +276,11 @@ MEMBERS = [
     Fixture("encrypted strongly", _raw(service(flags=STRONG)), "encrypted_member"),
     Fixture("encrypted by AES", _raw(service(method=AES)), "encrypted_member"),
     Fixture("encrypted by its own header alone", _raw(service(local={"flags": ENCRYPTED})), "inconsistent_zip"),
+    Fixture(
+        "a name in two encodings",
+        _raw(service(), Raw("แฟ้ม".encode("cp874"), GOOD, local={"flags": NAME_IN_UTF_8})),
+        "inconsistent_zip",
+    ),
     Fixture("another name in its own header", _raw(service(local={"name": b"PERSON.txtX"})), "inconsistent_zip"),
     Fixture("another method in its own header", _raw(service(local={"method": 0})), "inconsistent_zip"),
     Fixture("another size in its own header", _raw(service(local={"size": 7})), "inconsistent_zip"),
