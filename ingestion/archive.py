@@ -265,7 +265,8 @@ class Archive:
         order = sorted(range(len(entries)), key=offsets.__getitem__)
         if order and offsets[order[0]] != 0:
             raise DeliveryRejectedError("inconsistent_zip", "bytes stand before the first member")
-        bounds = [*(offsets[index] for index in order[1:]), directory.begin]
+        # Nothing of a member lies behind the directory, whatever another one says of where it begins.
+        bounds = [*(min(offsets[index], directory.begin) for index in order[1:]), directory.begin]
         for index, bound in zip(order, bounds, strict=True):
             entry = entries[index]
             room = bound - offsets[index] - _LOCAL.size - entry.info.packed_size
