@@ -73,12 +73,10 @@ fuzz: setup ## Fuzz the readers of zips, lines and dBase, SECONDS in all (3600);
 	  $(BIN)/python -m tests.fuzz $$target --keep; \
 	done
 
-bench: setup ## The short benchmarks in one table, each line a ratio with a peer of the same run, kept in benchmarks/history (ten minutes); with Spark and ClickHouse after `make bench-tools`.
+bench: setup ## The short benchmarks in one table, each line a ratio with a peer of the same run, kept in benchmarks/history (a quarter of an hour); with Spark and ClickHouse after `make bench-tools`.
 	@$(BIN)/python -m benchmarks
 
-bench-all: bench ## The slow ones too: larger texts, small zips, memory, thirty days, pseudonyms, linkage, the warehouse, measures, a day's build (hours).
-	@$(BIN)/python -m benchmarks.parsers
-	@$(BIN)/python -m benchmarks.ingest
+bench-all: bench ## The slow ones too: small zips, memory, thirty days, pseudonyms, linkage, the warehouse, measures, a day's build (hours).
 	@$(BIN)/python -m benchmarks.small_zips
 	@$(BIN)/python -m benchmarks.memory
 	@$(BIN)/python -m benchmarks.scan

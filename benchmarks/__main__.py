@@ -1,4 +1,4 @@
-"""The short benchmarks in one run, each line a ratio with its peer: some ten minutes on two cores.
+"""The short benchmarks in one run, each line a ratio with its peer: a quarter of an hour on two cores.
 
     python -m benchmarks [--only ingest parsers linkage warehouse]
 
@@ -27,7 +27,7 @@ from ruam.home import DataHome
 from ruam.publish import publish
 from tests.unit.verdicts import pass_checks
 
-TEXT = country_arguments(None).parse_args(["--months", "3"])
+TEXT = country_arguments(None).parse_args([])
 YEAR = incremental.arguments_of(None).parse_args(["--facilities", "60", "--scale", "0.04", "--runs", "1"])
 PEOPLE = pages.arguments_of(None).parse_args(["--sessions", "40", "--seconds", "40"])
 RECORDS = (10_000, 100_000)

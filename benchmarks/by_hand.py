@@ -17,7 +17,6 @@ from benchmarks.peers import has_clickhouse, visits_with_clickhouse, visits_with
 from benchmarks.results import Result, cpu, memory
 from ruam.home import DataHome
 
-RATIO = 1.25
 MEMORY_LIMIT = "4GB"
 FACT = "fct_visits"
 DBT, BARE, OURS, DUCKDB, CLICKHOUSE = "dbt run", "its statements", f"those of {FACT}", "SQL on DuckDB", "ClickHouse"
@@ -43,7 +42,7 @@ def compare(home: DataHome, folder: Path, size: str, runs: int) -> Result:
     for name in by_peers:
         _require_same(home, folder / f"{name}.parquet")
     lines = [
-        cpu("CPU of dbt run ÷ its statements alone", costs[DBT], costs[BARE], RATIO),
+        cpu("CPU of dbt run ÷ its statements alone", costs[DBT], costs[BARE]),
         memory("memory of dbt run ÷ its statements alone", costs[DBT], costs[BARE]),
     ]
     for name in by_peers:

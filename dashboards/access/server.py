@@ -36,6 +36,7 @@ from dashboards.components import (
     exhibit,
     facility_links,
     facts,
+    figure_views,
     flows,
     maps,
     measure_views,
@@ -115,8 +116,8 @@ def hosts_of(provider: Provider | None) -> list[str]:
 
 
 PARTS = (
-    *(charts, control, difference, exhibit, facility_links, facts, flows, maps, measure_views, report_states),
-    *(rollout_effects, rollout_facts, rollout_indicators, rule_texts, stewardship),
+    *(charts, control, difference, exhibit, facility_links, facts, figure_views, flows, maps, measure_views),
+    *(report_states, rollout_effects, rollout_facts, rollout_indicators, rule_texts, stewardship),
 )
 """Of pages: with what these need in turn, all that a page may ask for is imported before the first one does."""
 

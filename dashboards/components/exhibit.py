@@ -160,14 +160,7 @@ def tabled(
     """
     shown = table.select(list(columns)).rename(dict(columns))
     config = {columns[name]: st.column_config.TextColumn(width=width) for name, width in (widths or {}).items()}
-    st.dataframe(
-        shown,
-        hide_index=True,
-        alt=alt or title,
-        key=key,
-        height=height,
-        column_config=config,
-    )
+    st.dataframe(shown, hide_index=True, alt=alt or title, key=key, height=height, column_config=config)
     notes(
         context,
         key,

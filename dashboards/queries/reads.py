@@ -230,6 +230,12 @@ def _counts(figure: Figure, dimension: str = "'all'") -> str:
     return f"(select {keys}, {counts} from {figure.table}{where})"
 
 
+_NAMES = """
+    select measure_id, name_th, name_en
+    from dim_measures
+    qualify row_number() over (partition by measure_id order by version desc) = 1
+"""
+"""A row a measure, as its newest version names it."""
 _COUNTS = """
     counts.numerator,
     coalesce(counts.numerator_status, 'missing') as numerator_status,
@@ -262,10 +268,8 @@ def measure_results(
         serving,
         f"""
         with measures as (
-            select measure_id, name_th, name_en
-            from dim_measures
+            select * from ({_NAMES})
             where len(list_filter($ids, lambda one: starts_with(measure_id, one))) > 0
-            qualify row_number() over (partition by measure_id order by version desc) = 1
         )
         select
             measures.*, {_COUNTS},
@@ -330,16 +334,11 @@ def measured(serving: Serving) -> pl.DataFrame:
     """
     return fetch(
         serving,
-        """
-        with names as (
-            select measure_id, name_th, name_en
-            from dim_measures
-            qualify row_number() over (partition by measure_id order by version desc) = 1
-        ),
-        variants as (select distinct measure_id, variant from agg_measure_results where area_level = 'nation')
+        f"""
+        with variants as (select distinct measure_id, variant from agg_measure_results where area_level = 'nation')
         select variants.measure_id, names.name_th, names.name_en, variants.variant
         from variants
-        inner join names on names.measure_id = variants.measure_id
+        inner join ({_NAMES}) as names on names.measure_id = variants.measure_id
         order by variants.measure_id, variants.variant <> 'main', variants.variant
         """,
     )
@@ -684,11 +683,9 @@ def weakened_measures(serving: Serving) -> pl.DataFrame:
     """measure_id, name_th, name_en of each measure of which a weakness is known, newest version, in order of id."""
     return fetch(
         serving,
-        """
-        select measure_id, name_th, name_en
-        from dim_measures
+        f"""
+        select * from ({_NAMES})
         where measure_id in (select measure_id from agg_measure_weaknesses)
-        qualify row_number() over (partition by measure_id order by version desc) = 1
         order by measure_id
         """,
     )
@@ -711,12 +708,16 @@ def report_months(serving: Serving) -> pl.DataFrame:
     )
 
 
+_WEAKENED = """
+    n_affected as numerator, n_affected_status as numerator_status,
+    n_asked as denominator, n_asked_status as denominator_status
+"""
+
+
 def _weaknesses(columns: str, where: str) -> str:
     return f"""
         select
-            {columns}, unit, name_th, name_en,
-            n_affected as numerator, n_affected_status as numerator_status,
-            n_asked as denominator, n_asked_status as denominator_status
+            {columns}, unit, name_th, name_en, {_WEAKENED}
         from agg_measure_weaknesses
         where measure_id = $measure_id and {where}
         order by {columns}
@@ -733,18 +734,10 @@ def weakness_by_measure(serving: Serving, weakness_id: str, area: Area) -> pl.Da
     """measure_id, name_th, name_en (of the measure, newest version) and the two counts of one weakness in an area."""
     return fetch(
         serving,
-        """
-        with names as (
-            select measure_id, name_th, name_en
-            from dim_measures
-            qualify row_number() over (partition by measure_id order by version desc) = 1
-        )
-        select
-            found.measure_id, names.name_th, names.name_en,
-            found.n_affected as numerator, found.n_affected_status as numerator_status,
-            found.n_asked as denominator, found.n_asked_status as denominator_status
+        f"""
+        select found.measure_id, names.name_th, names.name_en, {_WEAKENED}
         from agg_measure_weaknesses as found
-        inner join names on names.measure_id = found.measure_id
+        inner join ({_NAMES}) as names on names.measure_id = found.measure_id
         where found.weakness_id = $weakness_id and found.area_level = $area_level and found.area_code = $area_code
         order by found.measure_id
         """,

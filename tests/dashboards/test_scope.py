@@ -124,7 +124,7 @@ def tables(home: Path) -> list[str]:
         return [name for (name,) in cursor.execute("select table_name from duckdb_tables()").fetchall()]
 
 
-@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=25, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(scope=scopes)
 def test_no_published_table_gives_a_row_of_another_area(published_home: Path, scope: Scope) -> None:
     for table in tables(published_home):
@@ -132,7 +132,7 @@ def test_no_published_table_gives_a_row_of_another_area(published_home: Path, sc
         assert list(outside(rows, scope)) == [], table
 
 
-@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(scope=scopes, name=st.sampled_from(sorted(READS)), data=st.data())
 def test_no_registered_read_gives_a_row_of_another_area(
     published_home: Path, scope: Scope, name: str, data: st.DataObject

@@ -298,13 +298,13 @@ ARCHIVES = st.builds(
 
 
 @given(st.one_of(ARCHIVES, st.binary(max_size=200).map(lambda noise: b"PK\x03\x04" + noise)))
-@hypothesis_settings(deadline=None, max_examples=400)
+@hypothesis_settings(max_examples=400)
 def test_any_zip_opens_within_the_limits_or_is_rejected_by_a_rule(content: bytes) -> None:
     zip_reader(content)
 
 
 @given(st.data())
-@hypothesis_settings(deadline=None, max_examples=400)
+@hypothesis_settings(max_examples=400)
 def test_a_damaged_zip_opens_unharmed_or_is_rejected_by_a_rule(data: st.DataObject) -> None:
     method = data.draw(st.sampled_from([zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED, zipfile.ZIP_BZIP2, zipfile.ZIP_LZMA]))
     content = bytearray(zip_bytes({"SERVICE.txt": "HOSPCODE|PID\r\n90101|1\r\n" * 9, "PERSON.txt": "x"}, method))

@@ -10,7 +10,7 @@ from typing import Any
 
 import polars as pl
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ingestion.feed import load_feeds
@@ -199,7 +199,7 @@ lines = st.lists(
 )
 
 
-@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=40)
 @given(lines, st.integers(30, 300))
 def test_whatever_the_lines_hold_each_is_a_row_or_set_aside_once(found: list[bytes], cut: int) -> None:
     frame, rejected, _ = read(b"\n".join(found), cut=cut)

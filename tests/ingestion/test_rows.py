@@ -311,9 +311,7 @@ def line_of(kind: str, number: int) -> str:
 
 
 @given(st.lists(st.sampled_from(KINDS), max_size=40), st.sampled_from(["\r\n", "\n"]))
-@hypothesis_settings(
-    deadline=None, max_examples=20, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow]
-)
+@hypothesis_settings(max_examples=20, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
 def test_every_line_is_accounted_for_exactly_once(
     settings: Settings, tmp_path_factory: pytest.TempPathFactory, kinds: list[str], eol: str
 ) -> None:

@@ -136,7 +136,7 @@ def test_an_undecodable_line_is_set_aside_and_the_rest_lands(settings: Settings,
 
 
 @given(st.binary(max_size=400))
-@hypothesis_settings(deadline=None, max_examples=200)
+@hypothesis_settings(max_examples=200)
 def test_any_bytes_become_utf_8_or_an_error(block: bytes) -> None:
     whole_text(block)
 
@@ -147,7 +147,6 @@ WORDS = st.lists(
 
 
 @given(WORDS.map("".join))
-@hypothesis_settings(deadline=None)
 def test_cp874_and_utf_8_of_one_text_are_one_text(words: str) -> None:
     words = f"การ {words}"  # Two letters alone may happen to be UTF-8 of something else.
     assert to_utf8(words.encode("cp874"))[0] == to_utf8(words.encode("utf-8"))[0] == words.encode("utf-8")
@@ -326,7 +325,7 @@ MIXTURES = st.one_of(
 
 
 @given(st.integers(0, 255), MIXTURES)
-@hypothesis_settings(deadline=None, max_examples=300)
+@hypothesis_settings(max_examples=300)
 def test_every_line_is_a_row_or_a_reject_or_empty_wherever_the_text_is_cut(size: int, content: bytes) -> None:
     line_reader(bytes([size]) + content)
 

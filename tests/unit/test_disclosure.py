@@ -56,7 +56,7 @@ def test_sql_and_python_agree(type_name: str) -> None:
 
 
 @given(st.integers(min_value=0, max_value=2**62))
-@hypothesis_settings(deadline=None, max_examples=20)
+@hypothesis_settings(max_examples=20)
 def test_sql_and_python_agree_on_any_count(count: int) -> None:
     with duckdb.connect() as connection:
         row = connection.execute(f"select {controlled_sql('n')} from (select ?::bigint as n)", [count]).fetchone()
@@ -114,7 +114,7 @@ TINY = st.one_of(st.just(0), st.sampled_from((1, 9)), st.integers(1, 9), st.samp
 
 
 @given(st.lists(TINY, min_size=2, max_size=13))
-@hypothesis_settings(deadline=None, max_examples=500)
+@hypothesis_settings(max_examples=500)
 def test_only_where_every_cell_is_at_the_same_end_of_its_range_does_the_total_tell(cells: list[int]) -> None:
     """The rule's known limit: nine cells of 1 whose total is `<10`, or 9 and 9 whose total is 20, tell themselves.
 

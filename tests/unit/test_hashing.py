@@ -31,7 +31,7 @@ def as_rows(messages: list[bytes], width: int = 1) -> hashing.Bytes:
 
 
 @given(st.binary(min_size=1, max_size=150), OF_ONE_WIDTH)
-@hypothesis_settings(deadline=None, max_examples=60)
+@hypothesis_settings(max_examples=60)
 def test_every_digest_is_that_of_the_standard_library(key: bytes, messages: list[bytes]) -> None:
     expected = [hmac.digest(key, message, "sha256") for message in messages]
     assert [bytes(row) for row in hmac_sha256_of_columns(key)(as_rows(messages))] == expected

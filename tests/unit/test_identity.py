@@ -45,7 +45,6 @@ def normalised(*numbers: str | None) -> list[str | None]:
 
 
 @given(st.lists(st.one_of(NUMBERS, NUMBERS.map(lambda number: cid(number[:12]))), min_size=1, max_size=20))
-@hypothesis_settings(deadline=None)
 def test_check_digit(numbers: list[str]) -> None:
     found = has_right_check_digit(pl.Series(numbers)).to_list()
     assert found == [number[12] == check_digit(number[:12]) for number in numbers]
@@ -73,7 +72,7 @@ FINGERS = st.one_of(
 
 
 @given(st.one_of(st.none(), NUMBERS, FINGERS, NUMBERS.map(lambda number: cid(number[:12])), st.text(max_size=14)))
-@hypothesis_settings(deadline=None, max_examples=150)
+@hypothesis_settings(max_examples=150)
 def test_each_number_is_of_one_class(number: str | None) -> None:
     (found,) = classes(number)
     if number is None:
@@ -133,7 +132,6 @@ def reference_pseudonym(keys: Keys, number: str) -> str:
 
 
 @given(st.binary(min_size=32, max_size=100), st.binary(min_size=32, max_size=100), st.text(max_size=200))
-@hypothesis_settings(deadline=None)
 def test_the_pseudonym_is_the_double_hmac(linkage: bytes, analysis: bytes, text: str) -> None:
     keys = Keys(linkage, analysis)
     assert Pseudonymiser(keys).pseudonym(text) == reference_pseudonym(keys, text)
@@ -165,7 +163,7 @@ ANY_NUMBER = st.one_of(
 
 
 @given(st.lists(st.lists(ANY_NUMBER, max_size=12), max_size=4), st.sampled_from((0, 1, 18)))
-@hypothesis_settings(deadline=None, max_examples=80)
+@hypothesis_settings(max_examples=80)
 def test_each_column_has_the_double_hmac_of_its_valid_numbers_whatever_was_asked_before(
     columns: list[list[str | None]], places: int
 ) -> None:

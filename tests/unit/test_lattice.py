@@ -121,7 +121,7 @@ SMALL = st.one_of(st.just(0), st.integers(1, 9), st.sampled_from((1, 9, 10, 12, 
         lambda width: st.lists(st.lists(SMALL, min_size=width, max_size=width), min_size=1, max_size=5)
     )
 )
-@hypothesis_settings(deadline=None, max_examples=100)
+@hypothesis_settings(max_examples=100)
 def test_no_small_count_of_any_table_is_told_by_totals_over_both_axes(cells: list[list[int]]) -> None:
     counts, axes = table(cells)
     hidden = withheld(counts, axes)

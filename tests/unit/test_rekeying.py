@@ -27,7 +27,7 @@ def known(*first: bytes) -> list[pl.DataFrame]:
 
 
 @given(st.lists(FIRST, max_size=60), st.lists(st.integers(0, 80), max_size=80))
-@hypothesis_settings(deadline=None, max_examples=40)
+@hypothesis_settings(max_examples=40)
 def test_each_pseudonym_becomes_that_of_the_same_person(people: list[bytes], drawn: list[int]) -> None:
     rows = [people[at % len(people)] if people and at < 70 else None for at in drawn]
     rekeying = Rekeying(OLD, NEW, [*known(*people[:20]), *known(*people[10:])])
@@ -38,7 +38,7 @@ def test_each_pseudonym_becomes_that_of_the_same_person(people: list[bytes], dra
 
 
 @given(st.lists(FIRST, min_size=1, max_size=20, unique=True))
-@hypothesis_settings(deadline=None, max_examples=20)
+@hypothesis_settings(max_examples=20)
 def test_what_is_of_nobody_known_is_counted_and_nothing_is_made_of_it(people: list[bytes]) -> None:
     rekeying = Rekeying(OLD, NEW, known(*people[1:]))
     column = pl.Series([under(OLD, one) for one in people] * 2)
