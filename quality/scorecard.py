@@ -1,8 +1,8 @@
 """A scorecard as a file: what the page shows of one area, for whoever has to mend it, from what is published alone.
 
-An Excel workbook has a sheet for the four axes now, by month, the costliest rules, the reports, and how to read it; CSV
-has the scores by month. Words are those of the page. Cells are texts or numbers and never formulas, whatever a name
-holds.
+An Excel workbook has a sheet for the four axes now, by month, the costliest rules, what the newest delivery changed,
+the reports, and how to read it; CSV has the scores by month. Words are those of the page. Cells are texts or numbers
+and never formulas, whatever a name holds.
 """
 
 from __future__ import annotations
@@ -126,13 +126,14 @@ def _sheets(connection: duckdb.DuckDBPyConnection, level: str, code: str, name: 
     yield Sheet(
         "รายเดือน",
         ("เดือน", "แกน", "คะแนน", "เปลี่ยนจากเดือนก่อน", "สัญญาณ", "ช่วงควบคุมต่ำ", "ช่วงควบคุมสูง", "มัธยฐานของกลุ่ม",
-         "แถวที่ตรวจ", "แถวที่ผิด", "รายงานที่ต้องส่ง", "รายงานที่ได้"),
+         "แถวที่ตรวจ", "แถวที่ผิด", "แถวที่อ่าน", "แถวที่ไม่รับเข้า", "รายงานที่ต้องส่ง", "รายงานที่ได้"),
         [
             (short_month(row["report_month"]), _word("quality_axis", row["axis"]), _rounded(row["score"]),
              _rounded(row["change"]), _word("signal", row["signal"]), _rounded(row["lower_limit"]),
              _rounded(row["upper_limit"]),
-             _rounded(row["median_score"]), _count(row, "n_checked"), _count(row, "n_broken"), row["n_reports_due"],
-             row["n_reports_met"])
+             _rounded(row["median_score"]), _count(row, "n_checked"), _count(row, "n_broken"),
+             *(_count(row, name) if row["axis"] == "correct" else None for name in ("n_read", "n_set_aside")),
+             row["n_reports_due"], row["n_reports_met"])
             for row in scores.iter_rows(named=True)
         ],
     )  # fmt: skip
@@ -148,6 +149,19 @@ def _sheets(connection: duckdb.DuckDBPyConnection, level: str, code: str, name: 
              _axis(row["rule_code"], row["axis"]), _word("severity", row["severity"]), _count(row, "n_broken"),
              _count(row, "n_checked"), _count(row, "n_broken_newest"), _count(row, "n_broken_before"))
             for row in rules.iter_rows(named=True)
+        ],
+    )  # fmt: skip
+    changes = connection.execute(
+        f"select * from agg_finding_changes {of_area} order by rule_code <> 'all', rule_code", area
+    ).pl()
+    yield Sheet(
+        "การส่งครั้งล่าสุด",
+        ("กฎ", "รหัสกฎ", "พบใหม่", "กลับมาพบอีก", "แก้ไขแล้ว", "ยังไม่แก้ไข (ทั้งหมด)", "ส่งล่าสุด"),
+        [
+            (*(("ทุกกฎ", None) if row["rule_code"] == "all" else (wording(row["rule_code"]).th, row["rule_code"])),
+             *(_count(row, name) for name in ("n_opened", "n_came_back", "n_fixed", "n_open")),
+             _day(row["newest_sent_at"].date()))
+            for row in changes.iter_rows(named=True)
         ],
     )  # fmt: skip
     yield _reports(connection, level, code)
@@ -191,7 +205,7 @@ def _explanation(connection: duckdb.DuckDBPyConnection, name: str) -> Sheet:
     ).fetchall()[0]
     defined = connection.execute(
         "select measure_id, name_th, numerator_th, denominator_th, caveat_th, source from dim_measures "
-        "where measure_id in ('DQ-02', 'DQ-03', 'DQ-04') order by measure_id"
+        "where measure_id in ('DQ-02', 'DQ-03', 'DQ-04', 'DQ-05') order by measure_id"
     ).fetchall()
     return Sheet(
         "คำอธิบาย",

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import polars as pl
 import streamlit as st
 
@@ -10,9 +12,9 @@ from dashboards.components.context import Context, open_context
 from dashboards.components.exhibit import completeness_text, exhibit, page_title, tabled
 from dashboards.components.facility_links import facility_link
 from dashboards.components.filters import choose_area_or_district, choose_facility
-from dashboards.components.rule_texts import with_findings
+from dashboards.components.rule_texts import rule_name, with_findings
 from dashboards.components.tables import texts
-from dashboards.components.values import count_value, month_text
+from dashboards.components.values import count_value, date_text, month_text
 from dashboards.queries import figures, reads
 from dashboards.queries.reads import Area
 from ruam.access import Level
@@ -20,6 +22,7 @@ from ruam.words import Words
 
 AXES = ("correct", "consistent", "complete", "timely")
 N_RULES = 10
+CHANGES = ("opened", "came_back", "fixed", "open")
 
 
 def choose_place(context: Context) -> tuple[Area, str]:
@@ -55,6 +58,16 @@ def peers_text(words: Words, row: dict[str, object]) -> str:
     )
 
 
+def taken_in_text(words: Words, row: dict[str, Any]) -> str:
+    """What the axis multiplies by: rows set aside of rows read, or reports met of reports due."""
+    if row["axis"] == "correct":
+        set_aside, read = (
+            count_value(words, row[name], row[f"{name}_status"]).text for name in ("n_set_aside", "n_read")
+        )
+        return f"{set_aside} / {read}"
+    return "–" if row["n_reports_due"] is None else f"{row['n_reports_met']:,} / {row['n_reports_due']:,}"
+
+
 def with_score_texts(words: Words, rows: pl.DataFrame) -> pl.DataFrame:
     named = list(rows.iter_rows(named=True))
     return rows.with_columns(
@@ -68,13 +81,7 @@ def with_score_texts(words: Words, rows: pl.DataFrame) -> pl.DataFrame:
         texts("median", ["–" if row["median_score"] is None else f"{row['median_score']:.2f}" for row in named]),
         texts("broken", [count_value(words, row["n_broken"], row["n_broken_status"]).text for row in named]),
         texts("checked", [count_value(words, row["n_checked"], row["n_checked_status"]).text for row in named]),
-        texts(
-            "reports",
-            [
-                "–" if row["n_reports_due"] is None else f"{row['n_reports_met']:,} / {row['n_reports_due']:,}"
-                for row in named
-            ],
-        ),
+        texts("taken_in", [taken_in_text(words, row) for row in named]),
     )
 
 
@@ -124,7 +131,7 @@ def axis_card(context: Context, rows: pl.DataFrame, axis: str, name: str, comple
                 "median": words("column.peer_median"),
                 "broken": words("column.broken"),
                 "checked": words("column.checked"),
-                "reports": words("column.reports_met"),
+                "taken_in": words("column.set_aside" if axis == "correct" else "column.reports_met"),
             },
         )
 
@@ -165,6 +172,45 @@ def costliest(context: Context, area: Area, completeness: str) -> None:
     )
 
 
+def changes(context: Context, area: Area, completeness: str) -> None:
+    """What the newest delivery of each facility did to the findings, in all and by rule."""
+    words = context.words
+    rows = reads.finding_changes(context.serving, area)
+    title = words("scorecards.changes")
+    st.subheader(title, anchor=False)
+    if rows.is_empty():
+        st.info(words("scorecards.nothing_sent"))
+        return
+    named = list(rows.iter_rows(named=True))
+    st.markdown(words("scorecards.changes_caption", day=date_text(words, named[0]["newest_sent_at"].date())))
+    table = rows.with_columns(
+        texts(
+            "rule",
+            [words("scorecards.all_rules") if (code := row["rule_code"]) == "all" else rule_name(words, code)
+             for row in named],
+        ),
+        *(
+            texts(name, [count_value(words, row[f"n_{name}"], row[f"n_{name}_status"]).text for row in named])
+            for name in CHANGES
+        ),
+    )  # fmt: skip
+    for column, name in zip(st.columns(len(CHANGES)), CHANGES, strict=True):
+        column.metric(words(f"finding_change.{name}"), table[name][0], border=True)
+    tabled(
+        context,
+        "changes",
+        title=title,
+        measure_id=figures.FINDING_CHANGES,
+        completeness=completeness,
+        table=table,
+        columns={
+            "rule": words("column.rule"),
+            **{name: words(f"finding_change.{name}") for name in CHANGES},
+            "rule_code": words("column.code"),
+        },
+    )
+
+
 def page() -> None:
     context = open_context("scorecards")
     words = context.words
@@ -185,6 +231,8 @@ def page() -> None:
                 axis_card(context, rows, axis, name, completeness)
     st.divider()
     costliest(context, area, completeness)
+    st.divider()
+    changes(context, area, completeness)
 
 
 page()

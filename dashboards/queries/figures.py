@@ -184,6 +184,7 @@ NET_FLOW = "UT-08"
 ON_TIME = "DQ-02"
 QUALITY_SCORE = "DQ-03"
 RULE_COST = "DQ-04"
+FINDING_CHANGES = "DQ-05"
 """Ids in the registry of what is no rate."""
 _NO_RATES = {
     LIVE_PROVINCES: [("agg_rollout", "actual_date")],
@@ -192,6 +193,7 @@ _NO_RATES = {
     ON_TIME: [("agg_submissions", "state"), ("agg_submissions", "n_reports")],
     QUALITY_SCORE: [("agg_scorecards", "score")],
     RULE_COST: [("agg_rule_results", "n_broken"), ("agg_rule_results", "n_checked"), ("agg_rule_results", "cost")],
+    FINDING_CHANGES: [("agg_finding_changes", name) for name in ("n_opened", "n_came_back", "n_fixed", "n_open")],
 }
 
 

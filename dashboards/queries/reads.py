@@ -953,6 +953,25 @@ def rule_results(serving: Serving, area: Area) -> pl.DataFrame:
     )
 
 
+def finding_changes(serving: Serving, area: Area) -> pl.DataFrame:
+    """All columns of agg_finding_changes of one area: all rules first, then the rule that changed most."""
+    return fetch(
+        serving,
+        """
+        select *
+        from agg_finding_changes
+        where area_level = $area_level and area_code = $area_code
+        order by
+            rule_code <> 'all',
+            case n_opened_status when 'below_10' then 5 else n_opened end
+            + case n_came_back_status when 'below_10' then 5 else n_came_back end
+            + case n_fixed_status when 'below_10' then 5 else n_fixed end desc,
+            rule_code
+        """,
+        area.model_dump(),
+    )
+
+
 def rule_below(serving: Serving, rule_code: str, area: Area) -> pl.DataFrame:
     """One rule in each area one level below: area_level, area_code, name_th, name_en and the counts with statuses.
 

@@ -280,6 +280,11 @@ select
         when found.opening_delivery_id = newest_of_facilities.delivery_id then 'opened'
         else 'still_open'
     end as state,
+    case
+        when found.fixing_delivery_id = newest_of_facilities.delivery_id then 'fixed'
+        when found.fixed_at is null and found.opening_delivery_id = newest_of_facilities.delivery_id
+            then case when found.n_times_opened > 1 then 'came_back' else 'opened' end
+    end as newest_change,
     cast(found.n_times_opened as integer) as n_times_opened,
     found.first_opened_at,
     found.last_opened_at,

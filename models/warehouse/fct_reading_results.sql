@@ -1,18 +1,6 @@
 with readings as (
-    select
-        *,
-        -- A register is sent whole or by what changed, and stands once; a dated file has a reading for each month.
-        row_number() over (
-            partition by hospcode, file, case when {{ is_dated('file') }} then report_month end
-            order by sent_at desc, delivery_id desc
-        ) as recency
-    from {{ ref('int_readings__dated') }}
-    where n_rows > 0
-),
-
-newest as (
-    select * from readings
-    where recency = 1
+    select * from {{ ref('fct_readings') }}
+    where is_standing
 ),
 
 found as (
@@ -37,16 +25,16 @@ asked as (
 
 select
     asked.rule as rule_code,
-    newest.hospcode,
-    newest.file,
-    newest.report_month,
-    newest.n_rows as n_read,
+    readings.hospcode,
+    readings.file,
+    readings.report_month,
+    readings.n_read,
     cast(coalesce(found.n_rows, 0) as bigint) as n_set_aside
-from newest
-inner join asked on newest.file = asked.file
+from readings
+inner join asked on readings.file = asked.file
 left join found
     on
-        newest.delivery_id = found.delivery_id
-        and newest.hospcode = found.hospcode
-        and newest.file = found.file
+        readings.delivery_id = found.delivery_id
+        and readings.hospcode = found.hospcode
+        and readings.file = found.file
         and asked.rule = found.rule

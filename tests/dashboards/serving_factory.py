@@ -119,6 +119,7 @@ MEASURES = {
     "DQ-02": ("ความทันเวลาของการส่งข้อมูล", "Timeliness of reporting"),
     "DQ-03": ("คะแนนคุณภาพข้อมูล", "Data quality score"),
     "DQ-04": ("ข้อผิดพลาดตามกฎ", "Findings by rule"),
+    "DQ-05": ("ข้อค้นพบที่เปลี่ยนไปจากการส่งครั้งล่าสุด", "Findings changed by the newest delivery"),
 }
 
 
@@ -433,6 +434,8 @@ def scorecard_rows() -> Iterator[dict[str, object]]:
                     "area_level": place.level, "area_code": place.code,
                     "report_month": month_start(FIRST_MONTH, offset),
                     "axis": axis, **_controlled_columns("facility", {"n_checked": 4000, "n_broken": 7}),
+                    **_controlled_columns("facility", {"n_read": 900, "n_set_aside": 45} if axis == "correct" else
+                                          {"n_read": None, "n_set_aside": None}),
                     "n_reports_due": 10 if is_of_reports else None, "n_reports_met": 9 if is_of_reports else None,
                     "score": score, "change": None if score is None or offset == 0 else -18.0 if falls else 1.0,
                     "n_months_before": offset, "centre": 97.5 if offset >= 6 else None,
@@ -467,6 +470,24 @@ def rule_result_rows() -> Iterator[dict[str, object]]:
                 ),
                 "n_facilities": 10, "n_facilities_broken": 4, "cost": 3 * broken,
                 "cost_rank": rank if broken else None,
+            }  # fmt: skip
+
+
+def finding_change_rows() -> Iterator[dict[str, object]]:
+    """Two rules and their sum; the silent region has sent nothing."""
+    for place in quality_places():
+        if is_silent(place):
+            continue
+        for code, opened, came_back, fixed, still in (
+            ("all", 47, 0, 60, 310), ("visit_without_diagnosis", 40, 0, 60, 240), ("pregnancy_of_male", 7, 0, 0, 70),
+        ):  # fmt: skip
+            yield {
+                "area_level": place.level, "area_code": place.code, "rule_code": code,
+                "newest_sent_at": datetime(2025, 4, 7, 8, 30, tzinfo=UTC).replace(tzinfo=None),
+                **_controlled_columns(
+                    "facility",
+                    {"n_opened": opened, "n_came_back": came_back, "n_fixed": fixed, "n_open": still},
+                ),
             }  # fmt: skip
 
 
@@ -602,6 +623,7 @@ def write_serving(home: Path, run_id: str = RUN_ID, only: Collection[str] | None
         "agg_submissions": submission_rows(),
         "agg_scorecards": scorecard_rows(),
         "agg_rule_results": rule_result_rows(),
+        "agg_finding_changes": finding_change_rows(),
         "dim_areas": area_rows(),
         "dim_measures": definition_rows(),
         "dim_parameters": PARAMETERS,

@@ -656,6 +656,23 @@ def test_a_scorecard_says_where_an_area_stands_against_its_past_and_its_peers() 
 
 
 @pytest.mark.usefixtures("home")
+def test_a_scorecard_tells_what_was_set_aside_and_what_the_newest_delivery_changed() -> None:
+    app = open_page("scorecards", lang="en", area="P50", facility="10713")
+    columns = [set(frame.value.columns) for frame in app.dataframe]
+    assert ["Rows set aside / read" in names for names in columns].count(True) == 1, "of one axis"
+    read = next(frame.value for frame in app.dataframe if "Rows set aside / read" in frame.value.columns)
+    assert set(read["Rows set aside / read"]) == {"45 / 900"}
+    shown = metrics(app)
+    assert [shown[name] for name in ("New", "Came back", "Fixed", "Open now")] == ["45", "0", "60", "310"]
+    changed = next(frame.value for frame in app.dataframe if "Came back" in frame.value.columns)
+    assert list(changed["Code"]) == ["all", "visit_without_diagnosis", "pregnancy_of_male"]
+    assert list(changed["New"]) == ["45", "40", "<10"]
+    assert "newest of the area 7 Apr BE 2568" in texts(app)
+    app = open_page("scorecards", lang="en", area="R13")
+    assert "No facility of this area has sent anything yet" in texts(app)
+
+
+@pytest.mark.usefixtures("home")
 def test_an_area_without_data_has_no_score() -> None:
     app = open_page("scorecards", lang="en", area="R13")
     assert set(metrics(app).values()) == {"No data"}

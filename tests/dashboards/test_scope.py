@@ -230,6 +230,6 @@ def test_districts_and_facilities_are_of_their_province(
     published_home: Path, level: Level, codes: tuple[str, ...], seen: set[str]
 ) -> None:
     serving = serving_of(published_home, Scope(level=level, codes=codes))
-    for table in ("dim_areas", "agg_scorecards", "agg_rule_results"):
+    for table in ("dim_areas", "agg_scorecards", "agg_rule_results", "agg_finding_changes"):
         rows = fetch(serving, f"select distinct area_code from {table} where area_level in ('district', 'facility')")
         assert set(rows["area_code"]) == seen, table

@@ -16,8 +16,8 @@ from ruam.home import DataHome
 from tests.dashboards.serving_factory import write_serving
 
 TABLES = (
-    "agg_scorecards", "agg_rule_results", "agg_facility_reports", "agg_submissions", "dim_areas", "dim_measures",
-    "publication",
+    "agg_scorecards", "agg_rule_results", "agg_finding_changes", "agg_facility_reports", "agg_submissions", "dim_areas",
+    "dim_measures", "publication",
 )  # fmt: skip
 
 
@@ -57,11 +57,13 @@ def test_a_workbook_has_the_axes_the_months_the_rules_and_the_reports(home: Data
     assert write_scorecard(home, "10713", path) == 12
     found = parts(path)
     names = re.findall(r'<sheet name="([^"]+)"', found["xl/workbook.xml"])
-    assert names == ["สรุป", "รายเดือน", "กฎที่ควรแก้ก่อน", "การส่งข้อมูล", "คำอธิบาย"]
+    assert names == ["สรุป", "รายเดือน", "กฎที่ควรแก้ก่อน", "การส่งครั้งล่าสุด", "การส่งข้อมูล", "คำอธิบาย"]
     texts = found["xl/sharedStrings.xml"]
     assert all(text in texts for text in ("ต่ำกว่าช่วงควบคุม", "visit_without_diagnosis", "บันทึกการวินิจฉัยใน", "&lt;10"))
     assert "<v>80</v>" in found["xl/worksheets/sheet1.xml"]
     assert "wrong_columns" in texts, "rows that reading set aside cost too"
+    assert "<v>900</v><v>45</v>" in re.sub(r"</?c[^>]*>", "", found["xl/worksheets/sheet2.xml"]), "as those rows do"
+    assert "<v>60</v>" in found["xl/worksheets/sheet4.xml"], "what the newest delivery fixed"
 
 
 def test_no_cell_is_a_formula_whatever_names_hold(home: DataHome, tmp_path: Path) -> None:

@@ -141,6 +141,7 @@ def test_every_count_of_people_visits_or_days_is_under_disclosure_control(models
     for name in (
         *("agg_utilization", "agg_patient_flow", "agg_measure_results", "agg_cid_classes", "agg_unknown_codes"),
         *("agg_rule_results", "agg_scorecards", "agg_measure_weaknesses", "agg_facility_activity"),
+        "agg_finding_changes",
     ):
         (node,) = (node for node in models.values() if node["name"] == name)
         columns = node["columns"].values()
