@@ -5,7 +5,8 @@ with
     {{ events_with_dimensions(measure_id, "events.variant = 'main'") }}
 ),
 {% endfor %}
--- Every variant without dimensions, by facility.
+-- Every variant without dimensions, by facility. Values are added as decimals: a sum of doubles tells in which order
+-- they came, and a build made twice would differ in its last bit.
 whole as (
     {%- for measure_id, measure in library.items() %}
     select
@@ -17,7 +18,7 @@ whole as (
         count(case when is_numerator then 1 end) as numerator,
         count(*) as denominator,
         count(case when is_linkable then 1 end) as n_linkable,
-        sum(value) as total_value,
+        sum(cast(value as decimal(18, 9))) as total_value,
         count(value) as n_values,
         sum(case when is_numerator then price end) as total_price,
         count(case when is_numerator then price end) as n_priced
