@@ -18,7 +18,7 @@ SERVE ?= 1
 SECONDS ?= 3600
 COUNTRY := $(RUAM_HOME)/synthetic/$(FACILITIES)-$(MONTHS)-$(SEED)-$(SCALE)
 
-.PHONY: help setup demo test lint proof fuzz bench bench-all bench-pages bench-spark bench-tools spark spark-tools java profile browser screenshots services provider lock clean
+.PHONY: help setup demo test test-slow lint proof fuzz bench bench-all bench-pages bench-spark bench-tools spark spark-tools java profile browser screenshots services provider lock clean
 
 help: ## List the targets.
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 14
@@ -51,9 +51,13 @@ demo: setup ## Generate a country, ingest, build, publish, and serve it (SERVE=0
 	  echo "▸ choose a demo user (the analyst sees most), then look at: ภาพรวม (13 regions on one page), การใช้บริการ (who uses what, where), ความก้าวหน้า (plan against fact)"; \
 	  $(BIN)/ruam serve --demo; fi
 
-test: setup browser services provider lint ## Lint, types, and the whole test suite.
+test: setup browser services provider lint ## Lint, types, and the tests but for the slow ones: ten minutes.
 	@echo "▸ tests"
-	@$(BIN)/python -m pytest --numprocesses 2 --no-loadscope-reorder
+	@$(BIN)/python -m pytest --numprocesses 2 --no-loadscope-reorder -m "not slow"
+
+test-slow: setup browser services provider ## The slow tests: pages in a browser, orders of arrival, thirty days, faults, places; a quarter of an hour.
+	@echo "▸ slow tests"
+	@$(BIN)/python -m pytest --numprocesses 2 --no-loadscope-reorder -m slow
 
 lint: setup ## ruff, mypy, sqlfluff.
 	@echo "▸ ruff"; $(BIN)/ruff check . && $(BIN)/ruff format --check --quiet .
@@ -112,8 +116,8 @@ profile: bench-tools ## Draw the flame graph of landing into docs/decisions/hot-
 	@$(BIN)/python -m benchmarks.profile_ingest
 
 # The extra `bench` is not in the lock: what these packages need beyond it is py4j, and nothing else is changed for them.
-bench-tools: setup ## Install the peers of the benchmarks, Spark and ClickHouse (chdb), and py-spy (1 GB).
-	@$(BIN)/python -c 'import chdb, pyspark' 2>/dev/null && test -x $(BIN)/py-spy || { echo "▸ installing chdb, pyspark and py-spy"; \
+bench-tools: setup ## Install the peers of the benchmarks, Spark, ClickHouse (chdb) and DuckLake, and py-spy (1 GB).
+	@$(BIN)/python -c 'import chdb, duckdb_extension_ducklake, duckdb_extension_postgres_scanner, pyspark' 2>/dev/null && test -x $(BIN)/py-spy || { echo "▸ installing chdb, pyspark, DuckLake and py-spy"; \
 	  $(BIN)/python -c 'import tomllib; print(*tomllib.load(open("pyproject.toml", "rb"))["project"]["optional-dependencies"]["bench"], sep="\n")' \
 	  | $(BIN)/python -m pip install --quiet --disable-pip-version-check --requirement /dev/stdin; }
 

@@ -257,16 +257,20 @@ def statements(home: DataHome, model: str | None = None) -> list[tuple[str, str,
     return list(ordered.values())
 
 
-def fingerprints(warehouse: Path, names: Iterable[str]) -> dict[str, str]:
-    """Rows and a hash of all rows of each table, whatever their order."""
-    found = {}
+def fingerprints_in(warehouse: Path, names: Iterable[str]) -> dict[str, str]:
     with duckdb.connect(str(warehouse), read_only=True, config={"threads": THREADS}) as connection:
-        for name in names:
-            left_out = VOLATILE.get(name)
-            columns = f"* exclude ({', '.join(sorted(left_out))})" if left_out else "*"
-            rows = f'(select {columns} from main."{name}") as t'
-            row = connection.execute(f"select count(*), bit_xor(hash(t)), sum(hash(t)::hugeint) from {rows}").fetchone()
-            found[name] = str(row)
+        return fingerprints(connection, names)
+
+
+def fingerprints(connection: duckdb.DuckDBPyConnection, names: Iterable[str]) -> dict[str, str]:
+    """Rows and a hash of all rows of each table of the database in use, whatever their order."""
+    found = {}
+    for name in names:
+        left_out = VOLATILE.get(name)
+        columns = f"* exclude ({', '.join(sorted(left_out))})" if left_out else "*"
+        rows = f'(select {columns} from main."{name}") as t'
+        row = connection.execute(f"select count(*), bit_xor(hash(t)), sum(hash(t)::hugeint) from {rows}").fetchone()
+        found[name] = str(row)
     return found
 
 
@@ -318,16 +322,16 @@ def prove(folder: Path, chosen: argparse.Namespace) -> Iterable[Target]:
         visits = visits_of(home)
         costs["dbt build"][size] = measured(partial(by_dbt, home, "build", chosen.memory_limit, visits))
         names = [name for name, _, _ in statements(home)]
-        built = fingerprints(home.warehouse, names)
+        built = fingerprints_in(home.warehouse, names)
         if size == sizes[0]:
             measured(partial(by_dbt, home, "build", chosen.memory_limit, visits))
-            problems += [f"built twice: {name}" for name in differing(built, fingerprints(home.warehouse, names))]
+            problems += [f"built twice: {name}" for name in differing(built, fingerprints_in(home.warehouse, names))]
         home.warehouse.unlink()
         prepare(home)
         costs["bare"][size] = measured(partial(bare, home, chosen.memory_limit, visits))
         spent[f"{visits:,}"] = json.loads((home.root / "bare" / "cpu.json").read_text(encoding="utf-8"))
         if size == sizes[0]:
-            plain = fingerprints(home.root / "bare" / "warehouse.duckdb", names)
+            plain = fingerprints_in(home.root / "bare" / "warehouse.duckdb", names)
             problems += [f"bare: {name}" for name in differing(built, plain)]
         costs["dbt run"][size] = measured(partial(by_dbt, home, "run", chosen.memory_limit, visits))
         show_costs(f"{visits:,} visits", {name: ones[size] for name, ones in costs.items()}, 1)

@@ -32,11 +32,13 @@ def run_dbt(
     folders: Collection[Path] | None = None,
     progress: Progress = lambda *_: None,
     spark_master: str | None = None,
+    profiles: Path = PROJECT,
 ) -> None:
     """Run one dbt command of this project against a data home, on DuckDB or on the Spark cluster at `spark_master`.
 
     Staging reads `batches` of the landing's `folders`, by default all that are committed; a caller who names folders
-    holds them meanwhile (`ruam.landing.reading`). Raises `BuildError` naming each node that failed and why.
+    holds them meanwhile (`ruam.landing.reading`). `profiles` is the folder of the profile to go by. Raises `BuildError`
+    naming each node that failed and why.
     """
     # dbt takes seconds to import; commands that do not build must not wait for it.
     from dbt.adapters.duckdb.connections import DuckDBConnectionManager
@@ -56,7 +58,7 @@ def run_dbt(
         *("--log-level", "none", "--no-use-colors"),
         *arguments,
         *("--target", "spark" if spark_master else "duckdb"),
-        *("--project-dir", str(PROJECT), "--profiles-dir", str(PROJECT)),
+        *("--project-dir", str(PROJECT), "--profiles-dir", str(profiles)),
         *("--target-path", str(artifacts / "target"), "--log-path", str(artifacts / "logs")),
     ]
     with _environment(home, threads, memory_limit, spark_master), reading(home.landing) as committed:

@@ -1,6 +1,17 @@
-{#- A relation without its database's name, so that a view still works in a copy of the file under another name. -#}
+{#-
+    A relation without its database's name, so that a view still works in a copy of the file under another name; a
+    database that is only attached (DuckLake) is not looked into without it.
+-#}
 {% macro in_own_database(relation) -%}
-    {{ relation.include(database=false) }}
+    {{ return(adapter.dispatch('in_own_database', 'ruam')(relation)) }}
+{%- endmacro %}
+
+{% macro default__in_own_database(relation) -%}
+    {{ return(relation.include(database=adapter.is_ducklake(relation))) }}
+{%- endmacro %}
+
+{% macro spark__in_own_database(relation) -%}
+    {{ return(relation.include(database=false)) }}
 {%- endmacro %}
 
 {#- Hook at the start of each run: what the engine needs to read the sources, which DuckDB finds by itself. -#}

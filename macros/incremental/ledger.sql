@@ -13,7 +13,7 @@
 {%- endmacro %}
 
 {% macro default__make_ledger() -%}
-    create schema if not exists ruam;
+    create schema if not exists {{ target.database }}.ruam;
     create table if not exists {{ ledger('changed_rows') }} (
         hospcode varchar, pid varchar, seq varchar, date_serv date, an varchar, referid varchar, cid_pseudonym varchar,
         claim_month date

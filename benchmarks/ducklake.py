@@ -1,0 +1,169 @@
+"""The warehouse in DuckLake on PostgreSQL against the same in a file of DuckDB's, each built in full from one landing.
+
+    python -m benchmarks.ducklake [--home HOME] [--memory-limit 4GB]
+
+Needs the packages of `make bench-tools` and PostgreSQL's server (Debian's `postgresql`), which this starts for itself
+behind a socket in a temporary folder. The project is the same, model for model; a profile alone says where tables lie.
+Every table must be equal, bit for bit. DuckLake is built with one statement at a time, and then again with two, in a
+process of its own, since that is where it did not hold (docs/decisions/0034).
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import pwd
+import shutil
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import partial
+from pathlib import Path
+
+import duckdb
+from rich.console import Console
+
+from benchmarks.build import fingerprints, land_country, statements, visits_of
+from benchmarks.measuring import Cost, measured, show_costs
+from benchmarks.results import Result, cpu, memory, report
+from ingestion.reference import ensure_schemas
+from ruam.dbt import run_dbt
+from ruam.home import DataHome
+
+FILE, LAKE = "a file", "DuckLake"
+THREADS = 2
+EXTENSIONS = ("ducklake", "postgres_scanner")
+PROFILE = """
+ruam:
+  target: duckdb
+  outputs:
+    duckdb:
+      type: duckdb
+      path: ":memory:"
+      database: lake
+      threads: {at_once}
+      attach:
+        - {{path: "{lake}", alias: lake, options: {{data_path: "{data}"}}}}
+      config_options:
+        memory_limit: "{{{{ env_var('RUAM_MEMORY_LIMIT') }}}}"
+        temp_directory: "{{{{ env_var('RUAM_SPILL') }}}}"
+        extension_directory: "{extensions}"
+        threads: "2"
+        preserve_insertion_order: false
+      settings: {{TimeZone: UTC}}
+"""
+
+
+@contextmanager
+def postgres() -> Iterator[str]:
+    """A server of its own until the block ends: the address of its database `lake`, as libpq takes it.
+
+    It will not run as root, and runs as `nobody` then. Raises `SystemExit` where it is not installed.
+    """
+    programs = [*Path("/usr/lib/postgresql").glob("*/bin"), Path(shutil.which("initdb") or "/").parent]
+    folder = next((one for one in reversed(programs) if (one / "initdb").exists()), None)
+    if folder is None:
+        sys.exit("PostgreSQL's server is not installed: install Debian's postgresql.")
+    user = pwd.getpwnam("nobody") if os.geteuid() == 0 else None
+    with tempfile.TemporaryDirectory() as made:
+        if user:
+            os.chown(made, user.pw_uid, user.pw_gid)
+
+        def run(program: str, *arguments: str) -> None:
+            subprocess.run(  # noqa: S603 - the server's own programs
+                [folder / program, "-D", f"{made}/data", *arguments],
+                check=True, stdout=subprocess.DEVNULL, user=user and user.pw_uid, group=user and user.pw_gid, cwd=made,
+            )  # fmt: skip
+
+        run("initdb", "--username=ruam", "--auth=trust", "--encoding=UTF8", "--locale=C")
+        run("pg_ctl", "--wait", f"--log={made}/log", f"--options=-k {made} -c listen_addresses=''", "start")
+        try:
+            yield f"host={made} user=ruam dbname=postgres"
+        finally:
+            run("pg_ctl", "--wait", "--mode=immediate", "stop")
+
+
+def install(extensions: Path) -> None:
+    """Put the extensions of the pinned packages where DuckDB looks for them: nothing is downloaded."""
+    import duckdb_extension_ducklake
+    import duckdb_extension_postgres_scanner
+
+    packages = (duckdb_extension_ducklake, duckdb_extension_postgres_scanner)
+    with duckdb.connect(config={"extension_directory": str(extensions)}) as connection:
+        for name, package in zip(EXTENSIONS, packages, strict=True):
+            folder = Path(str(package.__file__)).parent / "extensions" / f"v{duckdb.__version__}"
+            connection.execute(f"install '{folder / name}.duckdb_extension'")
+
+
+def in_file(home: DataHome, memory_limit: str, visits: int) -> int:
+    run_dbt(["seed"], home, threads=THREADS, memory_limit=memory_limit)
+    run_dbt(["run", "--full-refresh"], home, threads=THREADS, memory_limit=memory_limit)
+    return visits
+
+
+def in_lake(home: DataHome, profiles: Path, memory_limit: str, visits: int) -> int:
+    run_dbt(["seed"], home, memory_limit=memory_limit, profiles=profiles)
+    run_dbt(["run", "--full-refresh"], home, memory_limit=memory_limit, profiles=profiles)
+    return visits
+
+
+def write_profile(folder: Path, lake: str, data: Path, extensions: Path, at_once: int) -> Path:
+    folder.mkdir()
+    told = PROFILE.format(lake=lake, data=data, extensions=extensions, at_once=at_once)
+    (folder / "profiles.yml").write_text(told, encoding="utf-8")
+    return folder
+
+
+def compare(folder: Path, home: DataHome, memory_limit: str) -> Result:
+    """Raises `SystemExit` when a table differs."""
+    visits, extensions = visits_of(home), folder / "extensions"
+    install(extensions)
+    costs: dict[str, Cost] = {FILE: measured(partial(in_file, home, memory_limit, visits))}
+    names = [name for name, _, _ in statements(home)]
+    with duckdb.connect(str(home.warehouse), read_only=True) as connection:
+        expected = fingerprints(connection, names)
+    with postgres() as address:
+        lake = f"ducklake:postgres:{address}"
+        one = write_profile(folder / "one", lake, folder / "data", extensions, 1)
+        costs[LAKE] = measured(partial(in_lake, home, one, memory_limit, visits))
+        with duckdb.connect(config={"extension_directory": str(extensions)}) as connection:
+            connection.execute(f"load ducklake; load postgres_scanner; attach '{lake}' as lake; use lake")
+            found = fingerprints(connection, names)
+        two = write_profile(folder / "two", lake, folder / "data", extensions, 2)
+        try:
+            at_once = f"held ({measured(partial(in_lake, home, two, memory_limit, visits)).wall:.0f} s)"
+        except (EOFError, ConnectionResetError):
+            at_once = "ended the process"
+    if wrong := sorted(name for name in names if found[name] != expected[name]):
+        sys.exit(f"{len(wrong)} of {len(names)} tables differ: {', '.join(wrong)}")
+    show_costs("The warehouse", costs, 1)
+    console = Console()
+    console.print(f"All {len(names)} tables and views are equal. Two statements at once {at_once} in DuckLake.")
+    ours, peer = costs[LAKE], costs[FILE]
+    lines = [
+        cpu("CPU of dbt run in DuckLake ÷ in a file", ours, peer),
+        memory("memory of dbt run in DuckLake ÷ in a file", ours, peer),
+    ]
+    return Result("ducklake", f"{visits:,} visits", lines)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--home", type=Path, help="a data home whose landing is built; default: one is generated")
+    parser.add_argument("--memory-limit", default="4GB")
+    chosen = parser.parse_args()
+    with tempfile.TemporaryDirectory() as made:
+        folder = Path(made)
+        source = DataHome(chosen.home.absolute()) if chosen.home else land_country(folder)
+        home = DataHome(folder / "built")
+        left_out = shutil.ignore_patterns("warehouse.duckdb*", "dbt", "inbox", "vault", "synthetic", "serving", "spill")
+        shutil.copytree(source.root, home.root, ignore=left_out)
+        home.create()
+        ensure_schemas(home)
+        report(compare(folder, home, chosen.memory_limit))
+
+
+if __name__ == "__main__":
+    main()
