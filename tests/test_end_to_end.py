@@ -104,6 +104,7 @@ def test_each_delivery_has_the_outcome_it_deserves(country: Country) -> None:
     assert sorted(found["outcome"]) == sorted(expected["outcome"])
 
 
+@pytest.mark.slow
 def test_nothing_in_the_home_tells_who_people_are(country: Country) -> None:
     """Some of the country's people, by their own deliveries: not in the landing, the warehouse, the serving file, dbt's
     target, the logs; nor in the inbox and the vault, which are encrypted."""
@@ -328,6 +329,7 @@ def with_keys_of(other: DataHome, home: Path) -> None:
         (home / "keys" / name).chmod(0o400)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("copies_first", "read"), [(False, "new batches"), (True, "everything")])
 def test_any_order_of_arrival_gives_the_same_warehouse(
     country: Country, tmp_path: Path, copies_first: bool, read: str

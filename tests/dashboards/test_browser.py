@@ -43,7 +43,7 @@ MOST_TABS = 80
 FADE_SECONDS = 20
 """Streamlit draws new text pale at first, which axe takes for its colour."""
 
-pytestmark = pytest.mark.browser
+pytestmark = [pytest.mark.browser, pytest.mark.slow]
 
 
 class Watch:

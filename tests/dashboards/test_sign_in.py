@@ -29,7 +29,7 @@ PEOPLE = {
     "newcomer": {"name": "Newcomer"},
 }
 
-pytestmark = pytest.mark.browser
+pytestmark = [pytest.mark.browser, pytest.mark.slow]
 
 
 @pytest.fixture(scope="module")

@@ -33,6 +33,8 @@ from tests.ingestion.nodes import PATIENCE, Node, run, state
 from tests.ingestion.odd_zips import make_zip, row, text, visits, zip_name
 from tests.ingestion.reading import assert_balanced, batches, landed, records, take_in
 
+pytestmark = pytest.mark.slow
+
 OF_REFERENCE = ("replace.written", "replace.synced", "replace.renamed")
 OTHERS = ("compact.", "purge.", "rotate.", "vault.")
 OF_INGEST = tuple(name for name in faults.POINTS if not name.startswith(OTHERS))

@@ -29,6 +29,8 @@ from tests.ingestion.reading import assert_balanced, batches, records
 from tests.ingestion.servers import ACCESS_KEY, SECRET, Line, S3Server, SshServer, as_an_ordinary_user
 from tests.ingestion.test_job import landed_rows, three_days
 
+pytestmark = pytest.mark.slow
+
 Command = Callable[..., int]
 LineTo = Callable[[int], Line]
 KINDS = ("folder", "sftp", "s3")

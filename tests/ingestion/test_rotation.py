@@ -35,6 +35,8 @@ from tests.ingestion.nodes import process
 from tests.ingestion.odd_zips import cid, make_zip, row, text, zip_name
 from tests.ingestion.reading import assert_balanced, records, take_in
 
+pytestmark = pytest.mark.slow
+
 PEOPLE = range(1, 9)
 KEYS = ("analysis", "linkage")
 

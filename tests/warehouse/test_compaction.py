@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import duckdb
+import pytest
 
 from ingestion.compaction import compact
 from ruam.build import build
@@ -13,6 +14,8 @@ from ruam.landing import committed_batches
 from ruam.settings import Settings
 from tests.warehouse.contents import contents
 from tests.warehouse.country import CORRECTION, FIRST, LATE, land, make_country
+
+pytestmark = pytest.mark.slow
 
 HISTORIES = {"fct_finding_events", "fct_finding_histories"}
 """What successive builds saw of a finding: one build of all sees the end alone."""

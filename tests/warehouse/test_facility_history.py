@@ -12,6 +12,8 @@ from ruam.dbt import run_dbt
 from ruam.home import DataHome
 from tests.warehouse.landing_factory import make_home
 
+pytestmark = pytest.mark.slow
+
 _RUN = ["build", "--select", "+dim_facility_spells", "+dim_facility_affiliations", "+dim_facilities"]
 _COLUMNS = "hoscode,hosname,hostype,provcode,bed,mcode,status"
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import duckdb
+import pytest
 
 from identity.keys import load_keys
 from identity.pseudonym import Pseudonymiser
@@ -13,6 +14,8 @@ from ruam.settings import Settings
 from tests.ingestion.fhir_sets import fhir_name, members, thai_set
 from tests.ingestion.odd_zips import SENDER, cid, make_zip, row, text, zip_name
 from tests.ingestion.reading import take_in
+
+pytestmark = pytest.mark.slow
 
 FACILITY_OF_FILES = "90102"
 UPDATED = "20240502083000"

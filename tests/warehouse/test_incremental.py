@@ -20,6 +20,8 @@ from tests.warehouse.contents import contents
 from tests.warehouse.days import Days, make_reference
 from tests.warehouse.landing_factory import make_home
 
+pytestmark = pytest.mark.slow
+
 N_DAYS = int(os.environ.get("RUAM_TEST_DAYS", "2"))
 SEED = int(os.environ.get("RUAM_TEST_SEED", "1"))
 """Of the days and of which builds stop; a day that failed is made again by its seed."""

@@ -11,6 +11,8 @@ from ruam.home import DataHome
 from tests.warehouse.contents import contents
 from tests.warehouse.country import CORRECTION, FIRST, LATE, REJECTED, land, make_country
 
+pytestmark = pytest.mark.slow
+
 _RUN = ["build", "--exclude-resource-type", "test", "--exclude-resource-type", "unit_test"]
 
 Steps = tuple[tuple[str, ...], ...]

@@ -18,6 +18,8 @@ from tests.ingestion.odd_zips import SENDER, make_zip, row, text, zip_name
 from tests.ingestion.reading import take_in
 from tests.stewards_factory import write_stewards
 
+pytestmark = pytest.mark.slow
+
 FOR_STEWARDS = ("fct_finding_histories", "fct_deliveries")
 FAULTY = {"SBP": "20", "PRICE": "much"}
 """A blood pressure that no rule over a single cell sees, and a price that is no number."""
