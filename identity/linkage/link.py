@@ -312,18 +312,19 @@ def _cluster(connection: duckdb.DuckDBPyConnection, link_at: float) -> Clusters:
             and (record_l in (select record from fresh) or record_r in (select record from fresh));
 
         create or replace temp table touched as
-        select record from fresh where is_residue
+        select is_residue, record from fresh where is_residue
         union
-        select record_l from joined
+        select is_residue, record from compared
+        where record in (select record_l from joined union select record_r from joined)
         union
-        select record_r from joined
-        union
-        select others.record
+        select true, others.record
         from linkage.persons as others
         where others.person in (
             select person from linkage.persons
             where record in (select record_l from joined union select record_r from joined)
         );
+
+        create or replace temp table members as {features.features_of("touched")};
     """)
     rows = connection.execute("""
         select
@@ -331,9 +332,8 @@ def _cluster(connection: duckdb.DuckDBPyConnection, link_at: float) -> Clusters:
             f.hospcode,
             coalesce(f.person, p.person),
             case when not (month(f.birth) = 1 and day(f.birth) = 1) then f.birth end
-        from linkage.features as f
+        from members as f
         left join linkage.persons as p using (record)
-        where f.record in (select record from touched)
     """).fetchall()
     edges = connection.execute("select record_l, record_r, probability, is_strong from joined").fetchall()
     apart = connection.execute("""
@@ -375,7 +375,7 @@ def _keep(connection: duckdb.DuckDBPyConnection, clusters: Clusters, link_at: fl
                 coalesce(g.owner, concat('person:', f.hospcode, ':', f.pid)) as person,
                 count(*) over (partition by g.first) as n
             from groups_found as g
-            inner join linkage.features as f on g.first = f.record
+            inner join members as f on g.first = f.record
         )
 
         select
@@ -418,12 +418,16 @@ def _require_plausible(connection: duckdb.DuckDBPyConnection) -> None:
 
     What records of one number say among themselves is not linkage's.
     """
+    connection.execute("""
+        create or replace temp table joint as
+        select true as is_residue, record, person from linkage.persons
+        where person in (select person from linkage.persons semi join touched using (record))
+    """)
     row = connection.execute(f"""
         with members as (
             select p.person, f.month, f.birth, true as is_residue
-            from linkage.persons as p
-            inner join linkage.features as f using (record)
-            where p.person in (select person from linkage.persons semi join touched using (record))
+            from joint as p
+            inner join ({features.features_of("joint")}) as f using (record)
             union all
             select c.person, c.month, c.birth, false as is_residue
             from compared as c

@@ -62,7 +62,7 @@ NAMED = """
 def index_of(vault: duckdb.DuckDBPyConnection) -> set[tuple[object, ...]]:
     return set(
         vault.execute(f"""
-            select features.* exclude (record, run), key
+            select features.* exclude (record), key
             from {INDEX} as blocks inner join linkage.features as features using (record, is_residue, birth)
             where birth is not null
         """).fetchall()
