@@ -299,12 +299,12 @@ def _withdraw(connection: duckdb.DuckDBPyConnection, keys: str) -> None:
     if not _count(connection, "select count(*) from stale"):
         return
     connection.execute(f"""
-        create or replace temp table gone as select is_residue, {PLACE} from stale;
-        delete from linkage.packed using gone
+        create or replace temp table leaving as select is_residue, {PLACE} from stale;
+        delete from linkage.packed using leaving
         where
-            linkage.packed.day = gone.day and linkage.packed.n = gone.n
-            and linkage.packed.is_residue = gone.is_residue;
-        drop table gone;
+            linkage.packed.day = leaving.day and linkage.packed.n = leaving.n
+            and linkage.packed.is_residue = leaving.is_residue;
+        drop table leaving;
     """)
     _delete_keys(connection, keys)
     _count_names(connection, "stale", -1)
@@ -480,15 +480,20 @@ def lay(connection: duckdb.DuckDBPyConnection, name: str, rows: str) -> None:
 
 def keys_of(table: str) -> str:
     """A query of (is_residue, key, record, birth, is_paper): every key of every record of a table of features."""
-    return " union all ".join(
-        f"select is_residue, {key} as key, record, birth, {is_paper} as is_paper from {table} where {condition}"
-        for key, condition, is_paper in (
-            *(
-                (_key(rule, parts), condition, name in _PAPERS)
-                for rule, (name, (condition, parts)) in enumerate(_KEYS.items())
-            ),
-            (_REGISTRATION, "true", False),
-        )
+    rules = (
+        *(
+            (_key(rule, parts), condition, name in _PAPERS)
+            for rule, (name, (condition, parts)) in enumerate(_KEYS.items())
+        ),
+        (_REGISTRATION, "true", False),
+    )
+    # One pass over the table, however many rules there are.
+    keys = ", ".join(
+        f"{{key: case when {condition} then {key} end, is_paper: {is_paper}}}" for key, condition, is_paper in rules
+    )
+    return (
+        "select is_residue, key, record, birth, is_paper from "
+        f"(select is_residue, record, birth, unnest([{keys}], recursive := true) from {table}) where key is not null"
     )
 
 
