@@ -50,8 +50,8 @@ MAKING = Settings(memory_limit="6GB", workers=2)
 BIRTHS = 30_000
 """Days on which people were born."""
 CHUNK, SORTED, PACKED = 5_000_000, 10_000_000, 4
-"""People who come at a time, and people whose keys are sorted at a time, so that it stays nearly in memory; of features,
-which are longer, one of so many parts of those."""
+"""People who come at a time, and people whose keys are sorted at a time, so that it stays nearly in memory; features,
+which are longer, are sorted in so many times as many parts."""
 SHARE, SLOPE, MEBIBYTES = 0.2, 0.6, 6144
 """The most that a day may read of the vault of the largest population, by what power of the population that may grow,
 and in what memory."""
@@ -107,18 +107,15 @@ def populate(connection: duckdb.DuckDBPyConnection, population: int) -> None:
             from ({some})
             order by i
         """)
+    everybody = f"select range as i from range({population})"
     for run, (least, most) in enumerate(RUNS):
         for is_residue in (False, True):
-            _lay(
-                connection,
-                run,
-                f"""
-                    select range as i from range({population})
-                    where hash(range, 9) % 100 between {least} and {most}
-                    and (range % {WITHOUT_NUMBER} = 0) = {is_residue}
-                """,
-                max((most - least + 1) * population // 100 // (WITHOUT_NUMBER if is_residue else 1) // SORTED, 1),
+            some = (
+                f"{everybody} where hash(range, 9) % 100 between {least} and {most} "
+                f"and (range % {WITHOUT_NUMBER} = 0) = {is_residue}"
             )
+            n = (most - least + 1) * population // 100 // (WITHOUT_NUMBER if is_residue else 1)
+            _lay(connection, run, some, max(n // SORTED, 1))
     connection.execute(f"""
         insert into linkage.runs
         select 'packed', run, count(*) from linkage.packed group by run
@@ -126,19 +123,15 @@ def populate(connection: duckdb.DuckDBPyConnection, population: int) -> None:
         select 'blocks', run, count(*) from linkage.blocks group by run;
         insert into linkage.frequencies
         select kind, name, count(*) from (
-            unpivot (select g_plain as given, s_plain as surname from ({_drawn(_everybody(population))}))
+            unpivot (select g_plain as given, s_plain as surname from ({_drawn(everybody)}))
             on given, surname into name kind value name
         ) group by all;
         insert into linkage.persons
         select record, hospcode, pid, concat('person:', hospcode, ':', pid), false, null
-        from ({_indexed(_everybody(population) + f" where range % {WITHOUT_NUMBER} = 0")})
+        from ({_indexed(f"{everybody} where range % {WITHOUT_NUMBER} = 0")})
         order by record;
         update linkage.progress set arrived = 1, n_numbered = {population + 1};
     """)
-
-
-def _everybody(population: int) -> str:
-    return f"select range as i from range({population})"
 
 
 def _indexed(people: str) -> str:

@@ -2,10 +2,10 @@
 
 All of it lies in the vault, in a schema of its own:
 
-- `linkage.packed`: (is_residue, day, n, told), a row a record, all that it tells in one text. In runs, each in the order
-  of the records' numbers, the residue apart. `linkage.features` is a view of it, unpacked (FEATURES): who wants a few
-  records asks `features_of`, which unpacks those alone.
-- `linkage.blocks`: (is_residue, key, birth, day, n), each key of each record (INDEX); who shares a key may be one
+- `linkage.packed`: (is_residue, day, n, told), a row a record, all that it tells in one text. In runs, each in the
+  order of the records' numbers, the residue apart. `linkage.features` is a view of all of it, unpacked (FEATURES);
+  `features_of` reads and unpacks a few records.
+- `linkage.blocks`: (is_residue, key, birth, day, n), each key of each record; who shares a key may be one
   person. In runs, each in the order of the keys.
 - `linkage.runs`: (name, run, n), the runs of those two, and how many rows each had when it was laid.
 - `linkage.frequencies`: (kind, name, n), how many records bear each given name and surname.
@@ -167,7 +167,6 @@ _NUMBER_RULE = list(_KEYS).index("citizen number")
 _REGISTRATION = _key(len(_KEYS), "hospcode, pid")
 """The key by which a record that changed finds itself."""
 
-INDEX = f"(select is_residue, key, birth, {RECORD} as record from linkage.blocks)"
 
 _LAID = {
     "packed": ("is_residue, day, n, told", "is_residue, day, n"),
@@ -276,7 +275,7 @@ def _find(connection: duckdb.DuckDBPyConnection, table: str, pairs: str) -> None
     """Make a temporary table of the features that the index has of records; `pairs` is a query of (hospcode, pid)."""
     connection.execute(f"""
         create or replace temp table asked as select hospcode, pid, {_REGISTRATION} as key from ({pairs});
-        create or replace temp table known as select is_residue, record from {INDEX} semi join asked using (key);
+        create or replace temp table known as select is_residue, record from ({looked_up("asked")});
         create or replace temp table {table} as
         select * from ({features_of("known")}) semi join asked using (hospcode, pid);
         drop table asked;
@@ -287,11 +286,25 @@ def _find(connection: duckdb.DuckDBPyConnection, table: str, pairs: str) -> None
 def features_of(table: str) -> str:
     """A query of the features of the records (is_residue, record) of a table. Of the residue they lie apart, and are
     looked for there alone."""
-    parts = (
-        f"select * from linkage.packed semi join (select {PLACE} from {table} where {part}) using (day, n) where {part}"
+    places = " union all ".join(
+        f"select rowid from linkage.packed semi join (select {PLACE} from {table} where {part}) using (day, n) "
+        f"where {part}"
         for part in ("is_residue", "not is_residue")
     )
-    return _unpacked(f"({' union all '.join(parts)})")
+    return _unpacked(f"(select * from linkage.packed where rowid in ({places}))")
+
+
+def looked_up(table: str, condition: str = "true") -> str:
+    """A query of (place, is_residue, key, birth, record), the rows of the index that have a key of a table; `place` is
+    where a row lies in it.
+
+    A row group with keys before and after the one that is looked up need not have it. So the keys alone are asked
+    which rows do, before anything else of the row group is read; `features_of` does the same.
+    """
+    return (
+        f"select rowid as place, is_residue, key, birth, {RECORD} as record from linkage.blocks where rowid in "
+        f"(select rowid from linkage.blocks semi join {table} using (key) where {condition})"
+    )
 
 
 def _withdraw(connection: duckdb.DuckDBPyConnection, keys: str) -> None:
@@ -313,11 +326,13 @@ def _withdraw(connection: duckdb.DuckDBPyConnection, keys: str) -> None:
 def _delete_keys(connection: duckdb.DuckDBPyConnection, keys: str) -> None:
     connection.execute(f"""
         create or replace temp table old_keys as {keys};
-        delete from linkage.blocks using old_keys
-        where
-            linkage.blocks.key = old_keys.key and linkage.blocks.n = old_keys.n
-            and linkage.blocks.day = old_keys.day and linkage.blocks.is_residue = old_keys.is_residue;
+        create or replace temp table known as {looked_up("old_keys")};
+        delete from linkage.blocks where rowid in (
+            select place from known
+            semi join (select is_residue, key, {RECORD} as record from old_keys) using (is_residue, key, record)
+        );
         drop table old_keys;
+        drop table known;
     """)
 
 
@@ -430,8 +445,7 @@ def _without_mothers_names(connection: duckdb.DuckDBPyConnection) -> None:
     connection.execute(f"""
         create or replace temp table asked as
         select distinct {_key(_NUMBER_RULE, "mother")} as key from fresh where mother is not null and given is not null;
-        create or replace temp table known as
-        select is_residue, record from {INDEX} where not is_residue and key in (select key from asked);
+        create or replace temp table known as select is_residue, record from ({looked_up("asked", "not is_residue")});
         update fresh set given = null, given_roman = null, given_key = null, whole_roman = null, whole_key = null
         from (
             select distinct children.record

@@ -163,7 +163,7 @@ def _candidates(connection: duckdb.DuckDBPyConnection) -> int:
     connection.execute(f"""
         create or replace temp table found as
         select is_residue, key, record, birth, record in (select record from fresh where is_residue) as is_new
-        from {features.INDEX} semi join wanted using (key);
+        from ({features.looked_up("wanted")});
 
         create or replace temp table common as
         select key from found group by key having count(*) > {LARGEST_BLOCK};
@@ -184,8 +184,8 @@ def _candidates(connection: duckdb.DuckDBPyConnection) -> int:
         features.keys_of_new_numbers(connection)
         connection.execute(f"""
             create or replace temp table known as
-            select is_residue, key, record, birth from {features.INDEX} semi join numbered using (key)
-            where is_residue and record not in (select record from fresh);
+            select is_residue, key, record, birth from ({features.looked_up("numbered", "is_residue")})
+            where record not in (select record from fresh);
 
             insert into pairs
             select distinct least(l.record, r.record), greatest(l.record, r.record), '0'
