@@ -303,7 +303,10 @@ def _tell_births_apart(connection: duckdb.DuckDBPyConnection) -> None:
 
 
 def _cluster(connection: duckdb.DuckDBPyConnection, link_at: float) -> Clusters:
-    """Group the fresh residue, the records it is linked to, and what already belongs with those."""
+    """Group the fresh residue, the records it is linked to, and what already belongs with those (`touched`, temporary).
+
+    `members` (temporary) has the features of these and of all records of their persons.
+    """
     connection.execute(f"""
         create or replace temp table joined as
         select * from linkage.edges
@@ -324,7 +327,16 @@ def _cluster(connection: duckdb.DuckDBPyConnection, link_at: float) -> Clusters:
             where record in (select record_l from joined union select record_r from joined)
         );
 
-        create or replace temp table members as {features.features_of("touched")};
+        -- What is compared has been read.
+        create or replace temp table unread as
+        select * from touched
+        union
+        select true, record from linkage.persons
+        where person in (select person from linkage.persons semi join touched using (record));
+        create or replace temp table members as select * from compared semi join unread using (record);
+        delete from unread where record in (select record from compared);
+        insert into members {features.features_of("unread")};
+        drop table unread;
     """)
     rows = connection.execute("""
         select
@@ -333,6 +345,7 @@ def _cluster(connection: duckdb.DuckDBPyConnection, link_at: float) -> Clusters:
             coalesce(f.person, p.person),
             case when not (month(f.birth) = 1 and day(f.birth) = 1) then f.birth end
         from members as f
+        semi join touched using (record)
         left join linkage.persons as p using (record)
     """).fetchall()
     edges = connection.execute("select record_l, record_r, probability, is_strong from joined").fetchall()
@@ -418,16 +431,12 @@ def _require_plausible(connection: duckdb.DuckDBPyConnection) -> None:
 
     What records of one number say among themselves is not linkage's.
     """
-    connection.execute("""
-        create or replace temp table joint as
-        select true as is_residue, record, person from linkage.persons
-        where person in (select person from linkage.persons semi join touched using (record))
-    """)
     row = connection.execute(f"""
-        with members as (
+        with told as (
             select p.person, f.month, f.birth, true as is_residue
-            from joint as p
-            inner join ({features.features_of("joint")}) as f using (record)
+            from linkage.persons as p
+            inner join members as f using (record)
+            where p.person in (select person from linkage.persons semi join touched using (record))
             union all
             select c.person, c.month, c.birth, false as is_residue
             from compared as c
@@ -436,13 +445,13 @@ def _require_plausible(connection: duckdb.DuckDBPyConnection) -> None:
 
         months as (
             select person, max(n) as n from (
-                select person, month, count(*) as n from members group by person, month
+                select person, month, count(*) as n from told group by person, month
                 having bool_or(is_residue)
             ) group by person
         ),
 
         births as (
-            select person, count(distinct birth) as n from members
+            select person, count(distinct birth) as n from told
             where not (month(birth) = 1 and day(birth) = 1)
             group by person
             having count(distinct birth) > count(distinct birth) filter (not is_residue)
