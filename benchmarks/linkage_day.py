@@ -6,7 +6,7 @@ The vault is made as the product makes it, encrypted, with the same pages and th
 in SQL, a record each, one in twenty without a usable number. The index lies in three runs, as it does after a year of
 days. The day has new registrations, of which one in twenty has no number and is one of the people, and beside them
 registrations that the vault knew and that changed. It is the same at every size, so that what it reads may be compared:
-in bytes that the process read, from the disk or from the page cache. 60 million people take some 30 GB of disk.
+in bytes that the process read, from the disk or from the page cache. 60 million people take some 20 GB of disk.
 """
 
 from __future__ import annotations
