@@ -6,7 +6,7 @@ The vault is made as the product makes it, encrypted, with the same pages and th
 in SQL, a record each, one in twenty without a usable number. The index lies in three runs, as it does after a year of
 days. The day has new registrations, of which one in twenty has no number and is one of the people, and beside them
 registrations that the vault knew and that changed. It is the same at every size, so that what it reads may be compared:
-in bytes that the process read, from the disk or from the page cache. 60 million people take some 30 GB of disk.
+in bytes that the process read, from the disk or from the page cache. 60 million people take some 20 GB of disk.
 """
 
 from __future__ import annotations
@@ -45,8 +45,13 @@ RUNS = ((0, 79), (80, 95), (96, 99))
 """Hundredths of the population, first and last, in each run of the index."""
 KEY = SealKey("benchmark", bytes(32))
 LIMITS = Settings(memory_limit="3GB", workers=2)
-CHUNK, SORTED = 5_000_000, 10_000_000
-"""People who come at a time, and people whose keys are sorted at a time, so that it stays nearly in memory."""
+MAKING = Settings(memory_limit="6GB", workers=2)
+"""Of the population, which is made in larger parts than any day has."""
+BIRTHS = 30_000
+"""Days on which people were born."""
+CHUNK, SORTED, PACKED = 5_000_000, 10_000_000, 4
+"""People who come at a time, and people whose keys are sorted at a time, so that it stays nearly in memory; features,
+which are longer, are sorted in so many times as many parts."""
 SHARE, SLOPE, MEBIBYTES = 0.2, 0.6, 6144
 """The most that a day may read of the vault of the largest population, by what power of the population that may grow,
 and in what memory."""
@@ -62,7 +67,7 @@ def _drawn(people: str) -> str:
             i, h, 'p' || i as pid, i % {WITHOUT_NUMBER} = 0 as is_residue,
             case when i % {WITHOUT_NUMBER} > 0 then lpad((i * 7919 % 10000000000000)::varchar, 13, '0') end as number,
             case when i % {WITHOUT_NUMBER} > 0 then lpad(hex(hash(i, 3)) || hex(h), 32, '0') end as person,
-            date '1940-01-01' + (h // 7 % 30000)::int as birth,
+            date '1940-01-01' + (h // 7 % {BIRTHS})::int as birth,
             (1 + h % 2)::varchar as sex,
             case when h % 9 = 0 then '048' else '099' end as nation,
             (10 + h // 11 % 77)::varchar as province,
@@ -89,62 +94,76 @@ def populate(connection: duckdb.DuckDBPyConnection, population: int) -> None:
     """`records` and `linkage.*` as they are after so many people came, a record each."""
     features.create(connection)
     names(connection)
-    everybody = _drawn(f"select range as i from range({population})")
+    for first in range(0, population, CHUNK):
+        some = _drawn(f"select range as i from range({first}, {min(first + CHUNK, population)})")
+        connection.execute(f"""
+            insert into records by name
+            select
+                {_HOSPCODE} as hospcode, pid, number as cid,
+                case when is_residue then 'missing' else 'valid' end as cid_class,
+                person as linkage_pseudonym, g_name as given, s_name as surname, birth as birth_date, sex, nation,
+                phone as mobile, timestamp '2024-05-01' as d_update, province as province_code,
+                hospcode || '-1' as delivery_id, 1 as arrived, false as is_known
+            from ({some})
+            order by i
+        """)
+    everybody = f"select range as i from range({population})"
+    for run, (least, most) in enumerate(RUNS):
+        for is_residue in (False, True):
+            some = (
+                f"{everybody} where hash(range, 9) % 100 between {least} and {most} "
+                f"and (range % {WITHOUT_NUMBER} = 0) = {is_residue}"
+            )
+            n = (most - least + 1) * population // 100 // (WITHOUT_NUMBER if is_residue else 1)
+            _lay(connection, run, some, max(n // SORTED, 1))
     connection.execute(f"""
-        create or replace temp table drawn as {everybody};
+        insert into linkage.runs
+        select 'packed', run, count(*) from linkage.packed group by run
+        union all
+        select 'blocks', run, count(*) from linkage.blocks group by run;
+        insert into linkage.frequencies
+        select kind, name, count(*) from (
+            unpivot (select g_plain as given, s_plain as surname from ({_drawn(everybody)}))
+            on given, surname into name kind value name
+        ) group by all;
+        insert into linkage.persons
+        select record, hospcode, pid, concat('person:', hospcode, ':', pid), false, null
+        from ({_indexed(f"{everybody} where range % {WITHOUT_NUMBER} = 0")})
+        order by record;
+        update linkage.progress set arrived = 1, n_numbered = {population + 1};
+    """)
 
-        insert into records by name
-        select
-            {_HOSPCODE} as hospcode, pid, number as cid,
-            case when is_residue then 'missing' else 'valid' end as cid_class,
-            person as linkage_pseudonym, g_name as given, s_name as surname, birth as birth_date, sex, nation,
-            phone as mobile, timestamp '2024-05-01' as d_update, province as province_code,
-            hospcode || '-1' as delivery_id, 1 as arrived, false as is_known
-        from drawn
-        order by i;
 
-        create or replace temp view indexed as
+def _indexed(people: str) -> str:
+    """A query of the features of people."""
+    return f"""
         select
             ((birth - {features.FIRST_BIRTH})::ubigint << 32) + i + 1 as record, {_HOSPCODE} as hospcode,
             pid, is_residue, person, number, g_plain as given, g_roman as given_roman, g_key as given_key,
             s_plain as surname, s_roman as surname_roman, s_key as surname_key, g_roman || s_roman as whole_roman,
             g_key || s_key as whole_key, birth, sex, nation, province, null::varchar as mother, phone,
-            null::varchar as passport, null::varchar as hn, date '2024-05-01' as month, hash(i, 9) % 100 as luck
-        from drawn;
-    """)
-    for run, (least, most) in enumerate(RUNS):
-        part = f"(select * from indexed where luck between {least} and {most})"
+            null::varchar as passport, null::varchar as hn, date '2024-05-01' as month
+        from ({_drawn(people)})
+    """
+
+
+def _lay(connection: duckdb.DuckDBPyConnection, run: int, people: str, parts: int) -> None:
+    """Lay the features and keys of people as a run, so many parts of the order one after the other."""
+    days = BIRTHS // (PACKED * parts) + 1
+    for at in range(PACKED * parts):
+        first = f"date '1940-01-01' + {at * days}"
+        some = f"(select * from ({_indexed(people)}) where birth >= {first} and birth < {first} + {days})"
         connection.execute(f"""
-            insert into linkage.features by name
-            select * exclude (luck), {run} as run from {part} order by is_residue, record
+            insert into linkage.packed select *, {run} from ({features.packed(some)}) order by day, n
         """)
-        parts = max((most - least + 1) * population // 100 // SORTED, 1)
-        width = 2**32 // parts + 1
-        for is_residue in (False, True):
-            for at in range(parts):
-                connection.execute(f"""
-                    insert into linkage.blocks
-                    select *, {run}
-                    from ({features.index_of(f"(from {part} where is_residue = {is_residue})")})
-                    where key between {at * width} and {(at + 1) * width - 1}
-                    order by key
-                """)
+    width = 2**32 // parts + 1
+    for at in range(parts):
         connection.execute(f"""
-            insert into linkage.runs
-            select 'features', run, count(*) from linkage.features where run = {run} group by run
-            union all
-            select 'blocks', run, count(*) from linkage.blocks where run = {run} group by run
+            insert into linkage.blocks
+            select *, {run} from ({features.index_of(f"({_indexed(people)})")})
+            where key between {at * width} and {(at + 1) * width - 1}
+            order by key
         """)
-    connection.execute(f"""
-        insert into linkage.frequencies
-        select kind, name, count(*) from (unpivot (select given, surname from linkage.features)
-            on given, surname into name kind value name) group by all;
-        insert into linkage.persons
-        select record, hospcode, pid, concat('person:', hospcode, ':', pid), false, null
-        from linkage.features where is_residue;
-        update linkage.progress set arrived = 1, n_numbered = {population + 1};
-        drop view indexed; drop table drawn;
-    """)
 
 
 def arrive(connection: duckdb.DuckDBPyConnection, population: int, day: int) -> None:
@@ -212,7 +231,7 @@ def linked(folder: Path) -> int:
 def day_of(population: int, day: int, folder: Path) -> Day:
     """Make the vault of a population, link a day, and remove it."""
     folder.mkdir()
-    with connected(LIMITS, folder, KEY) as connection:
+    with connected(MAKING, folder, KEY) as connection:
         populate(connection, population)
         arrive(connection, population, day)
     size = (folder / FILE).stat().st_size

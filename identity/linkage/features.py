@@ -2,8 +2,10 @@
 
 All of it lies in the vault, in a schema of its own:
 
-- `linkage.features`: a row a record (FEATURES), in runs, each in the order of `record`, the residue apart.
-- `linkage.blocks`: (is_residue, key, birth, day, n), each key of each record (INDEX); who shares a key may be one
+- `linkage.packed`: (is_residue, day, n, told), a row a record, all that it tells in one text. In runs, each in the
+  order of the records' numbers, the residue apart. `linkage.features` is a view of all of it, unpacked (FEATURES);
+  `features_of` reads and unpacks a few records.
+- `linkage.blocks`: (is_residue, key, birth, day, n), each key of each record; who shares a key may be one
   person. In runs, each in the order of the keys.
 - `linkage.runs`: (name, run, n), the runs of those two, and how many rows each had when it was laid.
 - `linkage.frequencies`: (kind, name, n), how many records bear each given name and surname.
@@ -69,14 +71,43 @@ FEATURES = {
 """`person` is the linkage pseudonym, null in the residue; `number` 13 digits, right or mistyped; `*_roman` and `*_key`
 as `names` makes them, `whole` being name and surname together; `month` that of D_UPDATE."""
 
-VERSION = 2
+VERSION = 3
 """Counts up when names, keys or features come to be worked out otherwise: all records are then taken in anew."""
+
+RECORD = "(day::ubigint << 32) + n"
+"""A record's number is the days from FIRST_BIRTH to the birth date that it came with (`day`), and in 32 bits below how
+many were numbered (`n`). In two columns of four bytes the engine packs it, in one of eight it does not."""
+PLACE = "(record >> 32)::uinteger as day, (record & 4294967295)::uinteger as n"
+"""RECORD the other way about."""
+FIRST_BIRTH = "date '1800-01-01'"
+
+_TOLD = [name for name in FEATURES if name not in ("record", "is_residue")]
+"""Features in the order in which they stand in `told`, a JSON list of texts and nulls."""
+
+
+def packed(rows: str) -> str:
+    """A query of (is_residue, day, n, told) of a table of features."""
+    told = ", ".join(f"{name}::varchar" for name in _TOLD)
+    return f"select is_residue, {PLACE}, to_json([{told}])::varchar as told from {rows}"
+
+
+def _unpacked(rows: str) -> str:
+    """A query of FEATURES of a table as `packed` makes it."""
+    made = {
+        "record": RECORD,
+        "is_residue": "is_residue",
+        **{name: f"told[{at}]::{FEATURES[name]}" for at, name in enumerate(_TOLD, 1)},
+    }
+    columns = ", ".join(f"{made[name]} as {name}" for name in FEATURES)
+    return f"""select {columns} from (select * replace (from_json(told, '["varchar"]') as told) from {rows})"""
+
 
 _TABLES = f"""
 create schema if not exists linkage;
-create table if not exists linkage.features (
-    {", ".join(f"{name} {kind}" for name, kind in FEATURES.items())}, run integer
+create table if not exists linkage.packed (
+    is_residue boolean, day uinteger, n uinteger, told varchar using compression zstd, run integer
 );
+create view if not exists linkage.features as {_unpacked("linkage.packed")};
 create table if not exists linkage.blocks (
     is_residue boolean, key uinteger, birth date, day uinteger, n uinteger, run integer
 );
@@ -136,13 +167,9 @@ _NUMBER_RULE = list(_KEYS).index("citizen number")
 _REGISTRATION = _key(len(_KEYS), "hospcode, pid")
 """The key by which a record that changed finds itself."""
 
-INDEX = "(select is_residue, key, birth, (day::ubigint << 32) + n as record from linkage.blocks)"
-"""A record's number is the days from FIRST_BIRTH to the birth date that it came with (`day`), and in 32 bits below how
-many were numbered (`n`). In two columns of four bytes the engine packs it, in one of eight it does not."""
-FIRST_BIRTH = "date '1800-01-01'"
 
 _LAID = {
-    "features": (", ".join(FEATURES), "is_residue, record"),
+    "packed": ("is_residue, day, n, told", "is_residue, day, n"),
     "blocks": ("is_residue, key, birth, day, n", "is_residue, key"),
 }
 """Columns of what lies in runs, and by what a run is sorted."""
@@ -226,11 +253,11 @@ def take_in(connection: duckdb.DuckDBPyConnection) -> Taken:
     # A constant: the engine passes over all row groups of what came before.
     arrived = _count(connection, "select arrived from linkage.progress")
     connection.execute(f"create or replace temp table changed as select * from records where arrived > {arrived}")
-    _find_stale(connection, "select hospcode, pid from changed where is_known")
+    _find(connection, "stale", "select hospcode, pid from changed where is_known")
     _make_fresh(connection)
     # Most keys of a record that changed are as they were, and stay.
     _withdraw(connection, f"{index_of('stale')} except {index_of('fresh')}")
-    lay(connection, "features", "from fresh")
+    lay(connection, "packed", packed("fresh"))
     lay(connection, "blocks", f"{index_of('fresh')} except {index_of('stale')}")
     _count_names(connection, "fresh", 1)
     connection.execute("""
@@ -244,12 +271,12 @@ def take_in(connection: duckdb.DuckDBPyConnection) -> Taken:
     return Taken(*row)
 
 
-def _find_stale(connection: duckdb.DuckDBPyConnection, pairs: str) -> None:
-    """`stale` (temporary): the features that the index has of records; `pairs` is a query of (hospcode, pid)."""
+def _find(connection: duckdb.DuckDBPyConnection, table: str, pairs: str) -> None:
+    """Make a temporary table of the features that the index has of records; `pairs` is a query of (hospcode, pid)."""
     connection.execute(f"""
         create or replace temp table asked as select hospcode, pid, {_REGISTRATION} as key from ({pairs});
-        create or replace temp table known as select is_residue, record from {INDEX} semi join asked using (key);
-        create or replace temp table stale as
+        create or replace temp table known as select is_residue, record from ({looked_up("asked")});
+        create or replace temp table {table} as
         select * from ({features_of("known")}) semi join asked using (hospcode, pid);
         drop table asked;
         drop table known;
@@ -259,10 +286,24 @@ def _find_stale(connection: duckdb.DuckDBPyConnection, pairs: str) -> None:
 def features_of(table: str) -> str:
     """A query of the features of the records (is_residue, record) of a table. Of the residue they lie apart, and are
     looked for there alone."""
-    return " union all ".join(
-        f"select {_LAID['features'][0]} from linkage.features "
-        f"where {part} and record in (select record from {table} where {part})"
+    places = " union all ".join(
+        f"select rowid from linkage.packed semi join (select {PLACE} from {table} where {part}) using (day, n) "
+        f"where {part}"
         for part in ("is_residue", "not is_residue")
+    )
+    return _unpacked(f"(select * from linkage.packed where rowid in ({places}))")
+
+
+def looked_up(table: str, condition: str = "true") -> str:
+    """A query of (place, is_residue, key, birth, record), the rows of the index that have a key of a table; `place` is
+    where a row lies in it.
+
+    A row group with keys before and after the one that is looked up need not have it. So the keys alone are asked
+    which rows do, before anything else of the row group is read; `features_of` does the same.
+    """
+    return (
+        f"select rowid as place, is_residue, key, birth, {RECORD} as record from linkage.blocks where rowid in "
+        f"(select rowid from linkage.blocks semi join {table} using (key) where {condition})"
     )
 
 
@@ -270,7 +311,14 @@ def _withdraw(connection: duckdb.DuckDBPyConnection, keys: str) -> None:
     """Take the features of `stale` out of the index, and keys of them; `keys` is a query as `index_of`."""
     if not _count(connection, "select count(*) from stale"):
         return
-    connection.execute("delete from linkage.features where record in (select record from stale)")
+    connection.execute(f"""
+        create or replace temp table leaving as select is_residue, {PLACE} from stale;
+        delete from linkage.packed using leaving
+        where
+            linkage.packed.day = leaving.day and linkage.packed.n = leaving.n
+            and linkage.packed.is_residue = leaving.is_residue;
+        drop table leaving;
+    """)
     _delete_keys(connection, keys)
     _count_names(connection, "stale", -1)
 
@@ -278,11 +326,13 @@ def _withdraw(connection: duckdb.DuckDBPyConnection, keys: str) -> None:
 def _delete_keys(connection: duckdb.DuckDBPyConnection, keys: str) -> None:
     connection.execute(f"""
         create or replace temp table old_keys as {keys};
-        delete from linkage.blocks using old_keys
-        where
-            linkage.blocks.key = old_keys.key and linkage.blocks.n = old_keys.n
-            and linkage.blocks.day = old_keys.day and linkage.blocks.is_residue = old_keys.is_residue;
+        create or replace temp table known as {looked_up("old_keys")};
+        delete from linkage.blocks where rowid in (
+            select place from known
+            semi join (select is_residue, key, {RECORD} as record from old_keys) using (is_residue, key, record)
+        );
         drop table old_keys;
+        drop table known;
     """)
 
 
@@ -395,6 +445,7 @@ def _without_mothers_names(connection: duckdb.DuckDBPyConnection) -> None:
     connection.execute(f"""
         create or replace temp table asked as
         select distinct {_key(_NUMBER_RULE, "mother")} as key from fresh where mother is not null and given is not null;
+        create or replace temp table known as select is_residue, record from ({looked_up("asked", "not is_residue")});
         update fresh set given = null, given_roman = null, given_key = null, whole_roman = null, whole_key = null
         from (
             select distinct children.record
@@ -402,11 +453,7 @@ def _without_mothers_names(connection: duckdb.DuckDBPyConnection) -> None:
             inner join (
                 select number, given_roman from fresh where not is_residue
                 union all
-                select features.number, features.given_roman
-                from linkage.features as features
-                where features.record in (
-                    select record from {INDEX} where not is_residue and key in (select key from asked)
-                )
+                select number, given_roman from ({features_of("known")})
             ) as mothers on children.mother = mothers.number and children.given_roman = mothers.given_roman
         ) as called
         where fresh.record = called.record
@@ -419,7 +466,7 @@ def _count(connection: duckdb.DuckDBPyConnection, sql: str) -> int:
 
 
 def lay(connection: duckdb.DuckDBPyConnection, name: str, rows: str) -> None:
-    """Add the rows of a query to `linkage.features` or `linkage.blocks` as a run, which is sorted, so that what is
+    """Add the rows of a query to `linkage.packed` or `linkage.blocks` as a run, which is sorted, so that what is
     looked up lies in few places of it; together with the runs before it that are not much larger."""
     n = _count(connection, f"select count(*) from ({rows})")
     if n == 0:
@@ -447,24 +494,26 @@ def lay(connection: duckdb.DuckDBPyConnection, name: str, rows: str) -> None:
 
 def keys_of(table: str) -> str:
     """A query of (is_residue, key, record, birth, is_paper): every key of every record of a table of features."""
-    return " union all ".join(
-        f"select is_residue, {key} as key, record, birth, {is_paper} as is_paper from {table} where {condition}"
-        for key, condition, is_paper in (
-            *(
-                (_key(rule, parts), condition, name in _PAPERS)
-                for rule, (name, (condition, parts)) in enumerate(_KEYS.items())
-            ),
-            (_REGISTRATION, "true", False),
-        )
+    rules = (
+        *(
+            (_key(rule, parts), condition, name in _PAPERS)
+            for rule, (name, (condition, parts)) in enumerate(_KEYS.items())
+        ),
+        (_REGISTRATION, "true", False),
+    )
+    # One pass over the table, however many rules there are.
+    keys = ", ".join(
+        f"{{key: case when {condition} then {key} end, is_paper: {is_paper}}}" for key, condition, is_paper in rules
+    )
+    return (
+        "select is_residue, key, record, birth, is_paper from "
+        f"(select is_residue, record, birth, unnest([{keys}], recursive := true) from {table}) where key is not null"
     )
 
 
 def index_of(table: str) -> str:
     """A query of the rows of `linkage.blocks` that a table of features has."""
-    return (
-        "select is_residue, key, birth, (record >> 32)::uinteger as day, (record & 4294967295)::uinteger as n "
-        f"from ({keys_of(table)})"
-    )
+    return f"select is_residue, key, birth, {PLACE} from ({keys_of(table)})"
 
 
 def keys_to_look_up(connection: duckdb.DuckDBPyConnection) -> None:
@@ -506,28 +555,23 @@ def forget(connection: duckdb.DuckDBPyConnection, pairs: str, children: str = ""
     Names that the records gave to a person of others remain.
     """
     create(connection)
-    connection.execute(f"""
-        create or replace temp table leaving as
-        select record from linkage.features semi join ({pairs}) using (hospcode, pid)
-    """)
+    _find(connection, "stale", pairs)
     for (table,) in connection.execute("""
         select table_name from duckdb_columns()
         where schema_name = 'linkage' and column_name = 'record_l' and not internal
     """).fetchall():
         connection.execute(f"""
             delete from linkage.{table}
-            where record_l in (select record from leaving) or record_r in (select record from leaving)
+            where record_l in (select record from stale) or record_r in (select record from stale)
         """)
     connection.execute(f"delete from linkage.persons where (hospcode, pid) in ({pairs})")
     if children:
-        connection.execute(f"""
-            create or replace temp table orphaned as
-            select * from linkage.features semi join ({children}) using (hospcode, pid) where mother is not null;
-            update linkage.features set mother = null where record in (select record from orphaned);
-        """)
+        _find(connection, "orphaned", children)
         without = "(select * replace (null::varchar as mother) from orphaned)"
+        connection.execute(f"""
+            update linkage.packed set told = without.told from ({packed(without)}) as without
+            where linkage.packed.day = without.day and linkage.packed.n = without.n
+        """)
         _delete_keys(connection, f"{index_of('orphaned')} except {index_of(without)}")
         connection.execute("drop table orphaned")
-    _find_stale(connection, pairs)
     _withdraw(connection, index_of("stale"))
-    connection.execute("drop table leaving")

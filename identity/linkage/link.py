@@ -163,7 +163,7 @@ def _candidates(connection: duckdb.DuckDBPyConnection) -> int:
     connection.execute(f"""
         create or replace temp table found as
         select is_residue, key, record, birth, record in (select record from fresh where is_residue) as is_new
-        from {features.INDEX} semi join wanted using (key);
+        from ({features.looked_up("wanted")});
 
         create or replace temp table common as
         select key from found group by key having count(*) > {LARGEST_BLOCK};
@@ -184,8 +184,8 @@ def _candidates(connection: duckdb.DuckDBPyConnection) -> int:
         features.keys_of_new_numbers(connection)
         connection.execute(f"""
             create or replace temp table known as
-            select is_residue, key, record, birth from {features.INDEX} semi join numbered using (key)
-            where is_residue and record not in (select record from fresh);
+            select is_residue, key, record, birth from ({features.looked_up("numbered", "is_residue")})
+            where record not in (select record from fresh);
 
             insert into pairs
             select distinct least(l.record, r.record), greatest(l.record, r.record), '0'
@@ -303,7 +303,10 @@ def _tell_births_apart(connection: duckdb.DuckDBPyConnection) -> None:
 
 
 def _cluster(connection: duckdb.DuckDBPyConnection, link_at: float) -> Clusters:
-    """Group the fresh residue, the records it is linked to, and what already belongs with those."""
+    """Group the fresh residue, the records it is linked to, and what already belongs with those (`touched`, temporary).
+
+    `members` (temporary) has the features of these and of all records of their persons.
+    """
     connection.execute(f"""
         create or replace temp table joined as
         select * from linkage.edges
@@ -312,18 +315,28 @@ def _cluster(connection: duckdb.DuckDBPyConnection, link_at: float) -> Clusters:
             and (record_l in (select record from fresh) or record_r in (select record from fresh));
 
         create or replace temp table touched as
-        select record from fresh where is_residue
+        select is_residue, record from fresh where is_residue
         union
-        select record_l from joined
+        select is_residue, record from compared
+        where record in (select record_l from joined union select record_r from joined)
         union
-        select record_r from joined
-        union
-        select others.record
+        select true, others.record
         from linkage.persons as others
         where others.person in (
             select person from linkage.persons
             where record in (select record_l from joined union select record_r from joined)
         );
+
+        -- What is compared has been read.
+        create or replace temp table unread as
+        select * from touched
+        union
+        select true, record from linkage.persons
+        where person in (select person from linkage.persons semi join touched using (record));
+        create or replace temp table members as select * from compared semi join unread using (record);
+        delete from unread where record in (select record from compared);
+        insert into members {features.features_of("unread")};
+        drop table unread;
     """)
     rows = connection.execute("""
         select
@@ -331,9 +344,9 @@ def _cluster(connection: duckdb.DuckDBPyConnection, link_at: float) -> Clusters:
             f.hospcode,
             coalesce(f.person, p.person),
             case when not (month(f.birth) = 1 and day(f.birth) = 1) then f.birth end
-        from linkage.features as f
+        from members as f
+        semi join touched using (record)
         left join linkage.persons as p using (record)
-        where f.record in (select record from touched)
     """).fetchall()
     edges = connection.execute("select record_l, record_r, probability, is_strong from joined").fetchall()
     apart = connection.execute("""
@@ -375,7 +388,7 @@ def _keep(connection: duckdb.DuckDBPyConnection, clusters: Clusters, link_at: fl
                 coalesce(g.owner, concat('person:', f.hospcode, ':', f.pid)) as person,
                 count(*) over (partition by g.first) as n
             from groups_found as g
-            inner join linkage.features as f on g.first = f.record
+            inner join members as f on g.first = f.record
         )
 
         select
@@ -419,10 +432,10 @@ def _require_plausible(connection: duckdb.DuckDBPyConnection) -> None:
     What records of one number say among themselves is not linkage's.
     """
     row = connection.execute(f"""
-        with members as (
+        with told as (
             select p.person, f.month, f.birth, true as is_residue
             from linkage.persons as p
-            inner join linkage.features as f using (record)
+            inner join members as f using (record)
             where p.person in (select person from linkage.persons semi join touched using (record))
             union all
             select c.person, c.month, c.birth, false as is_residue
@@ -432,13 +445,13 @@ def _require_plausible(connection: duckdb.DuckDBPyConnection) -> None:
 
         months as (
             select person, max(n) as n from (
-                select person, month, count(*) as n from members group by person, month
+                select person, month, count(*) as n from told group by person, month
                 having bool_or(is_residue)
             ) group by person
         ),
 
         births as (
-            select person, count(distinct birth) as n from members
+            select person, count(distinct birth) as n from told
             where not (month(birth) = 1 and day(birth) = 1)
             group by person
             having count(distinct birth) > count(distinct birth) filter (not is_residue)

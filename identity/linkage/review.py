@@ -10,6 +10,7 @@ from pathlib import Path
 
 import duckdb
 
+from identity.linkage.features import features_of
 from identity.linkage.model import Model
 from ruam.errors import UsageError
 from ruam.files import replacing
@@ -63,12 +64,19 @@ def sample(connection: duckdb.DuckDBPyConnection, model: Model, path: Path, *, s
             from linkage.edges
         ),
 
-        nearest as (select * from near order by nearness, is_linked limit {PAIRS})
+        nearest as (select * from near order by nearness, is_linked limit {PAIRS}),
+
+        shown as (
+            select unnest([true, false]) as is_residue, record
+            from (select record_l as record from nearest union select record_r from nearest)
+        ),
+
+        told as ({features_of("shown")})
 
         select {_PAIR} as pair, {sides}, '' as reviewer_1, '' as reviewer_2
         from nearest
-        inner join linkage.features as l on nearest.record_l = l.record
-        inner join linkage.features as r on nearest.record_r = r.record
+        inner join told as l on nearest.record_l = l.record
+        inner join told as r on nearest.record_r = r.record
         order by hash(record_l, record_r, ?)
         """,
         [seed, seed],

@@ -12,7 +12,7 @@ import polars as pl
 import pytest
 
 from identity.linkage.evaluation import TARGETS, Quality, failures, judge, linked, take, write_charts
-from identity.linkage.features import INDEX, RUN
+from identity.linkage.features import RECORD, RUN
 from identity.linkage.link import link
 from identity.linkage.model import Model, load
 from identity.linkage.review import read_back, sample
@@ -62,8 +62,9 @@ NAMED = """
 def index_of(vault: duckdb.DuckDBPyConnection) -> set[tuple[object, ...]]:
     return set(
         vault.execute(f"""
-            select features.* exclude (record, run), key
-            from {INDEX} as blocks inner join linkage.features as features using (record, is_residue, birth)
+            select features.* exclude (record), key
+            from (select is_residue, key, birth, {RECORD} as record from linkage.blocks)
+            inner join linkage.features as features using (record, is_residue, birth)
             where birth is not null
         """).fetchall()
     )
