@@ -14,6 +14,7 @@
 } -%}
 {%- set all_sums = sums.values() | sum(start=[]) -%}
 {%- set place = ['activity_month', 'province_code'] -%}
+{%- set what = ['activity_month', 'dimension', 'dimension_value'] -%}
 {%- set people_dimensions = "('all', 'age_band')" -%}
 
 -- When each province was to go live as it was announced; of those for which no source names a day, when it did.
@@ -193,65 +194,55 @@ periods as (
     select * from {{ ref('bridge_months_periods') }}
 ),
 
--- Every cell that a month's activity of a province counts in, numbered: counting people by wide text keys is slow.
-targets as (
+-- What is counted when, numbered: counting people by wide text keys is slow.
+whats as (
     select
         members.activity_month,
-        members.province_code,
         members.dimension,
         members.dimension_value,
         periods.period_type,
         periods.period_start,
         periods.period_end,
-        areas.area_level,
-        areas.area_code,
         dense_rank() over (
-            order by
-                periods.period_type,
-                periods.period_start,
-                areas.area_level,
-                areas.area_code,
-                members.dimension,
-                members.dimension_value
-        ) as cell_number
+            order by periods.period_type, periods.period_start, members.dimension, members.dimension_value
+        ) as what_number
     from (
         select distinct
             activity_month,
-            province_code,
             dimension,
             dimension_value
         from activity
     ) as members
     inner join periods on members.activity_month = periods.month_start
-    inner join areas on members.province_code = areas.province_code
 ),
 
 cells as (
     select
-        targets.cell_number,
-        targets.period_type,
-        targets.period_start,
-        targets.period_end,
-        targets.area_level,
-        targets.area_code,
-        targets.dimension,
-        targets.dimension_value,
+        whats.what_number,
+        whats.period_type,
+        whats.period_start,
+        whats.period_end,
+        whats.dimension,
+        whats.dimension_value,
+        areas.area_level,
+        areas.area_code,
         {% for name in all_sums -%}
         sum(activity.{{ name }}) as {{ name }}{% if not loop.last %},
         {% endif %}
         {%- endfor %}
     from activity
-    inner join targets
-        on {{ agreeing(place + ['dimension', 'dimension_value'], 'activity', 'targets') }}
+    inner join whats
+        on {{ agreeing(what, 'activity', 'whats') }}
+    inner join areas on activity.province_code = areas.province_code
     group by
-        targets.cell_number,
-        targets.period_type,
-        targets.period_start,
-        targets.period_end,
-        targets.area_level,
-        targets.area_code,
-        targets.dimension,
-        targets.dimension_value
+        whats.what_number,
+        whats.period_type,
+        whats.period_start,
+        whats.period_end,
+        whats.dimension,
+        whats.dimension_value,
+        areas.area_level,
+        areas.area_code
 ),
 
 people_by_value as (
@@ -263,14 +254,72 @@ people_by_value as (
     {{ group_by_dimension(place + ['person_number'], utilization_dimensions_of('visits')) }}
 ),
 
+people_in_provinces as (
+    select
+        whats.what_number,
+        people_by_value.person_number,
+        people_by_value.province_code
+    from people_by_value
+    inner join whats
+        on {{ agreeing(what, 'people_by_value', 'whats') }}
+),
+
+-- Who was treated in one province alone counts there and above it: only the others must be told apart, area by area.
+people_in_periods as (
+    select
+        what_number,
+        person_number,
+        min(province_code) as province_code,
+        max(province_code) as other_province_code
+    from people_in_provinces
+    group by what_number, person_number
+),
+
+people_once as (
+    select
+        what_number,
+        province_code,
+        count(*) as n_persons
+    from people_in_periods
+    where province_code = other_province_code
+    group by what_number, province_code
+),
+
+people_often as (
+    select people_in_provinces.*
+    from people_in_provinces
+    inner join people_in_periods
+        on
+            people_in_provinces.what_number = people_in_periods.what_number
+            and people_in_provinces.person_number = people_in_periods.person_number
+    where people_in_periods.province_code <> people_in_periods.other_province_code
+),
+
 people as (
     select
-        targets.cell_number,
-        count(distinct people_by_value.person_number) as n_persons
-    from people_by_value
-    inner join targets
-        on {{ agreeing(place + ['dimension', 'dimension_value'], 'people_by_value', 'targets') }}
-    group by targets.cell_number
+        what_number,
+        area_level,
+        area_code,
+        sum(n_persons) as n_persons
+    from (
+        select
+            people_once.what_number,
+            areas.area_level,
+            areas.area_code,
+            people_once.n_persons
+        from people_once
+        inner join areas on people_once.province_code = areas.province_code
+        union all
+        select
+            people_often.what_number,
+            areas.area_level,
+            areas.area_code,
+            count(distinct people_often.person_number) as n_persons
+        from people_often
+        inner join areas on people_often.province_code = areas.province_code
+        group by people_often.what_number, areas.area_level, areas.area_code
+    ) as counted
+    group by what_number, area_level, area_code
 ),
 
 -- The population as of the build, by its age on the last day of the period.
@@ -300,7 +349,7 @@ residents_at_periods as (
             period_type,
             period_start,
             period_end
-        from targets
+        from whats
     ) as ends
     group by
         ends.period_type,
@@ -361,6 +410,7 @@ select
     cast(case when cells.dimension in {{ people_dimensions }} then coalesce(population.n_residents, 0) end as bigint)
         as n_registered_persons
 from cells
-left join people on cells.cell_number = people.cell_number
+left join people
+    on {{ agreeing(['what_number', 'area_level', 'area_code'], 'cells', 'people') }}
 left join population
     on {{ agreeing(['period_type', 'period_start', 'area_level', 'area_code', 'dimension', 'dimension_value'], 'cells', 'population') }}
