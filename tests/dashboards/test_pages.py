@@ -111,7 +111,7 @@ def named_tables(app: AppTest) -> list[list[dict[str, str]]]:
     """The rows of every table whose first column names them."""
     tables = []
     for element in app.get("html"):
-        if "named-table" in element.proto.body:
+        if element.proto.body.startswith('<div class="named-table"'):
             head, *body = ElementTree.fromstring(element.proto.body).iter("tr")  # noqa: S314 - of our own making
             headings = ["".join(cell.itertext()) for cell in head]
             tables.append(
