@@ -21,7 +21,7 @@ from dashboards.queries.reads import NATION, Area
 from ruam.words import Words
 
 ALL = "all"
-SOURCE_WIDTH = 520
+SOURCE_WIDTH = 560
 """Pixels of the longest source."""
 
 

@@ -14,6 +14,7 @@
 } -%}
 {%- set all_sums = sums.values() | sum(start=[]) -%}
 {%- set place = ['activity_month', 'province_code'] -%}
+{%- set cell = ['period_type', 'period_start', 'area_level', 'area_code'] -%}
 {%- set what = ['activity_month', 'dimension', 'dimension_value'] -%}
 {%- set people_dimensions = "('all', 'age_band')" -%}
 
@@ -360,7 +361,6 @@ residents_at_periods as (
 ),
 
 population as (
-    {%- set cell = ['period_type', 'period_start', 'area_level', 'area_code'] %}
     select
         {{ cell | join(', ') }},
         {{ dimension_and_value(['age_band']) }},
@@ -413,4 +413,4 @@ from cells
 left join people
     on {{ agreeing(['what_number', 'area_level', 'area_code'], 'cells', 'people') }}
 left join population
-    on {{ agreeing(['period_type', 'period_start', 'area_level', 'area_code', 'dimension', 'dimension_value'], 'cells', 'population') }}
+    on {{ agreeing(cell + ['dimension', 'dimension_value'], 'cells', 'population') }}
