@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 from datetime import date
 from pathlib import Path
-from xml.etree import ElementTree
 
 import duckdb
 import pytest
@@ -23,6 +22,7 @@ from ruam.settings import Settings
 from ruam.words import LANGUAGES, Language, Words
 from tests.dashboards.people import signed_in
 from tests.dashboards.serving_factory import write_serving
+from tests.dashboards.tables import named_tables
 
 APP = Path(dashboards.__file__).with_name("app.py")
 TITLES = {
@@ -105,19 +105,6 @@ def open_page(page: str, **query: str) -> AppTest:
 def texts(app: AppTest) -> str:
     kinds = ("title", "header", "markdown", "caption", "info", "error")
     return "\n".join(str(element.value) for kind in kinds for element in app.get(kind))
-
-
-def named_tables(app: AppTest) -> list[list[dict[str, str]]]:
-    """The rows of every table whose first column names them."""
-    tables = []
-    for element in app.get("html"):
-        if element.proto.body.startswith('<div class="named-table"'):
-            head, *body = ElementTree.fromstring(element.proto.body).iter("tr")  # noqa: S314 - of our own making
-            headings = ["".join(cell.itertext()) for cell in head]
-            tables.append(
-                [dict(zip(headings, ("".join(cell.itertext()) for cell in row), strict=True)) for row in body]
-            )
-    return tables
 
 
 def metrics(app: AppTest) -> dict[str, str]:
