@@ -150,22 +150,19 @@ def tabled(
     table: pl.DataFrame,
     columns: Mapping[str, str],
     alt: str | None = None,
-    widths: Mapping[str, int] | None = None,
-    height: int | Literal["auto", "content"] = "auto",
+    height: int | Literal["auto"] = "auto",
     places: Mapping[str, Area] | None = None,
     measures: Mapping[str, str] | None = None,
 ) -> None:
     """A table that is the figure itself, with its notes; its title, which is said where it stands, names the files.
 
-    One of `measures` begins with their names, which are shown whole. `widths` of columns of another are in pixels; it
-    finds its own where none are given.
+    One of `measures` begins with their names, which are shown whole; another scrolls in `height` pixels.
     """
     if measures:
         named_table(table, columns, alt or title)
     else:
         shown = table.select(list(columns)).rename(dict(columns))
-        config = {columns[name]: st.column_config.TextColumn(width=width) for name, width in (widths or {}).items()}
-        st.dataframe(shown, hide_index=True, alt=alt or title, key=key, height=height, column_config=config)
+        st.dataframe(shown, hide_index=True, alt=alt or title, key=key, height=height)
     notes(
         context,
         key,
