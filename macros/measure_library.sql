@@ -101,7 +101,7 @@
         {{ "coalesce(visits.right_group, 'unknown')" if measure.event == 'visit' else null_text() }} as right_group,
         {{ "coalesce(facilities.facility_type_group, 'unknown')" if measure.place == 'facility' else null_text() }}
             as facility_type,
-        {{ "coalesce(conditions.condition_group, 'other')" if measure.event == 'visit' else null_text() }}
+        {{ "coalesce(diseases.condition_group, 'unknown')" if measure.event == 'visit' else null_text() }}
             as condition_group,
         {{ "coalesce(" ~ hour_of('visits.time_serv') ~ ", 'unknown')" if measure.event == 'visit' else null_text() }}
             as hour
@@ -113,6 +113,7 @@
     {%- if measure.event == 'visit' %}
     left join {{ ref('int_visits__enriched') }} as visits on events.event_key = visits.visit_key
     left join {{ ref('int_visits__qualified') }} as conditions on events.event_key = conditions.visit_key
+    left join {{ ref('dim_diseases') }} as diseases on conditions.principal_diagnosis = diseases.diagnosis_code
     {%- endif %}
     where {{ where }}
 {%- endmacro %}

@@ -15,7 +15,7 @@ SMALLEST_BASE = 30
 """Of a rate: below it none is shown."""
 RULE = (
     "0 → 0; 1–9 → <10; others → nearest 5; totals rounded on their own; "
-    "of measures and facilities, what would tell a 1–9 is withheld"
+    "of utilization, measures and facilities, what would tell a 1–9 is withheld"
 )
 
 

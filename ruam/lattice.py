@@ -54,7 +54,7 @@ class Lattice(BaseModel):
     """How the rows of a mart add up, from its `meta`.
 
     Its table has area_level and area_code (totals by the mart `areas`: area_level, area_code, parent_code),
-    period_type, period_start and period_end, and dimension_set with member_1, member_2 ... in the order of `members`.
+    period_type, period_start and period_end, and `set_column` with `member_columns` in the order of `members`.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -64,16 +64,15 @@ class Lattice(BaseModel):
     areas: str
     members: dict[str, tuple[str, ...]]
     """Of each set of dimensions but `all`, its dimensions."""
-
-    @property
-    def member_columns(self) -> tuple[str, ...]:
-        return tuple(f"member_{position + 1}" for position in range(max(map(len, self.members.values()), default=0)))
+    set_column: str = "dimension_set"
+    member_columns: tuple[str, ...] = ("member_1", "member_2", "member_3")
+    """As many as the greatest set has dimensions, or more."""
 
     @property
     def keys(self) -> tuple[str, ...]:
         """Columns that together tell a cell."""
         area = ("area_level", "area_code", "period_type", "period_start")
-        return (*self.same, *area, "dimension_set", *self.member_columns)
+        return (*self.same, *area, self.set_column, *self.member_columns)
 
 
 LEVELS = ("nation", "region", "province", "district", "facility")
@@ -154,15 +153,15 @@ def axes_of(cells: pl.DataFrame, areas: pl.DataFrame, lattice: Lattice) -> Itera
             whole = next((other for other, those in lattice.members.items() if those == kept), None if kept else "all")
             if whole is None:
                 continue
-            left = [f"member_{position + 1}" for position in range(len(dimensions)) if position != dropped]
+            left = [lattice.member_columns[position] for position in range(len(dimensions)) if position != dropped]
             members = {
                 member: pl.col(left[position]) if position < len(left) else pl.lit("all")
                 for position, member in enumerate(lattice.member_columns)
             }
-            parts = cells.filter(pl.col("dimension_set") == name).with_columns(
+            parts = cells.filter(pl.col(lattice.set_column) == name).with_columns(
                 pl.lit(whole).alias("total_set"), **{f"total_{member}": value for member, value in members.items()}
             )
-            totals = {"dimension_set": "total_set"} | {member: f"total_{member}" for member in members}
+            totals = {lattice.set_column: "total_set"} | {member: f"total_{member}" for member in members}
             yield _axis(f"{dimensions[dropped]} of {name}", parts, cells, lattice, totals)
 
 

@@ -17,6 +17,7 @@ from typer.testing import CliRunner, Result
 
 from ruam.cli import app
 from ruam.home import DataHome
+from ruam.settings import PROJECT
 from tests.security.canaries import everything_in, found_in
 
 COUNTRIES = {
@@ -249,6 +250,27 @@ def test_utilization_equals_the_truth(country: Country) -> None:
     )
     found = country.query(UTILIZATION.format(columns=columns) + " and n_visits > 0")
     assert_same(found, expected, ["month", "province"])
+
+
+def test_visits_by_disease_and_office_hours_equal_the_truth(country: Country) -> None:
+    groups = pl.read_csv(PROJECT / "seeds" / "terminology" / "condition_groups.csv").sort("sort_order")
+    code, named = pl.col("principal_dx"), zip(groups["pattern"], groups["condition_group"], strict=True)
+    group = pl.coalesce(
+        *(pl.when(code.str.contains(pattern)).then(pl.lit(name)) for pattern, name in named),
+        pl.when(code.is_not_null()).then(pl.lit("other")),
+        pl.lit("unknown"),
+    )
+    hours = pl.col("intime").replace_strict({"1": "in_hours", "2": "out_of_hours"}, default="unknown")
+    visits = country.truth("visits").rename({"treatment_province": "province"})
+    for dimension, member in {"condition_group": group, "office_hours": hours}.items():
+        expected = visits.group_by("month", "province", member.alias("member")).agg(n_visits=pl.len().cast(pl.Int64))
+        found = country.query(f"""
+            select period_start as month, area_code as province, dimension_value as member, n_visits
+            from agg_utilization
+            where period_type = 'month' and area_level = 'province' and dimension = '{dimension}' and n_visits > 0
+        """)
+        assert_same(found, expected, ["month", "province", "member"])
+        assert expected["member"].n_unique() > 1
 
 
 def test_admissions_and_bed_days_equal_the_truth(country: Country) -> None:

@@ -14,7 +14,6 @@ from dashboards.components.context import Context, open_context
 from dashboards.components.exhibit import completeness_text, exhibit, notes, page_title, tabled
 from dashboards.components.figure_views import figure_name, month_trend
 from dashboards.components.filters import choice, choose_district, choose_facility, choose_period, place_label
-from dashboards.components.measure_views import NAME_WIDTH
 from dashboards.components.tables import spoken
 from dashboards.components.values import Status, figure_value, number_text, period_text
 from dashboards.queries import figures, reads
@@ -23,7 +22,6 @@ from dashboards.queries.reads import Area, Period
 from ruam.words import Words
 
 CARDS = figures.FACILITY_PROFILE[:5]
-SHORT_WIDTH, TEXT_WIDTH = 104, 160
 FURTHEST = 3.0
 """Times the median at which the chart ends: one facility far out would press all others together."""
 
@@ -118,8 +116,8 @@ def cards(context: Context, rows: pl.DataFrame) -> None:
 
 def columns_of_peers(words: Words) -> dict[str, str]:
     return {
-        "shown": words("facility.own"),
         "label": words("column.measure"),
+        "shown": words("facility.own"),
         "median": words("column.peer_median"),
         "quartiles": words("facility.quartiles"),
         "place": words("facility.place"),
@@ -171,8 +169,6 @@ def table(context: Context, rows: pl.DataFrame, area: Area, name: str, completen
         completeness=completeness,
         table=rows.drop("value"),
         columns=columns,
-        widths=dict.fromkeys(columns, TEXT_WIDTH) | {"label": NAME_WIDTH, "shown": SHORT_WIDTH, "median": SHORT_WIDTH},
-        height="content",
         places={name: area},
         measures=measures_of(rows),
     )

@@ -10,7 +10,6 @@ from dashboards.components.context import Context, open_context
 from dashboards.components.exhibit import completeness_text, exhibit, page_title, tabled
 from dashboards.components.figure_views import places_of
 from dashboards.components.filters import choice, choose_area, region_label
-from dashboards.components.measure_views import NAME_WIDTH
 from dashboards.components.tables import columns_of, spoken, texts
 from dashboards.components.values import Status, figure_value, period_text, wide_counts, with_values
 from dashboards.queries import figures, reads
@@ -102,13 +101,11 @@ def thresholds(context: Context, area: Area, area_name: str, period: Period, com
         completeness=completeness,
         table=rows,
         columns={
+            "label": words("column.measure"),
             "change": words("linkage.change"),
             "shown": words("linkage.in_force"),
             "wide": words("linkage.wide"),
-            "label": words("column.measure"),
         },
-        widths={"label": NAME_WIDTH},
-        height="content",
         places={area_name: area},
         measures=dict(rows.select("measure_id", "label").iter_rows()),
     )

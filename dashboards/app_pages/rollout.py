@@ -21,6 +21,8 @@ from dashboards.queries.reads import NATION, Area
 from ruam.words import Words
 
 ALL = "all"
+SOURCE_WIDTH = 560
+"""Pixels of the longest source."""
 
 
 def choose_region(context: Context) -> str | None:
@@ -211,7 +213,15 @@ def page() -> None:
             timeline(context, facts, region)
         table, headings = province_table(context, facts)
         st.subheader(words("rollout.provinces"), anchor=False)
-        st.dataframe(table.select(list(headings)).rename(headings), hide_index=True, alt=words("rollout.provinces"))
+        st.dataframe(
+            table.select(list(headings)).rename(headings),
+            hide_index=True,
+            alt=words("rollout.provinces"),
+            column_config={
+                headings[name]: st.column_config.TextColumn(width=SOURCE_WIDTH)
+                for name in ("plan_source", "actual_source")
+            },
+        )
         notes(context, "provinces", figures.LIVE_PROVINCES, rollout_completeness(words, facts))
     st.divider()
     rollout_indicators(context, NATION if region is None else Area(area_level="region", area_code=region))

@@ -18,6 +18,8 @@ from dashboards.queries.reads import NATION, Area, Period
 from ruam.words import Words
 
 MILLION = 1_000_000
+EXPLAINED = ("age_band", "condition_group", "office_hours")
+"""Dimensions whose members do not say by themselves how a visit comes to be one of them."""
 
 
 def trend(context: Context, figure: Figure, area: Area, area_name: str, period: Period) -> None:
@@ -62,7 +64,13 @@ def breakdown(context: Context, figure: Figure, dimension: str, area: Area, area
         context,
         "breakdown",
         title=words("utilization.bars", **names),
-        caption=f"{area_name} · {period_text(words, period)}",
+        caption=" · ".join(
+            [
+                area_name,
+                period_text(words, period),
+                *([words(f"utilization.by.{dimension}")] if dimension in EXPLAINED else []),
+            ]
+        ),
         chart=charts.bars(rows.select("label", "value", bar_texts(words, rows))),
         description=words(
             "utilization.bars_alt",
@@ -102,18 +110,16 @@ def page() -> None:
         area, area_name = choose_area(context, provinces=True)
     with boxes[2]:
         period = choose_period(context)
-    dimension = None
-    if figure.dimensions:
-        with boxes[3]:
-            dimension = choose_of(words, "dimension", figure.dimensions, "dimension")
+    with boxes[3]:
+        dimension = choose_of(words, "dimension", figure.dimensions, "dimension")
     left, right = st.columns(2, gap="large")
     with left:
         trend(context, figure, area, area_name, period)
     with right:
-        if dimension:
-            breakdown(context, figure, dimension, area, area_name, period)
-        else:
+        if dimension == figures.REGION:
             region_tiles(context, figure, words(f"figure.{figure.code}"), period)
+        else:
+            breakdown(context, figure, dimension, area, area_name, period)
 
 
 page()

@@ -12,6 +12,7 @@ from dashboards.components.annotations import marked
 from dashboards.components.charts import Picture
 from dashboards.components.context import SAID, Context
 from dashboards.components.export import export_buttons
+from dashboards.components.tables import named_table
 from dashboards.components.values import date_text
 from dashboards.queries import reads
 from dashboards.queries.reads import Area, Period
@@ -149,18 +150,19 @@ def tabled(
     table: pl.DataFrame,
     columns: Mapping[str, str],
     alt: str | None = None,
-    widths: Mapping[str, int] | None = None,
-    height: int | Literal["auto", "content"] = "auto",
+    height: int | Literal["auto"] = "auto",
     places: Mapping[str, Area] | None = None,
     measures: Mapping[str, str] | None = None,
 ) -> None:
     """A table that is the figure itself, with its notes; its title, which is said where it stands, names the files.
 
-    `widths` of columns are in pixels; a table finds its own where none are given.
+    One of `measures` begins with their names, which are shown whole; another scrolls in `height` pixels.
     """
-    shown = table.select(list(columns)).rename(dict(columns))
-    config = {columns[name]: st.column_config.TextColumn(width=width) for name, width in (widths or {}).items()}
-    st.dataframe(shown, hide_index=True, alt=alt or title, key=key, height=height, column_config=config)
+    if measures:
+        named_table(table, columns, alt or title)
+    else:
+        shown = table.select(list(columns)).rename(dict(columns))
+        st.dataframe(shown, hide_index=True, alt=alt or title, key=key, height=height)
     notes(
         context,
         key,

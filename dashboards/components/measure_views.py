@@ -28,8 +28,8 @@ from dashboards.queries.reads import Area, Period
 from ruam.words import Words
 
 COLUMNS = {
-    "shown": "column.value",
     "label": "column.measure",
+    "shown": "column.value",
     "interval": "column.interval",
     "band": "column.band",
     "numerator_shown": "column.numerator",
@@ -40,9 +40,7 @@ COLUMNS = {
     "mean": "column.mean",
     "inputs": "column.inputs",
 }
-"""Of the table of results, with the key of each heading. The value first: a measure's name is as wide as a phone."""
-NAME_WIDTH, VALUE_WIDTH = 460, 78
-"""Pixels: no name is cut on a wide page."""
+"""Of the table of results, with the key of each heading."""
 
 
 def results(context: Context, ids: tuple[str, ...], area: Area, period: Period, variant: str = "main") -> pl.DataFrame:
@@ -104,8 +102,6 @@ def summary(
         table=rows,
         columns=headings,
         alt=words("measures.table_alt"),
-        widths={"shown": VALUE_WIDTH, "label": NAME_WIDTH},
-        height="content",
         places={area_name: area},
         measures=dict(rows.select("measure_id", "label").iter_rows()),
     )

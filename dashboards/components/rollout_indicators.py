@@ -8,14 +8,13 @@ import streamlit as st
 from dashboards.components.context import Context
 from dashboards.components.exhibit import notes
 from dashboards.components.filters import choice
+from dashboards.components.tables import named_table
 from dashboards.components.values import date_text, figure_value
 from dashboards.queries import figures, reads
 from dashboards.queries.reads import Area
 from ruam.words import Words
 
-COLUMNS = ("shown", "unit", "indicator", "state", "as_of", "given_by", "source")
-NAME_WIDTH, UNIT_WIDTH, SOURCE_WIDTH = 330, 105, 330
-"""Pixels."""
+COLUMNS = ("indicator", "shown", "unit", "state", "as_of", "given_by", "source")
 WIDE_UNITS = {"percent": 1, "per_1000_visits": 1, "days": 1}
 """Decimals of units that are no counts."""
 
@@ -26,20 +25,7 @@ def rollout_indicators(context: Context, area: Area) -> None:
     shown = pl.DataFrame([indicator_row(words, row) for row in rows.iter_rows(named=True)])
     st.header(words("indicator.title"), anchor=False)
     st.markdown(words("indicator.lead"))
-    headings = {name: words(f"indicator.column.{name}") for name in COLUMNS}
-    st.dataframe(
-        shown.select(COLUMNS).rename(headings),
-        hide_index=True,
-        height="content",
-        # The value first: on a phone it must stand beside its name.
-        column_config={
-            headings["indicator"]: st.column_config.TextColumn(width=NAME_WIDTH),
-            **{headings[name]: st.column_config.TextColumn(width=UNIT_WIDTH) for name in ("unit", "state", "given_by")},
-            headings["source"]: st.column_config.TextColumn(width=SOURCE_WIDTH),
-        },
-        alt=words("indicator.alt"),
-        key="indicators_table",
-    )
+    named_table(shown, {name: words(f"indicator.column.{name}") for name in COLUMNS}, words("indicator.alt"))
     known = rows.filter(pl.col("value").is_not_null())["indicator_id"].n_unique()
     names = {row["indicator_id"]: row for row in rows.iter_rows(named=True)}
     labels = {

@@ -19,11 +19,16 @@ class Unit(StrEnum):
     INDEX = "index"
 
 
-ALL_DIMENSIONS = ("facility_type", "affiliation", "right_group", "visit_class")
-OF_STAYS = ALL_DIMENSIONS[:3]
-"""An admission has no class of visit."""
-OF_BEDS = ALL_DIMENSIONS[:2]
-"""A bed has no right either."""
+OF_BEDS = ("facility_type", "affiliation")
+"""A bed is nobody's."""
+OF_STAYS = (*OF_BEDS, "right_group", "age_band", "condition_group")
+"""An admission has neither a class of visit nor office hours."""
+OF_ONE_CLASS = (*OF_STAYS, "office_hours")
+ALL_DIMENSIONS = (*OF_STAYS, "visit_class", "office_hours")
+REGION = "region"
+"""Not a dimension of what is published, but pages offer it among them."""
+OF_PEOPLE = (REGION, "age_band")
+"""Nobody knows how many people belong to a type of facility, or have a disease."""
 
 
 @dataclass(frozen=True)
@@ -40,7 +45,7 @@ class Figure:
     controlled: bool = True
     """False for numbers of facilities and for means, which bear no disclosure status."""
     dimensions: tuple[str, ...] = ()
-    """By which it can be broken down; nobody knows how many people belong to a type of facility."""
+    """By which it can be broken down, the first unless another is asked for."""
 
 
 def _utilization(
@@ -56,10 +61,10 @@ def _utilization(
 
 
 def _per_person(code: str, measure_id: str, numerator: str, unit: Unit) -> Figure:
-    return _utilization(code, measure_id, numerator, "n_registered_persons", unit, ())
+    return _utilization(code, measure_id, numerator, "n_registered_persons", unit, OF_PEOPLE)
 
 
-def _mean(code: str, measure_id: str, column: str, unit: Unit, dimensions: tuple[str, ...] = ()) -> Figure:
+def _mean(code: str, measure_id: str, column: str, unit: Unit, dimensions: tuple[str, ...]) -> Figure:
     return replace(_utilization(code, measure_id, column, None, unit, dimensions), controlled=False)
 
 
@@ -83,7 +88,7 @@ CROSS_PROVINCE = _utilization("cross_province", "UT-05", "n_cross_province_visit
 CROSS_REGION = _utilization("cross_region", "UT-06", "n_cross_region_visits", "n_home_known_visits")
 POLICY_ELIGIBLE = _utilization("policy_eligible", "RO-17", "n_policy_eligible_visits", "n_home_known_visits")
 POLICY_PLANNED = _utilization("policy_planned", "RO-19", "n_policy_planned_visits", "n_home_known_visits")
-TELEHEALTH = _utilization("telehealth", "RO-09", "n_telehealth_visits", "n_visits", dimensions=OF_STAYS)
+TELEHEALTH = _utilization("telehealth", "RO-09", "n_telehealth_visits", "n_visits", dimensions=OF_ONE_CLASS)
 ADMISSIONS = _utilization("admissions", "UT-02", "n_admissions", unit=Unit.COUNT, dimensions=OF_STAYS)
 ADMISSION_RATE = _per_person("admission_rate", "UT-02", "n_admissions", Unit.PER_1000)
 EPISODE_RATE = _per_person("episode_rate", "UT-02", "n_episodes", Unit.PER_1000)
@@ -92,11 +97,13 @@ BED_DAYS = _utilization("bed_days", "UT-09", "n_bed_days", unit=Unit.COUNT, dime
 LENGTH_OF_STAY = _utilization("length_of_stay", "UT-09", "n_bed_days", "n_admissions", Unit.DAYS, OF_STAYS)
 CASE_MIX = _mean("case_mix", "UT-10", "mean_adjusted_weight", Unit.INDEX, OF_STAYS)
 OCCUPANCY = _utilization("occupancy", "UT-11", "n_occupied_bed_days", "n_available_bed_days", dimensions=OF_BEDS)
-PRIMARY_SHARE = _utilization("primary_share", "UT-12", "n_primary_visits", "n_outpatient_visits", dimensions=OF_STAYS)
+PRIMARY_SHARE = _utilization(
+    "primary_share", "UT-12", "n_primary_visits", "n_outpatient_visits", dimensions=OF_ONE_CLASS
+)
 REFERRED_IN = _utilization("referred_in", "UT-13", "n_cross_province_referrals", "n_admissions", dimensions=OF_STAYS)
 VISIT_PRICE = _mean("visit_price", "UT-14", "mean_visit_price", Unit.BAHT, ALL_DIMENSIONS)
 ADMISSION_PRICE = _mean("admission_price", "UT-14", "mean_admission_price", Unit.BAHT, OF_STAYS)
-PRICE_PER_PERSON = _mean("price_per_person", "UT-14", "mean_price_per_person", Unit.BAHT)
+PRICE_PER_PERSON = _mean("price_per_person", "UT-14", "mean_price_per_person", Unit.BAHT, OF_PEOPLE)
 SAME_DAY_REPEAT = of_measure("RED-01", "same_day_repeat")
 REPEAT_7_DAYS = of_measure("RED-02", "repeat_7_days")
 COMPLETENESS = Figure(

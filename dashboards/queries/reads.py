@@ -403,11 +403,12 @@ def _cells(figure: Figure) -> str:
             from agg_measure_results
             where measure_id = '{figure.measure_id}' and variant = $variant and ($set is null or dimension_set = $set)
         )"""
+    dimensions = "', '".join(("all", *figure.dimensions))
     return f"""(
         select {keys}, dimension as dimension_set, dimension_value as member_1, 'all' as member_2, 'all' as member_3,
             {counts}, cast(null as double) as rate_low, cast(null as double) as rate_high
         from {figure.table}
-        where $variant = 'main' and ($set is null or dimension = $set)
+        where $variant = 'main' and dimension in ('{dimensions}') and ($set is null or dimension = $set)
     )"""
 
 

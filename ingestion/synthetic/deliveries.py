@@ -366,7 +366,9 @@ def _keep_truth(
     standing = (
         v.select("row", "person", "f", "day", "sec", "accident", "urgency", "plant", "stands")
         .hstack(
-            service.final.select("HOSPCODE", "PID", "SEQ", "DATE_SERV", "TYPEIN", "TYPEOUT", "INSTYPE", "MAIN", "HSUB")
+            service.final.select(
+                *("HOSPCODE", "PID", "SEQ", "DATE_SERV", "INTIME", "TYPEIN", "TYPEOUT", "INSTYPE", "MAIN", "HSUB")
+            )
         )
         .join(principal, on="row", how="left", maintain_order="left")
         .filter("stands")

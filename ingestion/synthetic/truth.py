@@ -103,6 +103,7 @@ def visits_table(
             second="sec",
             person_id="person",
             visit_class="visit_class",
+            intime=_empty_to_null("INTIME"),
             typein="typein",
             typeout="TYPEOUT",
             instype="INSTYPE",
@@ -335,6 +336,8 @@ def _utilization(visits: pl.LazyFrame) -> pl.LazyFrame:
             n_home_known=n(known),
             n_cross_province=n(known & (pl.col("home_province") != pl.col("treatment_province"))),
             n_cross_region=n(known & (pl.col("home_region") != pl.col("treatment_region"))),
+            n_in_hours=n(pl.col("intime") == "1"),
+            n_out_of_hours=n(pl.col("intime") == "2"),
             n_anywhere=n(pl.col("anywhere")),
             n_policy_eligible=n(pl.col("policy_eligible")),
         )

@@ -14,6 +14,7 @@ select
     visit_class,
     typein,
     typeout,
+    is_in_hours,
     instype,
     right_group,
     main_hospcode,

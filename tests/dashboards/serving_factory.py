@@ -59,6 +59,20 @@ MEMBERS = {
         "csmbs": ("ข้าราชการ", "Civil servants", 0.08),
         "other": ("สิทธิอื่น", "Other", 0.01),
     },
+    "age_band": {
+        "00_04": ("0–4 ปี", "0–4", 0.1),
+        "30_44": ("30–44 ปี", "30–44", 0.4),
+        "75_up": ("75 ปีขึ้นไป", "75 and over", 0.5),
+    },
+    "condition_group": {
+        "diabetes": ("เบาหวาน", "Diabetes", 0.2),
+        "other": ("โรคอื่น", "Other conditions", 0.78),
+        "unknown": ("ไม่ทราบกลุ่มโรค", "Unknown group", 0.02),
+    },
+    "office_hours": {
+        "in_hours": ("ในเวลาราชการ", "In office hours", 0.8),
+        "out_of_hours": ("นอกเวลาราชการ", "Out of office hours", 0.2),
+    },
     "sex": {"1": ("ชาย", "Male", 0.48), "2": ("หญิง", "Female", 0.52)},
     "visit_class": {
         "OP": ("ผู้ป่วยนอก", "Outpatient", 0.9),
@@ -222,7 +236,8 @@ def utilization_rows(random: np.random.Generator) -> Iterator[dict[str, object]]
                 if place.level == "province":
                     live = period.start >= LIVE_FROM[place.code]
                     counts["n_policy_eligible_visits"] = round(visits * share * (0.55 if live else 0))
-                counts["n_registered_persons"] = registered if dimension == "all" else None
+                of_people = dimension in {"all", "age_band"}
+                counts["n_registered_persons"] = round(registered * share) if of_people else None
                 yield {
                     "period_type": period.kind, "period_start": period.start, "period_end": period.end,
                     "area_level": place.level, "area_code": place.code,

@@ -22,6 +22,7 @@ from ruam.audit import AuditLog
 from ruam.home import DataHome
 from ruam.sessions import IDLE_SECONDS, WARNING_SECONDS, Sessions
 from tests.dashboards.people import ISSUER, signed_in, user_of
+from tests.dashboards.tables import named_tables
 
 APP = Path(dashboards.__file__).with_name("app.py")
 PAGE_FILES = sorted((APP.parent / "app_pages").glob("[a-z]*.py"))
@@ -67,6 +68,7 @@ def test_a_page_is_shown_to_its_roles_and_to_nobody_else(home: Path, role: Role,
         assert not app.title
         assert not app.get("vega_lite_chart")
         assert not app.dataframe
+        assert not named_tables(app)
         assert (last["event"], last["reason"]) == ("refused", "not_for_role")
         assert last["reference"] in shown(app)
 
@@ -117,8 +119,10 @@ def test_a_viewer_of_a_region_gets_its_flows_and_no_balance_of_others(home: Path
 
 def charts(app: AppTest) -> list[str]:
     """What the charts and tables hold."""
-    return [chart.proto.alt for chart in app.get("vega_lite_chart")] + [
-        frame.value.to_json() for frame in app.dataframe
+    return [
+        *(chart.proto.alt for chart in app.get("vega_lite_chart")),
+        *(frame.value.to_json() for frame in app.dataframe),
+        *map(str, named_tables(app)),
     ]
 
 
@@ -140,6 +144,7 @@ def test_without_a_session_every_page_shows_how_to_sign_in_and_nothing_else(home
     assert not app.title
     assert not app.metric
     assert not app.dataframe
+    assert not named_tables(app)
 
 
 @pytest.mark.parametrize(
@@ -271,6 +276,7 @@ def press(app: AppTest, label: str) -> None:
 def test_an_officer_of_a_part_does_not_see_the_log_of_the_whole(home: Path) -> None:
     app = open_as(signed_in(home, ["data_protection_officer"], ["R04"]), PAGES["audit"], lang="en")
     assert not app.dataframe
+    assert not named_tables(app)
     assert log_of(home).newest(1)[0]["reason"] == "not_for_area"
 
 

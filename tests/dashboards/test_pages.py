@@ -22,6 +22,7 @@ from ruam.settings import Settings
 from ruam.words import LANGUAGES, Language, Words
 from tests.dashboards.people import signed_in
 from tests.dashboards.serving_factory import write_serving
+from tests.dashboards.tables import named_tables
 
 APP = Path(dashboards.__file__).with_name("app.py")
 TITLES = {
@@ -243,8 +244,7 @@ def test_a_filter_that_matches_no_province_says_so() -> None:
 @pytest.mark.usefixtures("home")
 def test_a_measure_stands_with_its_interval_and_what_linkage_may_change() -> None:
     app = open_page("measures", lang="en", group="necessity")
-    (table,) = (frame.value for frame in app.dataframe if "95% interval (Wilson)" in frame.value.columns)
-    (row,) = table.to_dict("records")
+    ((row,),) = named_tables(app)
     assert row["Measure"] == "NEC-01 Unplanned readmission"
     assert row["95% interval (Wilson)"] == "12.35–13.65%"
     low, high = (float(text.removesuffix("%")) for text in row["By linkage threshold"].split("–"))
@@ -259,8 +259,7 @@ def test_a_measure_stands_with_its_interval_and_what_linkage_may_change() -> Non
 @pytest.mark.usefixtures("home")
 def test_a_measure_that_was_not_measured_has_no_figure_and_no_band() -> None:
     app = open_page("measures", lang="en", group="appropriateness")
-    (table,) = (frame.value for frame in app.dataframe if "95% interval (Wilson)" in frame.value.columns)
-    (row,) = table.to_dict("records")
+    ((row,),) = named_tables(app)
     assert (row["Value"], row["95% interval (Wilson)"], row["By linkage threshold"]) == ("No data", "–", "–")
     assert (row["Numerator"], row["People flagged"], row["Mean"]) == ("No data", "No data", "–")
 
@@ -269,8 +268,8 @@ def test_a_measure_that_was_not_measured_has_no_figure_and_no_band() -> None:
 def test_each_group_of_measures_is_one_choice_and_one_measure_of_it_another() -> None:
     app = open_page("measures", lang="en", group="redundancy", measure="RED-09")
     assert metrics(app).keys() == {"RED-09 Continuity of care"}
-    (table,) = (frame.value for frame in app.dataframe if "Mean" in frame.value.columns)
-    assert table["Mean"].tolist() == ["–", "–", "0.62"]
+    (table,) = named_tables(app)
+    assert [row["Mean"] for row in table] == ["–", "–", "0.62"]
 
 
 @pytest.mark.usefixtures("home")
@@ -286,11 +285,11 @@ def test_a_measure_is_cut_by_one_dimension_or_says_that_it_is_not_published_so()
 @pytest.mark.usefixtures("home")
 def test_a_table_of_measures_says_what_its_counts_rest_on() -> None:
     app = open_page("measures", lang="en", group="necessity")
-    (table,) = (frame.value for frame in app.dataframe if "Inputs" in frame.value.columns)
-    assert table["Inputs"].tolist() == ["Partial (93%)"]
+    ((row,),) = named_tables(app)
+    assert row["Inputs"] == "Partial (93%)"
     app = open_page("measures", lang="en", group="appropriateness")
-    (table,) = (frame.value for frame in app.dataframe if "Inputs" in frame.value.columns)
-    assert table["Inputs"].tolist() == ["Not counted here"]
+    ((row,),) = named_tables(app)
+    assert row["Inputs"] == "Not counted here"
 
 
 @pytest.mark.usefixtures("home")
@@ -330,19 +329,59 @@ def test_every_figure_of_utilization_has_a_name_a_unit_a_definition_and_a_value(
 def test_figures_of_the_population_stand_by_region_and_others_by_group() -> None:
     by_people = open_page("utilization", lang="en", figure="episode_rate")
     assert "Admissions per 1,000 (transfers merged) by health region" in [one.value for one in by_people.subheader]
-    assert "Broken down by" not in [box.label for box in by_people.selectbox]
-    by_bed = open_page("utilization", lang="en", figure="occupancy")
-    (box,) = (box for box in by_bed.selectbox if box.label == "Broken down by")
-    assert list(box.options) == ["facility type", "affiliation"]
+    assert ways(by_people) == ["health region", "age band"]
+    assert ways(open_page("utilization", lang="en", figure="occupancy")) == ["facility type", "affiliation"]
+
+
+def ways(app: AppTest) -> list[str]:
+    """What a figure may be broken down by."""
+    (box,) = (box for box in app.selectbox if box.label == "Broken down by")
+    return list(box.options)
+
+
+@pytest.mark.usefixtures("home")
+def test_use_is_broken_down_by_age_disease_and_hours_with_what_is_unknown_beside() -> None:
+    app = open_page("utilization", lang="en", figure="visits", dimension="condition_group")
+    assert ways(app) == [
+        *("facility type", "affiliation", "right group", "age band", "disease group", "class of visit", "office hours"),
+    ]  # fmt: skip
+    assert "Visits by disease group" in [one.value for one in app.subheader]
+    assert "Group of the principal diagnosis; unknown without a code" in texts(app)
+    assert [row["Group"] for row in table_of(app, "Group")] == ["Diabetes", "Other conditions", "Unknown group"]
+    hours = open_page("utilization", figure="visits", dimension="office_hours")
+    assert "INTIME" in texts(hours)
+    assert [row["กลุ่ม"] for row in table_of(hours, "กลุ่ม")] == ["ในเวลาราชการ", "นอกเวลาราชการ"]
+    # A stay has no hours: what is asked for gives way to the first that there is.
+    assert "Admissions by facility type" in [
+        one.value
+        for one in open_page("utilization", lang="en", figure="admissions", dimension="office_hours").subheader
+    ]
+
+
+@pytest.mark.usefixtures("home")
+def test_visits_per_head_of_an_age_are_over_those_of_that_age() -> None:
+    app = open_page("utilization", lang="en", figure="visits_per_head", dimension="age_band")
+    rows = table_of(app, "Group")
+    people = [int(row["Denominator"].replace(",", "")) for row in rows]
+    assert people[0] * 4 == pytest.approx(people[1], rel=0.01)
+    assert people[0] * 5 == pytest.approx(people[2], rel=0.01)
+
+
+@pytest.mark.usefixtures("home")
+def test_only_what_a_figure_has_is_offered_to_explore() -> None:
+    app = open_page("explore", lang="en", measure="admissions")
+    (box,) = (box for box in app.selectbox if "not cut" in box.options)
+    assert "class of visit" not in box.options
+    assert "Disease group" in box.options
 
 
 def table_of(app: AppTest, *columns: str) -> list[dict[str, str]]:
     """The rows of the table that has these columns; it may stand beside its chart and in the note under it."""
-    tables = [frame.value for frame in app.dataframe if set(columns) <= set(frame.value.columns)]
+    tables: list[list[dict[str, str]]] = [frame.value.to_dict("records") for frame in app.dataframe]
+    tables = [rows for rows in [*named_tables(app), *tables] if rows and set(columns) <= set(rows[0])]
     assert tables
-    assert all(table.equals(tables[0]) for table in tables)
-    rows: list[dict[str, str]] = tables[0].to_dict("records")
-    return rows
+    assert all(rows == tables[0] for rows in tables)
+    return tables[0]
 
 
 @pytest.mark.parametrize("language", LANGUAGES)
@@ -480,8 +519,8 @@ def test_a_rule_that_cannot_be_measured_says_for_want_of_what() -> None:
 
 def indicators(app: AppTest) -> dict[str, dict[str, str]]:
     """Rows of the table of indicators by name and state."""
-    (table,) = (frame.value for frame in app.dataframe if "State" in frame.value.columns)
-    return {f"{row['Indicator'][:5]} {row['State']}": row for row in table.to_dict("records")}
+    (rows,) = named_tables(app)
+    return {f"{row['Indicator'][:5]} {row['State']}": row for row in rows}
 
 
 @pytest.mark.usefixtures("home")
@@ -578,10 +617,11 @@ def test_what_weakens_a_measure_is_listed_the_greatest_first_and_a_small_base_gi
 @pytest.mark.usefixtures("home")
 def test_what_linkage_leaves_open_stands_with_both_thresholds() -> None:
     app = open_page("linkage", lang="en")
-    followed, regions, thresholds = (table.value for table in app.dataframe[-3:])
+    followed, regions = (table.value for table in app.dataframe[-2:])
+    (thresholds,) = named_tables(app)
     assert "8.0%" in followed["Value"].to_list(), "as the factory has it"
     assert set(regions["Area"]) >= {"Region 4"}
-    changes = thresholds["Change"].to_list()
+    changes = [row["Change"] for row in thresholds]
     assert changes
     sizes = [abs(float(text.split()[0].replace(",", ""))) for text in changes if text != "–"]
     assert sizes == sorted(sizes, reverse=True), "what changes most is first"

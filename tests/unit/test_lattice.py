@@ -3,16 +3,24 @@
 from __future__ import annotations
 
 import itertools
+import math
 import random
+from collections import Counter
+from datetime import date
 
 import numpy as np
+import polars as pl
 import pytest
+import yaml
 from hypothesis import given
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
+from scipy.optimize import linprog
+from scipy.sparse import lil_array
 
 from ruam.disclosure import THRESHOLD, controlled
-from ruam.lattice import Axis, bounds, inferred, withheld
+from ruam.lattice import Axis, Lattice, axes_of, bounds, inferred, withheld
+from ruam.settings import PROJECT
 
 
 def table(cells: list[list[int]]) -> tuple[np.ndarray, list[Axis]]:
@@ -171,3 +179,64 @@ def test_a_country_of_three_axes_keeps_its_small_counts() -> None:
         assert hidden.mean() < 0.25
         assert not hidden[nation]
     assert n_told > 0, "rounding alone would have been enough"
+
+
+def utilization_country(dice: random.Random) -> tuple[np.ndarray, list[Axis]]:
+    """Visits of a nation of 2 regions and 4 provinces in 2 months, on the lattice that `agg_utilization` declares."""
+    (model,) = yaml.safe_load((PROJECT / "models/marts/utilization/agg_utilization.yml").read_text("utf-8"))["models"]
+    lattice = Lattice.model_validate(model["config"]["meta"]["lattice"])
+    members = {"age_band": 3, "condition_group": 4, "office_hours": 2}
+    assert members.keys() <= lattice.members.keys()
+    months, ends = [date(2024, 10, 1), date(2024, 11, 1)], [date(2024, 10, 31), date(2024, 11, 30)]
+    periods = {month: [("month", month, end)] for month, end in zip(months, ends, strict=True)}
+    for month in months:
+        periods[month].append(("fiscal_year", months[0], date(2025, 9, 30)))
+        periods[month].append(("last_12_months", date(2023, 12, 1), ends[-1]))
+    cells: Counter[tuple[object, ...]] = Counter()
+    for province, month in itertools.product(range(4), months):
+        areas = [("nation", "TH"), ("region", f"R{province % 2}"), ("province", f"P{province}")]
+        for _ in range(dice.choice((0, 3, 9, 12, 30))):
+            kinds = [("all", "all"), *((name, str(dice.randrange(n))) for name, n in members.items())]
+            cells.update((*area, *period, *kind) for area in areas for period in periods[month] for kind in kinds)
+    columns = ["area_level", "area_code", "period_type", "period_start", "period_end", "dimension", "dimension_value"]
+    frame = pl.DataFrame(list(cells), schema=columns, orient="row").with_row_index("cell")
+    areas = [("region", "R0", "TH"), ("region", "R1", "TH"), *(("province", f"P{n}", f"R{n % 2}") for n in range(4))]
+    parents = pl.DataFrame(
+        [("nation", "TH", None), *areas], schema=["area_level", "area_code", "parent_code"], orient="row"
+    )
+    return np.array(list(cells.values())), list(axes_of(frame, parents, lattice))
+
+
+def possible(counts: np.ndarray, hidden: np.ndarray, axes: list[Axis], cell: int) -> tuple[float, float]:
+    """The least and the greatest that a cell may be by all sums at once: two linear programmes."""
+    sums = [
+        (total, one.children[one.parents == total])
+        for one in axes
+        for total in np.unique(one.parents)
+        if counts[one.children[one.parents == total]].sum() == counts[total]
+    ]
+    equal = lil_array((len(sums), len(counts)))
+    for row, (total, parts) in enumerate(sums):
+        equal[row, total] = -1
+        equal[row, parts] = 1
+    low, high = bounds(counts, hidden)
+    goal = np.zeros(len(counts))
+    goal[cell] = 1
+    known = {"A_eq": equal.tocsr(), "b_eq": np.zeros(len(sums)), "bounds": np.column_stack([low, high])}
+    ends = [sign * linprog(sign * goal, **known).fun for sign in (1, -1)]
+    return ends[0], ends[1]
+
+
+def test_a_reader_with_every_sum_at_once_does_not_tell_a_small_count_by_age_disease_or_hours() -> None:
+    """Stronger than intervals, one sum at a time: each small count keeps two whole numbers that it may be."""
+    dice = random.Random(2)  # noqa: S311
+    counts, axes = utilization_country(dice)
+    assert told(counts, nothing_hidden(counts), axes), "rounding alone would have been enough"
+    hidden = withheld(counts, axes)
+    assert told(counts, hidden, axes) == []
+    small = np.flatnonzero((counts > 0) & (counts < THRESHOLD))
+    assert len(small) > 100
+    for cell in small:
+        least, greatest = possible(counts, hidden, axes, cell)
+        assert least - 1e-6 <= counts[cell] <= greatest + 1e-6
+        assert math.floor(greatest + 1e-6) > math.ceil(least - 1e-6), f"{counts[cell]} is told"

@@ -295,7 +295,7 @@ def test_a_crash_before_the_switch_leaves_the_last_version(home: DataHome, monke
     assert publish(home).path.name == pointer(home)["file"]
 
 
-LATTICE = {"same": ["measure_id"], "areas": "dim_areas", "members": {"sex": ["sex"]}}
+LATTICE = {"same": ["measure_id"], "areas": "dim_areas", "members": {"sex": ["sex"]}, "member_columns": ["member_1"]}
 KEYS = (
     "measure_id",
     "area_level",

@@ -437,6 +437,7 @@ def test_utilization_agrees_with_a_plain_count(country: tuple[Path, Summary], re
         here, home = reader.registry[row["HOSPCODE"]], reader.registry.get(row["MAIN"])
         counts["n_visits"] += 1
         counts[f"n_{visit_class(row, set(urgent)).lower()}"] += 1
+        counts[{"1": "n_in_hours", "2": "n_out_of_hours"}[row["INTIME"]]] += 1
         if home is None:
             continue
         counts["n_home_known"] += 1

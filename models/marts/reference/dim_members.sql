@@ -4,6 +4,8 @@
     'age_band': ('ไม่ทราบอายุ', 'Unknown age'),
     'sex': ('ไม่ทราบเพศ', 'Unknown sex'),
     'hour': ('ไม่ทราบเวลา', 'Unknown time'),
+    'condition_group': ('ไม่ทราบกลุ่มโรค', 'Unknown group'),
+    'office_hours': ('ไม่ทราบว่าในหรือนอกเวลาราชการ', 'Not known'),
 } -%}
 
 select distinct
@@ -85,6 +87,17 @@ select
     '{{ labels[1] }}' as label_en,
     {{ loop.index }} as sort_order
 {%- endfor %}
+{%- for code, labels in {
+    'in_hours': ('ในเวลาราชการ', 'In office hours'), 'out_of_hours': ('นอกเวลาราชการ', 'Out of office hours')
+}.items() %}
+union all
+select
+    'office_hours' as dimension,
+    '{{ code }}' as member_code,
+    '{{ labels[0] }}' as label_th,
+    '{{ labels[1] }}' as label_en,
+    {{ loop.index }} as sort_order
+{%- endfor %}
 {%- for hour in range(24) %}
 union all
 select
@@ -106,6 +119,6 @@ union all
 select
     'condition_group' as dimension,
     'other' as member_code,
-    'กลุ่มโรคอื่นหรือไม่มีรหัสโรค' as label_th,
-    'Other, or no diagnosis' as label_en,
+    'โรคอื่น' as label_th,
+    'Other conditions' as label_en,
     98 as sort_order

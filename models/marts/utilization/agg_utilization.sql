@@ -3,13 +3,20 @@
     'n_anywhere_visits', 'n_policy_eligible_visits', 'n_policy_planned_visits', 'n_outpatient_visits',
     'n_treatment_visits', 'n_emergency_visits', 'n_telehealth_visits', 'n_primary_visits'
 ] -%}
-{%- set visit_sums = visit_counts + ['n_priced_visits', 'visit_price'] -%}
 {%- set stay_counts = [
     'n_admissions', 'n_episodes', 'n_bed_days', 'n_cross_province_referrals', 'n_weighted_admissions'
 ] -%}
-{%- set stay_sums = stay_counts + ['adjusted_weight', 'n_priced_admissions', 'admission_price'] -%}
 {%- set bed_counts = ['n_occupied_bed_days', 'n_available_bed_days'] -%}
-{%- set sums = visit_sums + stay_sums + bed_counts -%}
+{%- set sums = {
+    'visits': visit_counts + ['n_priced_visits', 'visit_price'],
+    'stays': stay_counts + ['adjusted_weight', 'n_priced_admissions', 'admission_price'],
+    'wards': bed_counts,
+} -%}
+{%- set all_sums = sums.values() | sum(start=[]) -%}
+{%- set place = ['activity_month', 'province_code'] -%}
+{%- set cell = ['period_type', 'period_start', 'area_level', 'area_code'] -%}
+{%- set what = ['activity_month', 'dimension', 'dimension_value'] -%}
+{%- set people_dimensions = "('all', 'age_band')" -%}
 
 -- When each province was to go live as it was announced; of those for which no source names a day, when it did.
 with announced as (
@@ -23,53 +30,52 @@ facilities as (
     select * from {{ ref('dim_facilities') }}
 ),
 
-preventive as (
-    select diagnosis_code from {{ ref('dim_diseases') }}
-    where is_prevention
+diseases as (
+    select * from {{ ref('dim_diseases') }}
 ),
 
--- Rows of one person, facility, day and class are one visit; it is preventive when all of them are.
+persons as (
+    select * from {{ ref('dim_persons') }}
+),
+
+-- Rows of one person, facility, day and class are one visit, which counts where its diagnosis stands; it is preventive
+-- when all of them are.
 services as (
     select
-        visits.service_month as activity_month,
-        visits.treatment_province_code as province_code,
-        visits.facility_type_group,
-        visits.affiliation_group,
-        visits.right_group,
-        visits.visit_class,
-        visits.person_number,
-        visits.is_home_known,
-        visits.is_out_of_network,
-        visits.is_cross_province,
-        visits.is_cross_region,
-        visits.is_anywhere_uc,
-        visits.is_policy_eligible,
+        visits.*,
+        facilities.level,
+        {{ age_band(age_years('persons.birth_month', 'visits.date_serv')) }} as age_band,
+        coalesce(diseases.condition_group, 'unknown') as condition_group,
         home_plans.live_date <= visits.date_serv and treatment_plans.live_date <= visits.date_serv
             as is_policy_planned,
-        visits.price,
-        facilities.level,
         row_number() over (
             partition by visits.hospcode, visits.pid, visits.date_serv, visits.visit_class
-            order by visits.time_serv nulls last, visits.seq
-        ) = 1 as is_first_row,
-        count(case when preventive.diagnosis_code is null then 1 end) over (
+            order by
+                case when visits.principal_diagnosis is null then 1 else 0 end, visits.time_serv nulls last, visits.seq
+        ) = 1 as is_one_visit,
+        count(case when not coalesce(diseases.is_prevention, false) then 1 end) over (
             partition by visits.hospcode, visits.pid, visits.date_serv, visits.visit_class
         ) > 0 as is_treatment
     from {{ ref('fct_visits') }} as visits
     left join facilities on visits.hospcode = facilities.hospcode
-    left join preventive on visits.principal_diagnosis = preventive.diagnosis_code
+    left join persons on visits.person_key = persons.person_key
+    left join diseases on visits.principal_diagnosis = diseases.diagnosis_code
     left join announced as home_plans on visits.home_province_code = home_plans.province_code
     left join announced as treatment_plans on visits.treatment_province_code = treatment_plans.province_code
 ),
 
 visits as (
     select
-        activity_month,
-        province_code,
-        facility_type_group,
-        affiliation_group,
+        service_month as activity_month,
+        treatment_province_code as province_code,
+        facility_type_group as facility_type,
+        affiliation_group as affiliation,
         right_group,
+        age_band,
+        condition_group,
         visit_class,
+        case when is_in_hours then 'in_hours' when not is_in_hours then 'out_of_hours' else 'unknown' end
+            as office_hours,
         person_number,
         count(*) as n_visits,
         count(case when is_home_known then 1 end) as n_home_known_visits,
@@ -79,27 +85,32 @@ visits as (
         count(case when is_anywhere_uc then 1 end) as n_anywhere_visits,
         count(case when is_policy_eligible then 1 end) as n_policy_eligible_visits,
         count(case when is_policy_planned then 1 end) as n_policy_planned_visits,
-        count(case when visit_class = 'OP' and is_first_row then 1 end) as n_outpatient_visits,
-        count(case when visit_class = 'OP' and is_first_row and is_treatment then 1 end) as n_treatment_visits,
-        count(case when visit_class = 'ED' and is_first_row then 1 end) as n_emergency_visits,
+        count(case when visit_class = 'OP' and is_one_visit then 1 end) as n_outpatient_visits,
+        count(case when visit_class = 'OP' and is_one_visit and is_treatment then 1 end) as n_treatment_visits,
+        count(case when visit_class = 'ED' and is_one_visit then 1 end) as n_emergency_visits,
         count(case when visit_class = 'TELE' then 1 end) as n_telehealth_visits,
-        count(case when visit_class = 'OP' and is_first_row and level = 'primary' then 1 end) as n_primary_visits,
+        count(case when visit_class = 'OP' and is_one_visit and level = 'primary' then 1 end) as n_primary_visits,
         count(price) as n_priced_visits,
         coalesce(sum(price), 0) as visit_price
     from services
     group by
-        activity_month,
-        province_code,
+        service_month,
+        treatment_province_code,
         facility_type_group,
         affiliation_group,
         right_group,
+        age_band,
+        condition_group,
         visit_class,
+        is_in_hours,
         person_number
 ),
 
-stays as (
+discharges as (
     select
         stays.*,
+        {{ age_band(age_years('persons.birth_month', 'stays.discharged_at')) }} as age_band,
+        coalesce(diseases.condition_group, 'unknown') as condition_group,
         stays.typein = '3'
         and referrers.province_code <> '99'
         and stays.treatment_province_code <> '99'
@@ -109,16 +120,20 @@ stays as (
             order by stays.discharged_at desc, stays.stay_number desc
         ) = 1 as ends_episode
     from {{ ref('fct_admissions') }} as stays
+    left join persons on stays.person_key = persons.person_key
+    left join diseases on stays.principal_diagnosis = diseases.diagnosis_code
     left join facilities as referrers on stays.refer_in_hospcode = referrers.hospcode
 ),
 
-admissions as (
+stays as (
     select
         discharge_month as activity_month,
         treatment_province_code as province_code,
-        facility_type_group,
-        affiliation_group,
+        facility_type_group as facility_type,
+        affiliation_group as affiliation,
         right_group,
+        age_band,
+        condition_group,
         count(*) as n_admissions,
         count(case when ends_episode then 1 end) as n_episodes,
         sum(bed_days) as n_bed_days,
@@ -127,8 +142,15 @@ admissions as (
         coalesce(sum(adjusted_relative_weight), 0) as adjusted_weight,
         count(price) as n_priced_admissions,
         coalesce(sum(price), 0) as admission_price
-    from stays
-    group by discharge_month, treatment_province_code, facility_type_group, affiliation_group, right_group
+    from discharges
+    group by
+        discharge_month,
+        treatment_province_code,
+        facility_type_group,
+        affiliation_group,
+        right_group,
+        age_band,
+        condition_group
 ),
 
 -- A month in which a hospital discharged nobody has no beds: it may not have reported.
@@ -136,39 +158,29 @@ wards as (
     select
         stays.discharge_month as activity_month,
         stays.treatment_province_code as province_code,
-        stays.facility_type_group,
-        min(stays.affiliation_group) as affiliation_group,
+        stays.facility_type_group as facility_type,
+        min(stays.affiliation_group) as affiliation,
         sum(stays.bed_days) as n_occupied_bed_days,
         max(facilities.n_beds)
         * max({{ days_between('stays.discharge_month', add_months('stays.discharge_month', 1)) }})
             as n_available_bed_days
-    from stays
+    from {{ ref('fct_admissions') }} as stays
     inner join facilities on stays.hospcode = facilities.hospcode
     where facilities.n_beds > 0
     group by stays.discharge_month, stays.treatment_province_code, stays.facility_type_group, stays.hospcode
 ),
 
 activity as (
-    {%- for source, columns in {'visits': visit_sums, 'admissions': stay_sums, 'wards': bed_counts}.items() %}
+    {%- for source, columns in sums.items() %}
     select
-        activity_month,
-        province_code,
-        facility_type_group,
-        affiliation_group,
-        {{ 'right_group' if source != 'wards' else 'null as right_group' }},
-        {{ 'visit_class' if source == 'visits' else 'null as visit_class' }},
-        {% for name in sums -%}
+        {{ place | join(', ') }},
+        {{ dimension_and_value(utilization_dimensions_of(source)) }},
+        {% for name in all_sums -%}
         {{ 'sum(' ~ name ~ ')' if name in columns else '0' }} as {{ name }}{% if not loop.last %},
         {% endif %}
         {%- endfor %}
     from {{ source }}
-    group by
-        activity_month,
-        province_code,
-        facility_type_group,
-        affiliation_group{% if source != 'wards' %},
-        right_group{% endif %}{% if source == 'visits' %},
-        visit_class{% endif %}
+    {{ group_by_dimension(place, utilization_dimensions_of(source)) }}
     {%- if not loop.last %}
     union all
     {%- endif %}
@@ -183,102 +195,178 @@ periods as (
     select * from {{ ref('bridge_months_periods') }}
 ),
 
-activity_by_value as (
-    {{ by_dimension('activity', ['activity_month', 'province_code'] + sums) }}
-),
-
--- Every cell that a month's activity of a province counts in, numbered: counting people by wide text keys is slow.
-targets as (
+-- What is counted when, numbered: counting people by wide text keys is slow.
+whats as (
     select
-        activity.activity_month,
-        activity.province_code,
-        activity.dimension,
-        activity.dimension_value,
+        members.activity_month,
+        members.dimension,
+        members.dimension_value,
         periods.period_type,
         periods.period_start,
         periods.period_end,
-        areas.area_level,
-        areas.area_code,
         dense_rank() over (
-            order by
-                periods.period_type,
-                periods.period_start,
-                areas.area_level,
-                areas.area_code,
-                activity.dimension,
-                activity.dimension_value
-        ) as cell_number
+            order by periods.period_type, periods.period_start, members.dimension, members.dimension_value
+        ) as what_number
     from (
         select distinct
             activity_month,
-            province_code,
             dimension,
             dimension_value
-        from activity_by_value
-    ) as activity
-    inner join periods on activity.activity_month = periods.month_start
-    inner join areas on activity.province_code = areas.province_code
+        from activity
+    ) as members
+    inner join periods on members.activity_month = periods.month_start
 ),
 
 cells as (
     select
-        targets.cell_number,
-        targets.period_type,
-        targets.period_start,
-        targets.period_end,
-        targets.area_level,
-        targets.area_code,
-        targets.dimension,
-        targets.dimension_value,
-        {% for name in sums -%}
-        sum(activity_by_value.{{ name }}) as {{ name }}{% if not loop.last %},
+        whats.what_number,
+        whats.period_type,
+        whats.period_start,
+        whats.period_end,
+        whats.dimension,
+        whats.dimension_value,
+        areas.area_level,
+        areas.area_code,
+        {% for name in all_sums -%}
+        sum(activity.{{ name }}) as {{ name }}{% if not loop.last %},
         {% endif %}
         {%- endfor %}
-    from activity_by_value
-    inner join targets
-        on
-            activity_by_value.activity_month = targets.activity_month
-            and activity_by_value.province_code = targets.province_code
-            and activity_by_value.dimension = targets.dimension
-            and activity_by_value.dimension_value = targets.dimension_value
+    from activity
+    inner join whats
+        on {{ agreeing(what, 'activity', 'whats') }}
+    inner join areas on activity.province_code = areas.province_code
     group by
-        targets.cell_number,
-        targets.period_type,
-        targets.period_start,
-        targets.period_end,
-        targets.area_level,
-        targets.area_code,
-        targets.dimension,
-        targets.dimension_value
+        whats.what_number,
+        whats.period_type,
+        whats.period_start,
+        whats.period_end,
+        whats.dimension,
+        whats.dimension_value,
+        areas.area_level,
+        areas.area_code
 ),
 
 people_by_value as (
-    {{ by_dimension('visits', ['activity_month', 'province_code', 'person_number']) }}
+    select
+        {{ place | join(', ') }},
+        person_number,
+        {{ dimension_and_value(utilization_dimensions_of('visits')) }}
+    from visits
+    {{ group_by_dimension(place + ['person_number'], utilization_dimensions_of('visits')) }}
+),
+
+people_in_provinces as (
+    select
+        whats.what_number,
+        people_by_value.person_number,
+        people_by_value.province_code
+    from people_by_value
+    inner join whats
+        on {{ agreeing(what, 'people_by_value', 'whats') }}
+),
+
+-- Who was treated in one province alone counts there and above it: only the others must be told apart, area by area.
+people_in_periods as (
+    select
+        what_number,
+        person_number,
+        min(province_code) as province_code,
+        max(province_code) as other_province_code
+    from people_in_provinces
+    group by what_number, person_number
+),
+
+people_once as (
+    select
+        what_number,
+        province_code,
+        count(*) as n_persons
+    from people_in_periods
+    where province_code = other_province_code
+    group by what_number, province_code
+),
+
+people_often as (
+    select people_in_provinces.*
+    from people_in_provinces
+    inner join people_in_periods
+        on
+            people_in_provinces.what_number = people_in_periods.what_number
+            and people_in_provinces.person_number = people_in_periods.person_number
+    where people_in_periods.province_code <> people_in_periods.other_province_code
 ),
 
 people as (
     select
-        targets.cell_number,
-        count(distinct people_by_value.person_number) as n_persons
-    from people_by_value
-    inner join targets
-        on
-            people_by_value.activity_month = targets.activity_month
-            and people_by_value.province_code = targets.province_code
-            and people_by_value.dimension = targets.dimension
-            and people_by_value.dimension_value = targets.dimension_value
-    group by targets.cell_number
+        what_number,
+        area_level,
+        area_code,
+        sum(n_persons) as n_persons
+    from (
+        select
+            people_once.what_number,
+            areas.area_level,
+            areas.area_code,
+            people_once.n_persons
+        from people_once
+        inner join areas on people_once.province_code = areas.province_code
+        union all
+        select
+            people_often.what_number,
+            areas.area_level,
+            areas.area_code,
+            count(distinct people_often.person_number) as n_persons
+        from people_often
+        inner join areas on people_often.province_code = areas.province_code
+        group by people_often.what_number, areas.area_level, areas.area_code
+    ) as counted
+    group by what_number, area_level, area_code
 ),
 
+-- The population as of the build, by its age on the last day of the period.
 residents as (
     select
         areas.area_level,
         areas.area_code,
-        count(*) as n_registered_persons
-    from {{ ref('dim_persons') }} as persons
+        persons.birth_month,
+        count(*) as n_residents
+    from persons
     inner join areas on persons.registered_province_code = areas.province_code
     where persons.is_registered_resident
-    group by areas.area_level, areas.area_code
+    group by areas.area_level, areas.area_code, persons.birth_month
+),
+
+residents_at_periods as (
+    select
+        ends.period_type,
+        ends.period_start,
+        residents.area_level,
+        residents.area_code,
+        {{ age_band(age_years('residents.birth_month', 'ends.period_end')) }} as age_band,
+        sum(residents.n_residents) as n_residents
+    from residents
+    cross join (
+        select distinct
+            period_type,
+            period_start,
+            period_end
+        from whats
+    ) as ends
+    group by
+        ends.period_type,
+        ends.period_start,
+        residents.area_level,
+        residents.area_code,
+        {{ age_band(age_years('residents.birth_month', 'ends.period_end')) }}
+),
+
+population as (
+    select
+        {{ cell | join(', ') }},
+        {{ dimension_and_value(['age_band']) }},
+        sum(n_residents) as n_residents
+    from residents_at_periods
+    {{ group_by_dimension(cell, ['age_band']) }}
 )
 
 select
@@ -294,39 +382,35 @@ select
     {% for name in visit_counts[1:] -%}
     cast(cells.{{ name }} as bigint) as {{ name }},
     {% endfor -%}
-    -- An admission has no visit class, a bed has no right either; where no bed is known there is no occupancy.
+    -- Where no bed is known there is no occupancy.
+    {%- set of_stays = "cells.dimension in ('all', '" ~ utilization_dimensions_of('stays') | join("', '") ~ "')" -%}
+    {%- set of_beds = "cells.dimension in ('all', '" ~ utilization_dimensions_of('wards') | join("', '") ~ "')" %}
     {% for name in stay_counts -%}
-    cast(case when cells.dimension <> 'visit_class' then cells.{{ name }} end as bigint) as {{ name }},
+    cast(case when {{ of_stays }} then cells.{{ name }} end as bigint) as {{ name }},
     {% endfor -%}
     {% for name in bed_counts -%}
-    cast(
-        case
-            when cells.dimension in ('all', 'facility_type', 'affiliation') and cells.n_available_bed_days > 0
-                then cells.{{ name }}
-        end as bigint
-    ) as {{ name }},
+    cast(case when {{ of_beds }} and cells.n_available_bed_days > 0 then cells.{{ name }} end as bigint) as {{ name }},
     {% endfor -%}
     -- No mean of fewer than ten.
     case
-        when cells.dimension <> 'visit_class' and cells.n_weighted_admissions >= 10
+        when {{ of_stays }} and cells.n_weighted_admissions >= 10
             then {{ rounded(ratio('cells.adjusted_weight', 'cells.n_weighted_admissions'), 2) }}
     end as mean_adjusted_weight,
     case
         when cells.n_priced_visits >= 10 then round({{ ratio('cells.visit_price', 'cells.n_priced_visits') }}, 0)
     end as mean_visit_price,
     case
-        when cells.dimension <> 'visit_class' and cells.n_priced_admissions >= 10
+        when {{ of_stays }} and cells.n_priced_admissions >= 10
             then round({{ ratio('cells.admission_price', 'cells.n_priced_admissions') }}, 0)
     end as mean_admission_price,
     case
-        when cells.dimension = 'all' and cells.n_priced_visits >= 10 and residents.n_registered_persons >= 30
-            then
-                round(
-                    {{ ratio('(cells.visit_price + cells.admission_price)', 'residents.n_registered_persons') }}, 0
-                )
+        when cells.dimension in {{ people_dimensions }} and cells.n_priced_visits >= 10 and population.n_residents >= 30
+            then round({{ ratio('(cells.visit_price + cells.admission_price)', 'population.n_residents') }}, 0)
     end as mean_price_per_person,
-    cast(case when cells.dimension = 'all' then coalesce(residents.n_registered_persons, 0) end as bigint)
+    cast(case when cells.dimension in {{ people_dimensions }} then coalesce(population.n_residents, 0) end as bigint)
         as n_registered_persons
 from cells
-left join people on cells.cell_number = people.cell_number
-left join residents on cells.area_level = residents.area_level and cells.area_code = residents.area_code
+left join people
+    on {{ agreeing(['what_number', 'area_level', 'area_code'], 'cells', 'people') }}
+left join population
+    on {{ agreeing(cell + ['dimension', 'dimension_value'], 'cells', 'population') }}
