@@ -9,10 +9,10 @@ import polars as pl
 import streamlit as st
 
 from dashboards.components.annotations import marked
-from dashboards.components.charts import Picture
 from dashboards.components.context import SAID, Context
 from dashboards.components.export import export_buttons
 from dashboards.components.values import date_text
+from dashboards.components.vega import Picture
 from dashboards.queries import reads
 from dashboards.queries.reads import Area, Period
 from ruam.words import Words
@@ -135,7 +135,7 @@ def exhibit(
     st.subheader(title, anchor=False)
     if caption:
         st.markdown(caption)
-    st.altair_chart(chart, alt=description, key=f"chart_{key}")
+    st.vega_lite_chart(spec=chart.spec, alt=description, key=f"chart_{key}")
     notes(context, key, measure_id, completeness, table, columns, title=title, places=places, measures=measures)
 
 

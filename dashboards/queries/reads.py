@@ -5,7 +5,7 @@ Rows that an area did not report are made by the joins below and stay NULL with 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta, timezone
 
@@ -89,12 +89,26 @@ def areas(serving: Serving) -> pl.DataFrame:
 
 def sees(serving: Serving, area: Area) -> bool:
     """Whether an area is there, and one that the viewer may see."""
-    rows = fetch(
-        serving,
-        "select 1 as one from dim_areas where area_level = $area_level and area_code = $area_code",
-        area.model_dump(),
-    )
-    return not rows.is_empty()
+    return area in seen(serving, [area])
+
+
+def seen(serving: Serving, places: Iterable[Area]) -> set[Area]:
+    """Those of the places that are there, and that the viewer may see. The regions and provinces cost one read."""
+    whole = {"nation", "region", "province"}
+    wanted = set(places)
+    found = set()
+    if any(area.area_level in whole for area in wanted):
+        told = areas(serving)
+        found = set(zip(told["area_level"], told["area_code"], strict=True))
+    for area in wanted:
+        if area.area_level not in whole:
+            rows = fetch(
+                serving,
+                "select area_level, area_code from dim_areas where area_level = $area_level and area_code = $area_code",
+                area.model_dump(),
+            )
+            found |= set(rows.iter_rows())
+    return {area for area in wanted if (area.area_level, area.area_code) in found}
 
 
 def districts(serving: Serving, province: str) -> pl.DataFrame:
