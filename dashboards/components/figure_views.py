@@ -182,7 +182,7 @@ def province_figure_map(context: Context, figure: Figure, name: str, area: Area,
     with right:
         st.subheader(words("map.table", figure=name), anchor=False)
         st.dataframe(
-            table.select(list(columns)).rename(columns),
+            table.select(list(columns)).rename(columns).to_arrow(),
             hide_index=True,
             alt=words("map.table", figure=name),
             key="beside_provinces",

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import date, datetime
+from functools import lru_cache
 from pathlib import Path
 from typing import Annotated, TypeAlias
 
@@ -115,20 +116,35 @@ def _columns(path: str) -> dict[str, frozenset[str]]:
     return {table: frozenset(columns) for table, columns in rows}
 
 
-# The frame itself, not a copy: no page changes one in place.
-@st.cache_resource(max_entries=512, show_spinner=False)
-def _cached(run_id: str, path: str, sql: str, parameters: dict[str, Parameter], scope: str) -> pl.DataFrame:
+MOST_KEPT = 2_000
+"""Frames, of some kilobytes each."""
+
+
+# The frame itself, not a copy: no page changes one in place. Not Streamlit's cache, which takes as long for a hit as a
+# small page has in all: it makes a text of every argument.
+@lru_cache(MOST_KEPT)
+def _cached(
+    run_id: str, path: str, sql: str, parameters: tuple[tuple[str, Parameter | tuple[str, ...]], ...], scope: Scope
+) -> pl.DataFrame:
     """Keyed by run and scope: what one viewer was shown comes to another only where both may see it (SEC-6)."""
     # A cursor each: sessions run in threads of their own, and one connection serves one statement at a time.
     with connection(path).cursor() as cursor:
+        statement, filters = scoped(sql, _tables(path, sql), _columns(path), scope)
+        values = {name: list(value) if isinstance(value, tuple) else value for name, value in parameters}
+        return cursor.execute(statement, {**values, **filters}).pl()
+
+
+@lru_cache(MOST_KEPT)
+def _tables(path: str, sql: str) -> frozenset[str]:
+    """Names that a statement reads from: most are asked again and again with other values."""
+    with connection(path).cursor() as cursor:
         parsed = cursor.execute("select json_serialize_sql($sql)", {"sql": sql}).fetchone()
-        tables = tables_of(str(parsed[0])) if parsed else set()
-        statement, filters = scoped(sql, tables, _columns(path), Scope.model_validate_json(scope))
-        return cursor.execute(statement, {**parameters, **filters}).pl()
+    return frozenset(tables_of(str(parsed[0]))) if parsed else frozenset()
 
 
 def fetch(serving: Serving, sql: str, parameters: Mapping[str, Parameter] | None = None) -> pl.DataFrame:
     """Rows of one statement that the viewer may see. Values come in as `$name` parameters, never inside the text."""
-    rows = _cached(serving.run_id, str(serving.path), sql, dict(parameters or {}), serving.scope.model_dump_json())
+    given = tuple((name, tuple(one) if isinstance(one, list) else one) for name, one in (parameters or {}).items())
+    rows = _cached(serving.run_id, str(serving.path), sql, given, serving.scope)
     serving.rows_read.append(rows.height)
     return rows
