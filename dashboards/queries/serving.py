@@ -11,13 +11,14 @@ from typing import Annotated, TypeAlias
 
 import duckdb
 import polars as pl
-import streamlit as st
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from dashboards.queries.scope import scoped, tables_of
 from ruam.access import Scope
 
 MEMORY_LIMIT = "512MB"
+FILES_KEPT = 4
+"""Published files that are open: the newest, and those that pages began with."""
 
 Parameter: TypeAlias = str | int | date | list[str] | None
 
@@ -84,7 +85,7 @@ def stewards_serving(folder: Path, serving: Serving) -> Serving | None:
     return Serving(path, pointer.run_id, serving.scope, serving.rows_read)
 
 
-@st.cache_resource(max_entries=4, show_spinner=False)
+@lru_cache(FILES_KEPT)
 def connection(path: str) -> duckdb.DuckDBPyConnection:
     """Keyed by file name: a second connection to a *replaced* path would still show the old content."""
     try:
@@ -101,7 +102,7 @@ def connection(path: str) -> duckdb.DuckDBPyConnection:
         raise ServingFileError(f"{path}: {error}") from error
 
 
-@st.cache_resource(max_entries=4, show_spinner=False)
+@lru_cache(FILES_KEPT)
 def _columns(path: str) -> dict[str, frozenset[str]]:
     """Columns of each published table; views for other tools lie in a schema of their own, and are not read here."""
     with connection(path).cursor() as cursor:
