@@ -181,7 +181,7 @@ class Settings(BaseSettings):
 
 def settings_in_force() -> Settings:
     """`Settings()`, read once for an environment and a working folder: a page asks for them dozens of times."""
-    given = tuple(sorted((name, value) for name, value in os.environ.items() if name.startswith("RUAM_")))
+    given = tuple(sorted((name, os.environ[name]) for name in os.environ if name.startswith("RUAM_")))
     return _settings(Path.cwd(), given)
 
 

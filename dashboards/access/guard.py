@@ -30,11 +30,20 @@ LOOK_SECONDS = 30
 """Between two looks of an open page at its session."""
 
 
+@dataclass(frozen=True)
+class Visit:
+    """A session that is alive, by its name."""
+
+    name: str
+    session: Session
+
+
 @dataclass
 class View:
     """One run of one page, for the audit log."""
 
     page: str
+    visit: Visit
     identity: Identity
     filters: dict[str, str]
     before: object = None
@@ -44,14 +53,6 @@ class View:
 
 _view: ContextVar[View | None] = ContextVar("view", default=None)
 """What this run shows. Not in the session's state: Streamlit interrupts a run that touches it while another waits."""
-
-
-@dataclass(frozen=True)
-class Visit:
-    """A session that is alive, by its name."""
-
-    name: str
-    session: Session
 
 
 def visit() -> Visit | None:
@@ -95,7 +96,7 @@ def admit(words: Words, page: str) -> Identity:
         _refuse(words, page, here, refused.reason)
         st.stop()
     Sessions.of(settings.data_home).touch(here.name)
-    _view.set(View(page, identity, _filters(), st.session_state.get(RECORDED)))
+    _view.set(View(page, here, identity, _filters(), st.session_state.get(RECORDED)))
     return identity
 
 
@@ -175,11 +176,11 @@ def recorder() -> Callable[[str, int, str], None]:
 
     It is called when the file is asked for, outside any run of the page: a session that is over by then gets none.
     """
-    here, view, home = visit(), _view.get(), settings_in_force().data_home
+    view, home = _view.get(), settings_in_force().data_home
     filters = _filters()
 
     def record_export(table: str, n_rows: int, sha256: str) -> None:
-        if here is None or view is None or Sessions.of(home).get(here.name) is None:
+        if view is None or Sessions.of(home).get(view.visit.name) is None:
             raise PermissionError("the session is over")
         told = {"scope": scope_code(view.identity), "page": view.page, "filters": filters, "table": table}
         who = view.identity

@@ -8,16 +8,13 @@ from __future__ import annotations
 import gc
 import logging
 import sys
-from functools import partialmethod
 from pathlib import Path
 from secrets import token_hex
 from urllib.parse import urlsplit
 
-import altair as alt
 import polars as pl
 import streamlit as st
 import uvicorn
-from altair.utils import schemapi
 from starlette.middleware.trustedhost import TrustedHostMiddleware
 from starlette.responses import PlainTextResponse
 from starlette.types import ASGIApp, Receive, Scope, Send
@@ -127,11 +124,7 @@ def warm() -> None:
 
     Streamlit collects after each run of a page, and going through all that was ever imported takes longer than a page.
     """
-    charts.sparkline(pl.DataFrame({"label": ["1"], "value": [1.0], "shown": ["1"]})).to_dict()
-    # Each part of a chart would be held against the schema when it is made, and the whole of it again when it is sent.
-    # Tests do that; here it took a quarter of a page's time.
-    schemapi.disable_debug_mode()
-    alt.LayerChart.to_dict = partialmethod(alt.LayerChart.to_dict, validate=False)  # type: ignore[assignment]
+    charts.sparkline(pl.DataFrame({"label": ["1"], "value": [1.0], "shown": ["1"]}))
     gc.collect()
     gc.freeze()
 

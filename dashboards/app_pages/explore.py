@@ -22,6 +22,7 @@ from dashboards.components.values import (
     period_text,
     with_values,
 )
+from dashboards.components.vega import Picture
 from dashboards.queries import figures, reads
 from dashboards.queries.figures import Figure
 from dashboards.queries.reads import NATION, Area, Period
@@ -268,7 +269,7 @@ def places(context: Context, chosen: Chosen, view: str, period: Period) -> None:
 def show(
     context: Context,
     chosen: Chosen,
-    chart: charts.Picture,
+    chart: Picture,
     said: str,
     rows: pl.DataFrame,
     firsts: tuple[str, ...],

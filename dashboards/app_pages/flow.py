@@ -132,8 +132,8 @@ def ways(context: Context, count: str, direction: str, area: Area, area_name: st
         if top.is_empty():
             st.info(words("flow.none"))
             return
-        st.altair_chart(
-            charts.bars(top.select("label", "value", "shown")),
+        st.vega_lite_chart(
+            spec=charts.bars(top.select("label", "value", "shown")).spec,
             alt=words("flow.ways_alt", title=title, period=period_name, values=spoken(top)),
             key="chart_top",
         )

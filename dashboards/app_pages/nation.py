@@ -45,8 +45,8 @@ def card(context: Context, fact: Fact, area: Area, area_name: str, month: Period
         limits = (fact.limits.mean, fact.limits.low, fact.limits.high) if fact.limits else None
         rows = fact.months.select("label", "value", "shown")
         if rows["value"].count():
-            st.altair_chart(
-                charts.control_chart(rows, limits, fact.asks_for_a_look),
+            st.vega_lite_chart(
+                spec=charts.control_chart(rows, limits, fact.asks_for_a_look).spec,
                 alt=words(
                     "nation.card_alt",
                     figure=fact.name,

@@ -27,8 +27,8 @@ def live_card(context: Context, area: Area) -> None:
             words("overview.live_value", live=facts.n_live, total=facts.n_total),
         )
         if facts.steps.height:
-            st.altair_chart(
-                charts.step_sparkline(facts.steps.filter(pl.col("kind") == "actual")),
+            st.vega_lite_chart(
+                spec=charts.step_sparkline(facts.steps.filter(pl.col("kind") == "actual")).spec,
                 alt=words("rollout.cumulative_alt", live=facts.n_live, planned=facts.n_planned),
                 key="spark_live_provinces",
             )

@@ -52,7 +52,7 @@ def _read(context: Context, areas: Iterable[Area]) -> dict[Area, list[Annotation
     read: dict[Area, list[Annotation]] = st.session_state[ANNOTATED]
     new = [area for area in dict.fromkeys(areas) if area not in read]
     read |= {area: [] for area in new}
-    if seen := [area for area in new if reads.sees(context.serving, area)]:
+    if seen := reads.seen(context.serving, new):
         try:
             kept = Annotations.of(settings_in_force())
         except SetupError as error:

@@ -5,11 +5,20 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Sequence
 from functools import lru_cache, wraps
-from typing import Any, Concatenate, ParamSpec, TypeAlias
+from typing import Any, Concatenate, ParamSpec
 
-import altair as alt
 import polars as pl
 
+from dashboards.components.vega import (
+    Options,
+    Picture,
+    chart,
+    condition,
+    constant,
+    expression,
+    field,
+    layer,
+)
 from ruam.geography import province_names
 
 # Four colours that people with colour-blindness tell apart, and each 3:1 against white.
@@ -25,10 +34,6 @@ LONGEST_LINE = 26
 """Characters of a name beside a bar; a longer one goes on in a second line."""
 LONGEST_LEVEL_NAME = 9
 """Characters of a name that still has room above a column of a matrix."""
-
-
-# What `alt.layer` may return.
-Picture: TypeAlias = alt.LayerChart | alt.FacetChart
 
 
 P = ParamSpec("P")
@@ -54,7 +59,7 @@ def kept(draw: Callable[Concatenate[pl.DataFrame, P], Picture]) -> Callable[Conc
     return drawn
 
 
-def _axis(**options: Any) -> alt.Axis:
+def _axis(**options: Any) -> Options:
     common: dict[str, Any] = {
         "labelFontSize": LABEL_SIZE,
         "titleFontSize": LABEL_SIZE,
@@ -65,42 +70,42 @@ def _axis(**options: Any) -> alt.Axis:
         "tickColor": GRID,
         "labelLimit": 220,
     }
-    return alt.Axis(**(common | options))
+    return dict(**(common | options))
 
 
-def _legend(names: Sequence[str], symbol: str | None = None) -> alt.Legend | None:
+def _legend(names: Sequence[str], symbol: str | None = None) -> Options | None:
     """One for colour, shape and dash alike, so that they are drawn as one."""
     if len(names) < 2:
         return None
     common: dict[str, Any] = {"symbolType": symbol, "symbolSize": 500} if symbol else {"symbolSize": 90}
     # As many beside each other as fit a phone.
     columns = 1 if max(map(len, names)) > LONGEST_LINE else 2
-    return alt.Legend(
+    return dict(
         orient="top", title=None, labelFontSize=LABEL_SIZE, labelColor=INK, labelLimit=320, columns=columns, **common
     )
 
 
-def _colour(names: Sequence[str], symbol: str | None = None) -> alt.Color:
-    scale = alt.Scale(domain=list(names), range=list(SERIES[: len(names)]))
-    return alt.Color("series:N", sort=list(names), scale=scale, legend=_legend(names, symbol))
+def _colour(names: Sequence[str], symbol: str | None = None) -> Options:
+    scale = {"domain": list(names), "range": list(SERIES[: len(names)])}
+    return field("series:N", sort=list(names), scale=scale, legend=_legend(names, symbol))
 
 
-def _shape(names: Sequence[str]) -> alt.Shape:
+def _shape(names: Sequence[str]) -> Options:
     # Shape beside colour: lines stay apart in a black-and-white print.
-    scale = alt.Scale(domain=list(names), range=["circle", "square", "triangle-up", "diamond"][: len(names)])
-    return alt.Shape("series:N", sort=list(names), scale=scale, legend=_legend(names))
+    scale = {"domain": list(names), "range": ["circle", "square", "triangle-up", "diamond"][: len(names)]}
+    return field("series:N", sort=list(names), scale=scale, legend=_legend(names))
 
 
 @kept
 def sparkline(rows: pl.DataFrame) -> Picture:
     """`label`, `value`, `shown`, in order of time; months without a value stay gaps."""
-    x = alt.X("label:O", sort=None, axis=None)
-    y = alt.Y("value:Q", axis=None, scale=alt.Scale(zero=False, padding=6))
-    tips = [alt.Tooltip("label:N", title=" "), alt.Tooltip("shown:N", title=" ")]
-    base = alt.Chart(rows)
-    line = base.mark_line(color=SERIES[0], strokeWidth=2).encode(x=x, y=y)
-    points = base.mark_point(color=SERIES[0], filled=True, size=18, opacity=1).encode(x=x, y=y, tooltip=tips)
-    return alt.layer(line, points).properties(height=56)
+    x = field("label:O", sort=None, axis=None)
+    y = field("value:Q", axis=None, scale={"zero": False, "padding": 6})
+    tips = [field("label:N", title=" "), field("shown:N", title=" ")]
+    base = chart(rows)
+    line = base.mark("line", color=SERIES[0], strokeWidth=2).encode(x=x, y=y)
+    points = base.mark("point", color=SERIES[0], filled=True, size=18, opacity=1).encode(x=x, y=y, tooltip=tips)
+    return layer(line, points, height=56)
 
 
 @kept
@@ -112,103 +117,103 @@ def control_chart(rows: pl.DataFrame, limits: tuple[float, float, float] | None,
     values = [*(value for value in rows["value"].to_list() if value is not None), *(limits or ())]
     edges = [min(values, default=0), max(values, default=1)]
     room = (edges[1] - edges[0]) * 0.12 or abs(edges[1]) * 0.1 or 1
-    scale = alt.Scale(domain=[edges[0] - room, edges[1] + room], nice=False, zero=False)
-    x = alt.X("label:O", sort=None, axis=None)
-    y = alt.Y("value:Q", axis=None, scale=scale)
-    tips = [alt.Tooltip("label:N", title=" "), alt.Tooltip("shown:N", title=" ")]
-    base = alt.Chart(rows)
-    line = base.mark_line(color=SERIES[0], strokeWidth=2).encode(x=x, y=y)
-    points = base.mark_point(color=SERIES[0], filled=True, size=18, opacity=1).encode(x=x, y=y, tooltip=tips)
-    newest = alt.Chart(rows.tail(1)).encode(x=x, y=y, tooltip=tips)
+    scale = {"domain": [edges[0] - room, edges[1] + room], "nice": False, "zero": False}
+    x = field("label:O", sort=None, axis=None)
+    y = field("value:Q", axis=None, scale=scale)
+    tips = [field("label:N", title=" "), field("shown:N", title=" ")]
+    base = chart(rows)
+    line = base.mark("line", color=SERIES[0], strokeWidth=2).encode(x=x, y=y)
+    points = base.mark("point", color=SERIES[0], filled=True, size=18, opacity=1).encode(x=x, y=y, tooltip=tips)
+    newest = chart(rows.tail(1)).encode(x=x, y=y, tooltip=tips)
     last = (
-        newest.mark_point(shape="diamond", color=SERIES[3], filled=True, size=150, opacity=1)
+        newest.mark("point", shape="diamond", color=SERIES[3], filled=True, size=150, opacity=1)
         if is_signal
-        else newest.mark_point(color=SERIES[0], fill="#FFFFFF", size=70, opacity=1)
+        else newest.mark("point", color=SERIES[0], fill="#FFFFFF", size=70, opacity=1)
     )
     layers = [line, points, last]
     if limits:
         mean, low, high = limits
         band = pl.DataFrame({"mean": [mean], "low": [low], "high": [high]})
-        ends = alt.Chart(band)
+        ends = chart(band)
         layers = [
-            ends.mark_rect(color=EMPTY).encode(y=alt.Y("low:Q", axis=None, scale=scale), y2="high:Q"),
-            ends.mark_rule(color=MUTED, strokeDash=[4, 3]).encode(y=alt.Y("mean:Q", axis=None, scale=scale)),
+            ends.mark("rect", color=EMPTY).encode(y=field("low:Q", axis=None, scale=scale), y2="high:Q"),
+            ends.mark("rule", color=MUTED, strokeDash=[4, 3]).encode(y=field("mean:Q", axis=None, scale=scale)),
             *layers,
         ]
-    return alt.layer(*layers).properties(height=110)
+    return layer(*layers, height=110)
 
 
 @kept
 def step_sparkline(rows: pl.DataFrame) -> Picture:
     """`day`, `n`, `shown`: a count that only grows."""
-    base = alt.Chart(rows).encode(
-        x=alt.X("day:T", axis=None, scale=alt.Scale(type="utc")),
-        y=alt.Y("n:Q", axis=None, scale=alt.Scale(domainMin=0, padding=6)),
+    base = chart(rows).encode(
+        x=field("day:T", axis=None, scale={"type": "utc"}),
+        y=field("n:Q", axis=None, scale={"domainMin": 0, "padding": 6}),
     )
-    line = base.mark_line(color=SERIES[0], strokeWidth=2, interpolate="step-after")
-    points = base.mark_point(color=SERIES[0], filled=True, size=18, opacity=1).encode(
-        tooltip=[alt.Tooltip("shown:N", title=" ")]
+    line = base.mark("line", color=SERIES[0], strokeWidth=2, interpolate="step-after")
+    points = base.mark("point", color=SERIES[0], filled=True, size=18, opacity=1).encode(
+        tooltip=[field("shown:N", title=" ")]
     )
-    return alt.layer(line, points).properties(height=56)
+    return layer(line, points, height=56)
 
 
 @kept
 def trend(rows: pl.DataFrame, names: Sequence[str], x_title: str, y_title: str, height: int = 320) -> Picture:
     """`label`, `series`, `value`, `shown`; at most four series."""
-    x = alt.X("label:O", sort=None, axis=_axis(title=x_title, labelAngle=0, labelOverlap="parity", grid=False))
-    y = alt.Y("value:Q", axis=_axis(title=y_title, tickCount=5), scale=alt.Scale(zero=True, nice=True))
-    tips = [alt.Tooltip(f"{field}:N", title=" ") for field in ("series", "label", "shown")]
-    base = alt.Chart(rows)
-    line = base.mark_line(strokeWidth=2.5).encode(x=x, y=y, color=_colour(names))
-    points = base.mark_point(filled=True, size=50, opacity=1).encode(
+    x = field("label:O", sort=None, axis=_axis(title=x_title, labelAngle=0, labelOverlap="parity", grid=False))
+    y = field("value:Q", axis=_axis(title=y_title, tickCount=5), scale={"zero": True, "nice": True})
+    tips = [field(f"{name}:N", title=" ") for name in ("series", "label", "shown")]
+    base = chart(rows)
+    line = base.mark("line", strokeWidth=2.5).encode(x=x, y=y, color=_colour(names))
+    points = base.mark("point", filled=True, size=50, opacity=1).encode(
         x=x, y=y, color=_colour(names), shape=_shape(names), tooltip=tips
     )
-    return alt.layer(line, points).properties(height=height)
+    return layer(line, points, height=height)
 
 
 @kept
 def bars(rows: pl.DataFrame) -> Picture:
     """`label`, `value`, `shown`; the printed text stands at the bar's end, also where there is no bar."""
-    base = alt.Chart(rows.with_columns(pl.col("value").fill_null(0).alias("length"))).encode(y=_rows_axis(rows))
+    base = chart(rows.with_columns(pl.col("value").fill_null(0).alias("length"))).encode(y=_rows_axis(rows))
     highest = max((value for value in rows["value"].to_list() if value is not None), default=1) or 1
     # Room to the right of the longest bar for its number.
-    x = alt.X("length:Q", axis=None, scale=alt.Scale(domain=[0, highest * 1.6], nice=False))
-    bar = base.mark_bar(color=SERIES[0], height={"band": 0.62}).encode(x=x)
-    text = base.mark_text(align="left", dx=6, fontSize=LABEL_SIZE + 1, color=INK).encode(x=x, text="shown:N")
-    return alt.layer(bar, text).properties(height=38 * max(rows.height, 2))
+    x = field("length:Q", axis=None, scale={"domain": [0, highest * 1.6], "nice": False})
+    bar = base.mark("bar", color=SERIES[0], height={"band": 0.62}).encode(x=x)
+    text = base.mark("text", align="left", dx=6, fontSize=LABEL_SIZE + 1, color=INK).encode(x=x, text="shown:N")
+    return layer(bar, text, height=38 * max(rows.height, 2))
 
 
-def _rows_axis(rows: pl.DataFrame) -> alt.Y:
+def _rows_axis(rows: pl.DataFrame) -> Options:
     # Thai has no spaces between words: a name breaks before a bracket or the word `and`, wherever one comes first.
     broken = r"split(replace(datum.label, /\s*( \(| – |\u0e41\u0e25\u0e30| and )/, '\n$1'), '\n')"
     axis = _axis(
         title=None, grid=False, ticks=False, domain=False, labelColor=INK, labelPadding=6, labelLineHeight=16,
         labelExpr=f"length(datum.label) > {LONGEST_LINE} ? {broken} : datum.label",
     )  # fmt: skip
-    return alt.Y("label:N", sort=rows["label"].to_list(), axis=axis)
+    return field("label:N", sort=rows["label"].to_list(), axis=axis)
 
 
 @kept
 def net_bars(rows: pl.DataFrame) -> Picture:
     """`label`, `value` (may be negative), `shown`."""
     edge = max((abs(value) for value in rows["value"].to_list() if value is not None), default=1) or 1
-    base = alt.Chart(rows.with_columns(pl.col("value").fill_null(0).alias("length"))).encode(
+    base = chart(rows.with_columns(pl.col("value").fill_null(0).alias("length"))).encode(
         y=_rows_axis(rows),
-        x=alt.X("length:Q", axis=None, scale=alt.Scale(domain=[-1.4 * edge, 1.4 * edge], nice=False)),
+        x=field("length:Q", axis=None, scale={"domain": [-1.4 * edge, 1.4 * edge], "nice": False}),
     )
-    colour = alt.condition(alt.datum.length < 0, alt.value(SERIES[3]), alt.value(SERIES[0]))
-    bar = base.mark_bar(height={"band": 0.62}).encode(color=colour)
+    colour = condition("datum.length < 0", constant(SERIES[3]), constant(SERIES[0]))
+    bar = base.mark("bar", height={"band": 0.62}).encode(color=colour)
     gain = (
-        base.transform_filter(alt.datum.length >= 0)
-        .mark_text(align="left", dx=6, fontSize=LABEL_SIZE, color=INK)
+        base.transform(filter="datum.length >= 0")
+        .mark("text", align="left", dx=6, fontSize=LABEL_SIZE, color=INK)
         .encode(text="shown:N")
     )
     loss = (
-        base.transform_filter(alt.datum.length < 0)
-        .mark_text(align="right", dx=-6, fontSize=LABEL_SIZE, color=INK)
+        base.transform(filter="datum.length < 0")
+        .mark("text", align="right", dx=-6, fontSize=LABEL_SIZE, color=INK)
         .encode(text="shown:N")
     )
-    return alt.layer(bar, gain, loss).properties(height=28 * rows.height)
+    return layer(bar, gain, loss, height=28 * rows.height)
 
 
 @kept
@@ -221,28 +226,28 @@ def tile_grid(rows: pl.DataFrame) -> Picture:
     known = rows.filter(pl.col("is_comparable"))["value"].to_list()
     low, high = (min(known), max(known)) if known else (0.0, 1.0)
     middle = low + (high - low) * DARK
-    band = alt.Scale(paddingInner=0.06, paddingOuter=0)
-    base = alt.Chart(rows).encode(
-        x=alt.X("tile_column:O", axis=None, scale=band),
-        y=alt.Y("tile_row:O", axis=None, scale=band),
-        tooltip=[alt.Tooltip(f"{field}:N", title=" ") for field in ("label", "shown", "coverage")],
+    band = {"paddingInner": 0.06, "paddingOuter": 0}
+    base = chart(rows).encode(
+        x=field("tile_column:O", axis=None, scale=band),
+        y=field("tile_row:O", axis=None, scale=band),
+        tooltip=[field(f"{name}:N", title=" ") for name in ("label", "shown", "coverage")],
     )
     domain = [low, high if high > low else low + 1]
-    colour = alt.Color("value:Q", legend=None, scale=alt.Scale(domain=domain, range=list(SEQUENCE)))
-    full = base.transform_filter("datum.is_comparable").mark_rect(cornerRadius=6).encode(color=colour)
-    gap = base.transform_filter("!datum.is_comparable").mark_rect(
-        cornerRadius=6, fill=EMPTY, stroke=MUTED, strokeDash=[4, 3]
+    colour = field("value:Q", legend=None, scale={"domain": domain, "range": list(SEQUENCE)})
+    full = base.transform(filter="datum.is_comparable").mark("rect", cornerRadius=6).encode(color=colour)
+    gap = base.transform(filter="!datum.is_comparable").mark(
+        "rect", cornerRadius=6, fill=EMPTY, stroke=MUTED, strokeDash=[4, 3]
     )
-    ink = alt.condition(f"datum.is_comparable && datum.value > {middle}", alt.value("#FFFFFF"), alt.value(ON_LIGHT))
-    name = base.mark_text(dy=-19, fontSize=12).encode(text="label:N", color=ink)
+    ink = condition(f"datum.is_comparable && datum.value > {middle}", constant("#FFFFFF"), constant(ON_LIGHT))
+    name = base.mark("text", dy=-19, fontSize=12).encode(text="label:N", color=ink)
     # Words such as "no data" are longer than numbers and must still fit the tile.
-    size = alt.condition("isValid(datum.value)", alt.value(18), alt.value(12))
-    number = base.mark_text(dy=2, fontWeight=600).encode(text="shown:N", color=ink, size=size)
-    coverage = base.mark_text(dy=21, fontSize=10.5).encode(text="coverage:N", color=ink)
-    return alt.layer(full, gap, name, number, coverage).properties(height=72 * max(rows["tile_row"].n_unique(), 1))
+    size = condition("isValid(datum.value)", constant(18), constant(12))
+    number = base.mark("text", dy=2, fontWeight=600).encode(text="shown:N", color=ink, size=size)
+    coverage = base.mark("text", dy=21, fontSize=10.5).encode(text="coverage:N", color=ink)
+    return layer(full, gap, name, number, coverage, height=72 * max(rows["tile_row"].n_unique(), 1))
 
 
-SHAPES = alt.UrlData(url="app/static/provinces.json", format=alt.JsonDataFormat(type="json", property="features"))
+SHAPES: Options = {"url": "app/static/provinces.json", "format": {"type": "json", "property": "features"}}
 """The provinces of the map, a feature each; the address holds on every page."""
 
 
@@ -259,28 +264,28 @@ def province_map(rows: pl.DataFrame, groups: Sequence[str], chosen: str | None =
         else [SEQUENCE[round(n * (len(SEQUENCE) - 1) / (len(groups) - 1))] for n in range(len(groups))]
     )
     names = json.dumps(list(groups), ensure_ascii=False)
-    colour = alt.Color(
+    colour = field(
         "group:N",
         sort=list(groups),
-        scale=alt.Scale(domain=list(groups), range=steps),
-        legend=alt.Legend(
-            orient="top", title=None, symbolType="square", symbolSize=160, labelFontSize=LABEL_SIZE, labelColor=INK,
-            columns=3, labelLimit=160,
-        ) if groups else None,
+        scale={"domain": list(groups), "range": steps},
+        legend={
+            "orient": "top", "title": None, "symbolType": "square", "symbolSize": 160,
+            "labelFontSize": LABEL_SIZE, "labelColor": INK, "columns": 3, "labelLimit": 160,
+        } if groups else None,
     )  # fmt: skip
-    tips = [alt.Tooltip("label:N", title=" "), alt.Tooltip("shown:N", title=" ")]
-    known = alt.LookupData(data=rows, key="province_code", fields=["label", "shown", "group"])
-    base = alt.Chart(SHAPES)
-    shapes = base.transform_lookup(lookup="properties.province_code", from_=known)
-    coloured = shapes.mark_geoshape(stroke="#FFFFFF", strokeWidth=0.6).encode(
-        color=alt.condition(f"indexof({names}, datum.group) >= 0", colour, alt.value(EMPTY)), tooltip=tips
+    tips = [field("label:N", title=" "), field("shown:N", title=" ")]
+    base = chart(SHAPES)
+    known = {"data": rows, "key": "province_code", "fields": ["label", "shown", "group"]}
+    shapes = base.transform(lookup="properties.province_code", **{"from": known})
+    coloured = shapes.mark("geoshape", stroke="#FFFFFF", strokeWidth=0.6).encode(
+        color=condition(f"indexof({names}, datum.group) >= 0", colour, constant(EMPTY)), tooltip=tips
     )
     layers = [coloured]
     # A layer without a shape would be a picture without words to those who listen.
     if chosen in province_names():
-        own = base.transform_filter(f"datum.properties.province_code === '{chosen}'")
-        layers.append(own.mark_geoshape(fillOpacity=0, stroke=SERIES[3], strokeWidth=2.5))
-    return alt.layer(*layers).project(type="identity").properties(height=height)
+        own = base.transform(filter=f"datum.properties.province_code === '{chosen}'")
+        layers.append(own.mark("geoshape", fillOpacity=0, stroke=SERIES[3], strokeWidth=2.5))
+    return layer(*layers, height=height, projection={"type": "identity"})
 
 
 CONSTANT = 100
@@ -298,36 +303,36 @@ def flow_matrix(rows: pl.DataFrame, order: Sequence[str], x_title: str, y_title:
     # Long names stand upright, for side by side they would run into each other.
     longest = max(map(len, names), default=0)
     angle, room = (-90, 8 * longest) if longest > LONGEST_LEVEL_NAME else (0, 0)
-    base = alt.Chart(rows).encode(
-        x=alt.X(
+    base = chart(rows).encode(
+        x=field(
             "treatment:N",
             sort=names,
             axis=_axis(title=x_title, orient="top", labelAngle=angle, grid=False, labelFlush=False),
         ),
-        y=alt.Y("home:N", sort=names, axis=_axis(title=y_title, grid=False, labelOverlap=False)),
+        y=field("home:N", sort=names, axis=_axis(title=y_title, grid=False, labelOverlap=False)),
         tooltip=[
-            alt.Tooltip("home:N", title=y_title),
-            alt.Tooltip("treatment:N", title=x_title),
-            alt.Tooltip("shown:N", title=" "),
+            field("home:N", title=y_title),
+            field("treatment:N", title=x_title),
+            field("shown:N", title=" "),
         ],
     )
-    cell = base.mark_rect(stroke="#FFFFFF", strokeWidth=1).encode(
-        color=alt.condition(
+    cell = base.mark("rect", stroke="#FFFFFF", strokeWidth=1).encode(
+        color=condition(
             "isValid(datum.value)",
-            alt.Color(
+            field(
                 "value:Q",
                 legend=None,
-                scale=alt.Scale(type="symlog", constant=CONSTANT, domain=[0, high], range=list(SEQUENCE)),
+                scale={"type": "symlog", "constant": CONSTANT, "domain": [0, high], "range": list(SEQUENCE)},
             ),
-            alt.value(EMPTY),
+            constant(EMPTY),
         )
     )
     # On a phone the cells are narrower than their numbers; colour, tooltip and table remain.
-    text = base.mark_text(fontSize=11, opacity=alt.ExprRef("width < 520 ? 0 : 1")).encode(
+    text = base.mark("text", fontSize=11, opacity=expression("width < 520 ? 0 : 1")).encode(
         text="cell:N",
-        color=alt.condition(f"datum.value > {middle}", alt.value("#FFFFFF"), alt.value(ON_LIGHT)),
+        color=condition(f"datum.value > {middle}", constant("#FFFFFF"), constant(ON_LIGHT)),
     )
-    return alt.layer(cell, text).properties(height=32 * len(names) + 40 + room)
+    return layer(cell, text, height=32 * len(names) + 40 + room)
 
 
 @kept
@@ -340,21 +345,21 @@ def heat(rows: pl.DataFrame, row_names: Sequence[str], column_names: Sequence[st
     across = _axis(
         title=None, orient="top", labelAngle=angle, grid=False, labelColor=INK, labelLimit=170, labelFlush=False
     )
-    base = alt.Chart(rows).encode(
-        x=alt.X("column:N", sort=list(column_names), axis=across),
-        y=alt.Y("row:N", sort=list(row_names), axis=_axis(title=None, grid=False, labelColor=INK, labelOverlap=False)),
-        tooltip=[alt.Tooltip(f"{field}:N", title=" ") for field in ("row", "column", "shown")],
+    base = chart(rows).encode(
+        x=field("column:N", sort=list(column_names), axis=across),
+        y=field("row:N", sort=list(row_names), axis=_axis(title=None, grid=False, labelColor=INK, labelOverlap=False)),
+        tooltip=[field(f"{name}:N", title=" ") for name in ("row", "column", "shown")],
     )
-    scale = alt.Scale(domain=[low, high if high > low else low + 1], range=list(SEQUENCE))
-    cell = base.mark_rect(stroke="#FFFFFF", strokeWidth=1).encode(
-        color=alt.condition("isValid(datum.value)", alt.Color("value:Q", legend=None, scale=scale), alt.value(EMPTY))
+    scale = {"domain": [low, high if high > low else low + 1], "range": list(SEQUENCE)}
+    cell = base.mark("rect", stroke="#FFFFFF", strokeWidth=1).encode(
+        color=condition("isValid(datum.value)", field("value:Q", legend=None, scale=scale), constant(EMPTY))
     )
-    ink = alt.condition(f"datum.value > {low + (high - low) * DARK}", alt.value("#FFFFFF"), alt.value(ON_LIGHT))
-    text = base.mark_text(fontSize=11, opacity=alt.ExprRef("width < 300 ? 0 : 1")).encode(text="shown:N", color=ink)
-    return alt.layer(cell, text).properties(height=34 * max(len(row_names), 2) + 40 + room)
+    ink = condition(f"datum.value > {low + (high - low) * DARK}", constant("#FFFFFF"), constant(ON_LIGHT))
+    text = base.mark("text", fontSize=11, opacity=expression("width < 300 ? 0 : 1")).encode(text="shown:N", color=ink)
+    return layer(cell, text, height=34 * max(len(row_names), 2) + 40 + room)
 
 
-def _date_axis(months: Sequence[str], **options: Any) -> alt.Axis:
+def _date_axis(months: Sequence[str], **options: Any) -> Options:
     names = ", ".join(f"'{month}'" for month in months)
     return _axis(
         labelExpr=f"[{names}][utcmonth(datum.value)] + ' ' + (utcyear(datum.value) + 543 - 2500)",
@@ -369,26 +374,27 @@ def cumulative(
 ) -> Picture:
     """`day`, `series`, `n`, `shown`: steps up at each day, each line drawn on to the last day of all."""
     last = rows.group_by("series", maintain_order=True).last().with_columns(pl.lit(rows["day"].max()).alias("day"))
-    y = alt.Y("n:Q", axis=_axis(title=y_title, tickCount=5), scale=alt.Scale(domain=[0, total], nice=True))
-    dash = alt.StrokeDash(
+    y = field("n:Q", axis=_axis(title=y_title, tickCount=5), scale={"domain": [0, total], "nice": True})
+    dash = field(
         "series:N",
         sort=list(names),
-        scale=alt.Scale(domain=list(names), range=[[1, 0], [6, 4]]),
+        scale={"domain": list(names), "range": [[1, 0], [6, 4]]},
         legend=_legend(names, "stroke"),
     )
     axis = _date_axis(months, title=x_title, grid=False, tickCount={"interval": "month", "step": 2})
-    x = alt.X("day:T", scale=alt.Scale(type="utc", padding=10), axis=axis)
-    line = alt.Chart(pl.concat([rows, last.select(rows.columns)])).mark_line(interpolate="step-after", strokeWidth=2.5)
-    points = alt.Chart(rows).mark_point(filled=True, size=60, opacity=1)
-    return alt.layer(
+    x = field("day:T", scale={"type": "utc", "padding": 10}, axis=axis)
+    line = chart(pl.concat([rows, last.select(rows.columns)])).mark("line", interpolate="step-after", strokeWidth=2.5)
+    points = chart(rows).mark("point", filled=True, size=60, opacity=1)
+    return layer(
         line.encode(x=x, y=y, color=_colour(names, "stroke"), strokeDash=dash),
         points.encode(
             x=x,
             y=y,
             color=_colour(names, "stroke"),
-            tooltip=[alt.Tooltip("series:N", title=" "), alt.Tooltip("shown:N", title=" ")],
+            tooltip=[field("series:N", title=" "), field("shown:N", title=" ")],
         ),
-    ).properties(height=400)
+        height=400,
+    )
 
 
 @kept
@@ -397,21 +403,19 @@ def timeline(
 ) -> Picture:
     """`place`, `series` (phase), `planned`, `actual`, `n`, `shown`: ring = plan, disc = actual, line = variance."""
     axis = _date_axis(months, title=x_title, grid=False, tickCount={"interval": "month", "step": 2})
-    scale = alt.Scale(type="utc", padding=18)
-    planned = alt.X("planned:T", scale=scale, axis=axis)
-    actual = alt.X("actual:T", scale=scale, axis=axis)
-    base = alt.Chart(rows).encode(
-        y=alt.Y("place:N", sort=list(order), axis=_axis(title=None, grid=True, labelColor=INK))
-    )
-    tips = [alt.Tooltip("shown:N", title=" ")]
-    known = base.transform_filter("isValid(datum.planned)")
-    rule = known.mark_rule(strokeWidth=2).encode(x=planned, x2="actual:T", color=_colour(names))
-    ring = known.mark_point(filled=False, fill="#FFFFFF", size=110, strokeWidth=2, opacity=1).encode(
+    scale = {"type": "utc", "padding": 18}
+    planned = field("planned:T", scale=scale, axis=axis)
+    actual = field("actual:T", scale=scale, axis=axis)
+    base = chart(rows).encode(y=field("place:N", sort=list(order), axis=_axis(title=None, grid=True, labelColor=INK)))
+    tips = [field("shown:N", title=" ")]
+    known = base.transform(filter="isValid(datum.planned)")
+    rule = known.mark("rule", strokeWidth=2).encode(x=planned, x2="actual:T", color=_colour(names))
+    ring = known.mark("point", filled=False, fill="#FFFFFF", size=110, strokeWidth=2, opacity=1).encode(
         x=planned, color=_colour(names), tooltip=tips
     )
-    disc = base.mark_point(filled=True, size=130, opacity=1).encode(x=actual, color=_colour(names), tooltip=tips)
-    number = base.mark_text(dy=-13, fontSize=11, color=INK).encode(x=actual, text="n:N")
-    return alt.layer(rule, ring, disc, number).properties(height=31 * max(len(order), 3) + 60)
+    disc = base.mark("point", filled=True, size=130, opacity=1).encode(x=actual, color=_colour(names), tooltip=tips)
+    number = base.mark("text", dy=-13, fontSize=11, color=INK).encode(x=actual, text="n:N")
+    return layer(rule, ring, disc, number, height=31 * max(len(order), 3) + 60)
 
 
 @kept
@@ -422,21 +426,25 @@ def differences(rows: pl.DataFrame, x_title: str) -> Picture:
     """
     rows = rows.with_columns(((pl.col("low") <= 0) & (pl.col("high") >= 0)).alias("is_unclear"))
     edge = max((abs(value) for name in ("low", "high") for value in rows[name].to_list()), default=1) or 1
-    scale = alt.Scale(domain=[-1.1 * edge, 1.1 * edge], nice=False)
+    scale = {"domain": [-1.1 * edge, 1.1 * edge], "nice": False}
     axis = _axis(title=x_title, tickCount=6, format="+,~r")
-    base = alt.Chart(rows).encode(y=_rows_axis(rows))
-    tips = [alt.Tooltip("label:N", title=" "), alt.Tooltip("shown:N", title=" ")]
-    colour = alt.condition("datum.is_unclear", alt.value(MUTED), alt.value(SERIES[0]))
-    zero = alt.Chart(pl.DataFrame({"value": [0.0]})).mark_rule(color=MUTED).encode(x=alt.X("value:Q", scale=scale))
-    whisker = base.mark_rule(strokeWidth=2.5).encode(
-        x=alt.X("low:Q", scale=scale, axis=axis), x2="high:Q", color=colour
+    base = chart(rows).encode(y=_rows_axis(rows))
+    tips = [field("label:N", title=" "), field("shown:N", title=" ")]
+    colour = condition("datum.is_unclear", constant(MUTED), constant(SERIES[0]))
+    zero = chart(pl.DataFrame({"value": [0.0]})).mark("rule", color=MUTED).encode(x=field("value:Q", scale=scale))
+    whisker = base.mark("rule", strokeWidth=2.5).encode(
+        x=field("low:Q", scale=scale, axis=axis), x2="high:Q", color=colour
     )
-    point = alt.X("value:Q", scale=scale, axis=axis)
-    clear = base.transform_filter("!datum.is_unclear").mark_point(filled=True, size=80, opacity=1, color=SERIES[0])
-    unclear = base.transform_filter("datum.is_unclear").mark_point(fill="#FFFFFF", size=70, opacity=1, stroke=MUTED)
-    return alt.layer(
-        zero, whisker, clear.encode(x=point, tooltip=tips), unclear.encode(x=point, tooltip=tips)
-    ).properties(height=34 * max(rows.height, 3) + 40)
+    point = field("value:Q", scale=scale, axis=axis)
+    clear = base.transform(filter="!datum.is_unclear").mark("point", filled=True, size=80, opacity=1, color=SERIES[0])
+    unclear = base.transform(filter="datum.is_unclear").mark("point", fill="#FFFFFF", size=70, opacity=1, stroke=MUTED)
+    return layer(
+        zero,
+        whisker,
+        clear.encode(x=point, tooltip=tips),
+        unclear.encode(x=point, tooltip=tips),
+        height=34 * max(rows.height, 3) + 40,
+    )
 
 
 @kept
@@ -445,24 +453,25 @@ def event_study(rows: pl.DataFrame, x_title: str, y_title: str) -> Picture:
 
     Months before are lighter; the month before go-live, which all others are compared with, is a ring at 0.
     """
-    base = alt.Chart(rows)
+    base = chart(rows)
     axis = _axis(title=x_title, grid=False, tickMinStep=1, format="+d")
-    x = alt.X("event_month:Q", axis=axis, scale=alt.Scale(nice=False, zero=False, padding=16))
-    y = alt.Y("effect:Q", axis=_axis(title=y_title, tickCount=6))
-    tips = [alt.Tooltip("shown:N", title=" ")]
-    colour = alt.condition("datum.event_month < 0", alt.value(MUTED), alt.value(SERIES[0]))
-    zero = alt.Chart(pl.DataFrame({"effect": [0.0]})).mark_rule(color=MUTED).encode(y="effect:Q")
-    start = alt.Chart(pl.DataFrame({"event_month": [-0.5]})).mark_rule(color=MUTED, strokeDash=[4, 3])
-    whisker = base.transform_filter("isValid(datum.effect_low)").mark_rule(strokeWidth=2)
-    known = base.transform_filter("isValid(datum.effect_low)").mark_point(filled=True, size=70, opacity=1)
-    reference = base.transform_filter("!isValid(datum.effect_low)").mark_point(fill="#FFFFFF", size=70, opacity=1)
-    return alt.layer(
+    x = field("event_month:Q", axis=axis, scale={"nice": False, "zero": False, "padding": 16})
+    y = field("effect:Q", axis=_axis(title=y_title, tickCount=6))
+    tips = [field("shown:N", title=" ")]
+    colour = condition("datum.event_month < 0", constant(MUTED), constant(SERIES[0]))
+    zero = chart(pl.DataFrame({"effect": [0.0]})).mark("rule", color=MUTED).encode(y="effect:Q")
+    start = chart(pl.DataFrame({"event_month": [-0.5]})).mark("rule", color=MUTED, strokeDash=[4, 3])
+    whisker = base.transform(filter="isValid(datum.effect_low)").mark("rule", strokeWidth=2)
+    known = base.transform(filter="isValid(datum.effect_low)").mark("point", filled=True, size=70, opacity=1)
+    reference = base.transform(filter="!isValid(datum.effect_low)").mark("point", fill="#FFFFFF", size=70, opacity=1)
+    return layer(
         zero,
         start.encode(x="event_month:Q"),
-        whisker.encode(x=x, y=alt.Y("effect_low:Q", axis=_axis(title=y_title)), y2="effect_high:Q", color=colour),
+        whisker.encode(x=x, y=field("effect_low:Q", axis=_axis(title=y_title)), y2="effect_high:Q", color=colour),
         known.encode(x=x, y=y, color=colour, tooltip=tips),
-        reference.encode(x=x, y=y, stroke=alt.value(MUTED), tooltip=tips),
-    ).properties(height=340)
+        reference.encode(x=x, y=y, stroke=constant(MUTED), tooltip=tips),
+        height=340,
+    )
 
 
 NEUTRAL = "#C3CBD4"
@@ -486,20 +495,25 @@ def stacked_states(
 ) -> Picture:
     """`label`, `state`, `series` (its name), `n`, `order`, `shown`: bars of months, with the number in each part."""
     colours = [MARKS[state][1] for state in states]
-    x = alt.X("label:O", sort=None, axis=_axis(title=x_title, labelAngle=0, labelOverlap="parity", grid=False))
-    base = alt.Chart(rows).encode(
+    x = field("label:O", sort=None, axis=_axis(title=x_title, labelAngle=0, labelOverlap="parity", grid=False))
+    base = chart(rows).encode(
         x=x,
-        y=alt.Y("n:Q", stack=True, axis=_axis(title=y_title, tickCount=5, tickMinStep=1, format=",d")),
-        order=alt.Order("order:Q"),
+        y=field("n:Q", stack=True, axis=_axis(title=y_title, tickCount=5, tickMinStep=1, format=",d")),
+        order=field("order:Q"),
     )
-    legend = alt.Legend(orient="top", title=None, labelFontSize=LABEL_SIZE, labelColor=INK, labelLimit=220, columns=2)
-    bar = base.mark_bar(stroke="#FFFFFF", strokeWidth=1).encode(
-        color=alt.Color(
-            "series:N", sort=list(names), scale=alt.Scale(domain=list(names), range=colours), legend=legend
-        ),
-        tooltip=[alt.Tooltip(f"{field}:N", title=" ") for field in ("label", "series", "shown")],
+    legend = {
+        "orient": "top",
+        "title": None,
+        "labelFontSize": LABEL_SIZE,
+        "labelColor": INK,
+        "labelLimit": 220,
+        "columns": 2,
+    }
+    bar = base.mark("bar", stroke="#FFFFFF", strokeWidth=1).encode(
+        color=field("series:N", sort=list(names), scale={"domain": list(names), "range": colours}, legend=legend),
+        tooltip=[field(f"{name}:N", title=" ") for name in ("label", "series", "shown")],
     )
-    return alt.layer(bar).properties(height=320)
+    return layer(bar, height=320)
 
 
 LEAST_CELL = 22
@@ -513,26 +527,26 @@ def month_matrix(rows: pl.DataFrame, places: Sequence[str], is_share: bool) -> P
     Shares are shaded from light to dark; states have the colours of `MARKS`. The cell's text says the same.
     """
     months = list(dict.fromkeys(rows["label"].to_list()))
-    base = alt.Chart(rows).encode(
-        x=alt.X(
+    base = chart(rows).encode(
+        x=field(
             "label:O",
             sort=months,
             axis=_axis(title=None, orient="top", labelAngle=0, labelOverlap="parity", labelFlush=False),
         ),
-        y=alt.Y("place:N", sort=list(places), axis=_axis(title=None, labelLimit=190, labelColor=INK)),
-        tooltip=[alt.Tooltip(f"{field}:N", title=" ") for field in ("place", "label", "shown")],
+        y=field("place:N", sort=list(places), axis=_axis(title=None, labelLimit=190, labelColor=INK)),
+        tooltip=[field(f"{name}:N", title=" ") for name in ("place", "label", "shown")],
     )
     colour = (
-        alt.condition(
+        condition(
             "isValid(datum.value)",
-            alt.Color("value:Q", legend=None, scale=alt.Scale(domain=[0, 100], range=list(SEQUENCE))),
-            alt.value(EMPTY),
+            field("value:Q", legend=None, scale={"domain": [0, 100], "range": list(SEQUENCE)}),
+            constant(EMPTY),
         )
         if is_share
-        else alt.Color(
+        else field(
             "state:N",
             legend=None,
-            scale=alt.Scale(domain=list(MARKS), range=[colour for _, colour in MARKS.values()]),
+            scale={"domain": list(MARKS), "range": [colour for _, colour in MARKS.values()]},
         )
     )
     light = (
@@ -541,13 +555,13 @@ def month_matrix(rows: pl.DataFrame, places: Sequence[str], is_share: bool) -> P
         else "datum.state != 'late' && datum.state != 'partial' && "
         + " && ".join(f"datum.state != '{state}'" for state, (_, colour) in MARKS.items() if colour == NEUTRAL)
     )
-    cell = base.mark_rect(stroke="#FFFFFF", strokeWidth=1).encode(color=colour)
+    cell = base.mark("rect", stroke="#FFFFFF", strokeWidth=1).encode(color=colour)
     # Numbers that would run into each other are left to the table and the tooltip.
-    room = alt.ExprRef(f"width < {LEAST_CELL * len(months)} ? 0 : 1") if is_share else 1
-    text = base.mark_text(fontSize=11 if is_share else 13, opacity=room).encode(
-        text="cell:N", color=alt.condition(light, alt.value("#FFFFFF"), alt.value(ON_LIGHT))
+    room = expression(f"width < {LEAST_CELL * len(months)} ? 0 : 1") if is_share else 1
+    text = base.mark("text", fontSize=11 if is_share else 13, opacity=room).encode(
+        text="cell:N", color=condition(light, constant("#FFFFFF"), constant(ON_LIGHT))
     )
-    return alt.layer(cell, text).properties(height=26 * max(len(places), 2) + 30)
+    return layer(cell, text, height=26 * max(len(places), 2) + 30)
 
 
 @kept
@@ -557,7 +571,7 @@ def score_chart(rows: pl.DataFrame, x_title: str, y_title: str) -> Picture:
     A band for the limits, a dashed line for the median of peers; a month out of its limits is a larger diamond.
     """
     months = rows["label"].to_list()
-    x = alt.X("label:O", sort=months, axis=_axis(title=x_title, labelAngle=0, labelOverlap="parity", grid=False))
+    x = field("label:O", sort=months, axis=_axis(title=x_title, labelAngle=0, labelOverlap="parity", grid=False))
     drawn = [
         value for name in ("score", "lower_limit", "upper_limit", "median_score") for value in rows[name].drop_nulls()
     ]
@@ -565,27 +579,27 @@ def score_chart(rows: pl.DataFrame, x_title: str, y_title: str) -> Picture:
     # A line that never moves has no height of its own.
     room = max((high - low) * 0.08, 0.05)
     axis = _axis(title=y_title, tickCount=4, format=".2~f")
-    scale = alt.Scale(domain=[low - room, high + room], nice=False)
-    base = alt.Chart(rows).encode(x=x)
+    scale = {"domain": [low - room, high + room], "nice": False}
+    base = chart(rows).encode(x=x)
     band = (
-        base.transform_filter("isValid(datum.lower_limit)")
-        .mark_area(opacity=0.35, color=SEQUENCE[1])
-        .encode(y=alt.Y("lower_limit:Q", axis=axis, scale=scale), y2="upper_limit:Q")
+        base.transform(filter="isValid(datum.lower_limit)")
+        .mark("area", opacity=0.35, color=SEQUENCE[1])
+        .encode(y=field("lower_limit:Q", axis=axis, scale=scale), y2="upper_limit:Q")
     )
-    peers = base.mark_line(color=MUTED, strokeDash=[4, 3], strokeWidth=1.5).encode(
-        y=alt.Y("median_score:Q", axis=axis, scale=scale)
+    peers = base.mark("line", color=MUTED, strokeDash=[4, 3], strokeWidth=1.5).encode(
+        y=field("median_score:Q", axis=axis, scale=scale)
     )
-    y = alt.Y("score:Q", axis=axis, scale=scale)
-    line = base.mark_line(color=SERIES[0], strokeWidth=2).encode(y=y)
+    y = field("score:Q", axis=axis, scale=scale)
+    line = base.mark("line", color=SERIES[0], strokeWidth=2).encode(y=y)
     is_out = "datum.signal === 'below' || datum.signal === 'above'"
-    points = base.mark_point(filled=True, opacity=1).encode(
+    points = base.mark("point", filled=True, opacity=1).encode(
         y=y,
-        size=alt.condition(is_out, alt.value(150), alt.value(45)),
-        shape=alt.condition(is_out, alt.value("diamond"), alt.value("circle")),
-        color=alt.condition(is_out, alt.value(SERIES[3]), alt.value(SERIES[0])),
-        tooltip=[alt.Tooltip(f"{field}:N", title=" ") for field in ("label", "shown")],
+        size=condition(is_out, constant(150), constant(45)),
+        shape=condition(is_out, constant("diamond"), constant("circle")),
+        color=condition(is_out, constant(SERIES[3]), constant(SERIES[0])),
+        tooltip=[field(f"{name}:N", title=" ") for name in ("label", "shown")],
     )
-    return alt.layer(band, peers, line, points).properties(height=190)
+    return layer(band, peers, line, points, height=190)
 
 
 @kept
@@ -598,18 +612,21 @@ def against_peers(rows: pl.DataFrame, furthest: float, x_title: str) -> Picture:
         (pl.col("value") > furthest).fill_null(False).alias("is_beyond"),
         pl.col("value", "low", "high").clip(upper_bound=furthest),
     )
-    scale = alt.Scale(domain=[0, 1.05 * furthest], nice=False)
+    scale = {"domain": [0, 1.05 * furthest], "nice": False}
     axis = _axis(title=x_title, tickCount=4)
-    base = alt.Chart(rows).encode(y=_rows_axis(rows))
-    tips = [alt.Tooltip(f"{field}:N", title=" ") for field in ("label", "shown")]
-    band = base.mark_bar(color=SEQUENCE[1], height={"band": 0.5}).encode(
-        x=alt.X("low:Q", scale=scale, axis=axis), x2="high:Q"
+    base = chart(rows).encode(y=_rows_axis(rows))
+    tips = [field(f"{name}:N", title=" ") for name in ("label", "shown")]
+    band = base.mark("bar", color=SEQUENCE[1], height={"band": 0.5}).encode(
+        x=field("low:Q", scale=scale, axis=axis), x2="high:Q"
     )
-    median = alt.Chart(pl.DataFrame({"value": [1.0]})).mark_rule(color=MUTED, strokeDash=[4, 3])
-    x = alt.X("value:Q", scale=scale, axis=axis)
-    points = base.transform_filter("isValid(datum.value)").mark_point(filled=True, opacity=1, color=SERIES[0])
-    shape = alt.condition("datum.is_beyond", alt.value("triangle-right"), alt.value("circle"))
-    size = alt.condition("datum.is_beyond", alt.value(160), alt.value(90))
-    return alt.layer(band, median.encode(x=x), points.encode(x=x, shape=shape, size=size, tooltip=tips)).properties(
-        height=30 * max(rows.height, 3) + 40
+    median = chart(pl.DataFrame({"value": [1.0]})).mark("rule", color=MUTED, strokeDash=[4, 3])
+    x = field("value:Q", scale=scale, axis=axis)
+    points = base.transform(filter="isValid(datum.value)").mark("point", filled=True, opacity=1, color=SERIES[0])
+    shape = condition("datum.is_beyond", constant("triangle-right"), constant("circle"))
+    size = condition("datum.is_beyond", constant(160), constant(90))
+    return layer(
+        band,
+        median.encode(x=x),
+        points.encode(x=x, shape=shape, size=size, tooltip=tips),
+        height=30 * max(rows.height, 3) + 40,
     )

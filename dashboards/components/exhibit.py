@@ -9,11 +9,11 @@ import polars as pl
 import streamlit as st
 
 from dashboards.components.annotations import marked
-from dashboards.components.charts import Picture
 from dashboards.components.context import SAID, Context
 from dashboards.components.export import export_buttons
 from dashboards.components.tables import named_table
 from dashboards.components.values import date_text
+from dashboards.components.vega import Picture
 from dashboards.queries import reads
 from dashboards.queries.reads import Area, Period
 from ruam.words import Words
@@ -77,7 +77,7 @@ def notes(
         label, icon = ("note.download", "download") if is_table else ("note.table", "table")
         with st.popover(words(label), icon=f":material/{icon}:", type="tertiary"):
             if not is_table:
-                st.dataframe(shown, hide_index=True, alt=words("note.table"), key=f"table_{key}")
+                st.dataframe(shown.to_arrow(), hide_index=True, alt=words("note.table"), key=f"table_{key}")
             st.caption(words("note.disclosure"))
             export_buttons(words, key, exported, about)
 
@@ -136,7 +136,7 @@ def exhibit(
     st.subheader(title, anchor=False)
     if caption:
         st.markdown(caption)
-    st.altair_chart(chart, alt=description, key=f"chart_{key}")
+    st.vega_lite_chart(spec=chart.spec, alt=description, key=f"chart_{key}")
     notes(context, key, measure_id, completeness, table, columns, title=title, places=places, measures=measures)
 
 
@@ -161,7 +161,8 @@ def tabled(
     if measures:
         named_table(table, columns, alt or title)
     else:
-        shown = table.select(list(columns)).rename(dict(columns))
+        # As Arrow, which is what is sent: Streamlit takes a frame of Polars there by way of pandas, at ten times the cost.
+        shown = table.select(list(columns)).rename(dict(columns)).to_arrow()
         st.dataframe(shown, hide_index=True, alt=alt or title, key=key, height=height)
     notes(
         context,

@@ -57,8 +57,8 @@ def figure_card(context: Context, figure: Figure, area: Area, area_name: str, pe
         if band := linkage_band(context, figure, area, period):
             st.markdown(band)
         if months["value"].count():
-            st.altair_chart(
-                charts.sparkline(months.select("label", "value", "shown")),
+            st.vega_lite_chart(
+                spec=charts.sparkline(months.select("label", "value", "shown")).spec,
                 alt=words(
                     "overview.spark_alt",
                     figure=words(f"figure.{figure.code}"),
@@ -182,7 +182,7 @@ def province_figure_map(context: Context, figure: Figure, name: str, area: Area,
     with right:
         st.subheader(words("map.table", figure=name), anchor=False)
         st.dataframe(
-            table.select(list(columns)).rename(columns),
+            table.select(list(columns)).rename(columns).to_arrow(),
             hide_index=True,
             alt=words("map.table", figure=name),
             key="beside_provinces",

@@ -5,7 +5,7 @@ Rows that an area did not report are made by the joins below and stay NULL with 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta, timezone
 
@@ -89,12 +89,26 @@ def areas(serving: Serving) -> pl.DataFrame:
 
 def sees(serving: Serving, area: Area) -> bool:
     """Whether an area is there, and one that the viewer may see."""
-    rows = fetch(
-        serving,
-        "select 1 as one from dim_areas where area_level = $area_level and area_code = $area_code",
-        area.model_dump(),
-    )
-    return not rows.is_empty()
+    return area in seen(serving, [area])
+
+
+def seen(serving: Serving, places: Iterable[Area]) -> set[Area]:
+    """Those of the places that are there, and that the viewer may see. The regions and provinces cost one read."""
+    whole = {"nation", "region", "province"}
+    wanted = set(places)
+    found = set()
+    if any(area.area_level in whole for area in wanted):
+        told = areas(serving)
+        found = set(zip(told["area_level"], told["area_code"], strict=True))
+    for area in wanted:
+        if area.area_level not in whole:
+            rows = fetch(
+                serving,
+                "select area_level, area_code from dim_areas where area_level = $area_level and area_code = $area_code",
+                area.model_dump(),
+            )
+            found |= set(rows.iter_rows())
+    return {area for area in wanted if (area.area_level, area.area_code) in found}
 
 
 def districts(serving: Serving, province: str) -> pl.DataFrame:
@@ -837,17 +851,42 @@ FEWEST_PEERS = 5
 """Facilities with a value; of fewer there are no quartiles."""
 
 
+def _measured(profile: Sequence[Figure]) -> str:
+    """A common table of what the measures of a profile are at facilities in a period: the largest table is read once,
+    not once for each measure."""
+    ids = ", ".join(f"'{figure.measure_id}'" for figure in profile if figure.table == "agg_measure_results")
+    return f"""
+        measured as materialized (
+            select
+                measure_id, period_type, period_start, area_level, area_code,
+                numerator, numerator_status, denominator, denominator_status
+            from agg_measure_results
+            where variant = 'main' and dimension_set = 'all' and area_level = 'facility'
+                and period_type = $period_type and period_start = $period_start
+                and list_contains([{ids}]::varchar[], measure_id)
+        )
+    """
+
+
+def _counts_of_profile(figure: Figure) -> str:
+    """As `_counts`, from `measured` where it is there."""
+    if figure.table != "agg_measure_results":
+        return _counts(figure)
+    return f"(select * exclude (measure_id) from measured where measure_id = '{figure.measure_id}')"
+
+
 def facility_profile(serving: Serving, profile: Sequence[Figure], area: Area, period: Period) -> pl.DataFrame:
     """code and the two counts of a facility: one row for each figure, in their order."""
     rows = " union all ".join(
         f"select {place} as place, '{figure.code}' as code, {_COUNTS} from (select 1) as one "
-        f"left join {_counts(figure)} as counts on counts.area_level = 'facility' and counts.area_code = $area_code "
+        f"left join {_counts_of_profile(figure)} as counts on counts.area_level = 'facility' "
+        "and counts.area_code = $area_code "
         "and counts.period_type = $period_type and counts.period_start = $period_start"
         for place, figure in enumerate(profile)
     )
     return fetch(
         serving,
-        f"select * exclude (place) from ({rows}) as told order by place",
+        f"with {_measured(profile)} select * exclude (place) from ({rows}) as told order by place",
         {"area_code": area.area_code, "period_type": period.period_type, "period_start": period.period_start},
     )
 
@@ -874,14 +913,16 @@ def peers_of(serving: Serving, profile: Sequence[Figure], area: Area, period: Pe
         return pl.DataFrame(schema=_PEERS)
     kind, region = own.row(0)
     values = " union all ".join(
-        f"select '{figure.code}' as code, area_code, {_peer_value(figure)} as value from {_counts(figure)} as counts "
+        f"select '{figure.code}' as code, area_code, {_peer_value(figure)} as value "
+        f"from {_counts_of_profile(figure)} as counts "
         "where area_level = 'facility' and period_type = $period_type and period_start = $period_start"
         for figure in profile
     )
     return fetch(
         replace(serving, scope=WHOLE),
         f"""
-        with facilities as (
+        with {_measured(profile)},
+        facilities as (
             select area_code, any_value(peer_region) as peer_region
             from agg_facility_activity
             where area_level = 'facility' and peer_type = $kind

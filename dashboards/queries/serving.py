@@ -5,18 +5,20 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import date, datetime
+from functools import lru_cache
 from pathlib import Path
 from typing import Annotated, TypeAlias
 
 import duckdb
 import polars as pl
-import streamlit as st
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from dashboards.queries.scope import scoped, tables_of
 from ruam.access import Scope
 
 MEMORY_LIMIT = "512MB"
+FILES_KEPT = 4
+"""Published files that are open: the newest, and those that pages began with."""
 
 Parameter: TypeAlias = str | int | date | list[str] | None
 
@@ -83,7 +85,7 @@ def stewards_serving(folder: Path, serving: Serving) -> Serving | None:
     return Serving(path, pointer.run_id, serving.scope, serving.rows_read)
 
 
-@st.cache_resource(max_entries=4, show_spinner=False)
+@lru_cache(FILES_KEPT)
 def connection(path: str) -> duckdb.DuckDBPyConnection:
     """Keyed by file name: a second connection to a *replaced* path would still show the old content."""
     try:
@@ -100,7 +102,7 @@ def connection(path: str) -> duckdb.DuckDBPyConnection:
         raise ServingFileError(f"{path}: {error}") from error
 
 
-@st.cache_resource(max_entries=4, show_spinner=False)
+@lru_cache(FILES_KEPT)
 def _columns(path: str) -> dict[str, frozenset[str]]:
     """Columns of each published table; views for other tools lie in a schema of their own, and are not read here."""
     with connection(path).cursor() as cursor:
@@ -115,20 +117,35 @@ def _columns(path: str) -> dict[str, frozenset[str]]:
     return {table: frozenset(columns) for table, columns in rows}
 
 
-# The frame itself, not a copy: no page changes one in place.
-@st.cache_resource(max_entries=512, show_spinner=False)
-def _cached(run_id: str, path: str, sql: str, parameters: dict[str, Parameter], scope: str) -> pl.DataFrame:
+MOST_KEPT = 2_000
+"""Frames, of some kilobytes each."""
+
+
+# The frame itself, not a copy: no page changes one in place. Not Streamlit's cache, which takes as long for a hit as a
+# small page has in all: it makes a text of every argument.
+@lru_cache(MOST_KEPT)
+def _cached(
+    run_id: str, path: str, sql: str, parameters: tuple[tuple[str, Parameter | tuple[str, ...]], ...], scope: Scope
+) -> pl.DataFrame:
     """Keyed by run and scope: what one viewer was shown comes to another only where both may see it (SEC-6)."""
     # A cursor each: sessions run in threads of their own, and one connection serves one statement at a time.
     with connection(path).cursor() as cursor:
+        statement, filters = scoped(sql, _tables(path, sql), _columns(path), scope)
+        values = {name: list(value) if isinstance(value, tuple) else value for name, value in parameters}
+        return cursor.execute(statement, {**values, **filters}).pl()
+
+
+@lru_cache(MOST_KEPT)
+def _tables(path: str, sql: str) -> frozenset[str]:
+    """Names that a statement reads from: most are asked again and again with other values."""
+    with connection(path).cursor() as cursor:
         parsed = cursor.execute("select json_serialize_sql($sql)", {"sql": sql}).fetchone()
-        tables = tables_of(str(parsed[0])) if parsed else set()
-        statement, filters = scoped(sql, tables, _columns(path), Scope.model_validate_json(scope))
-        return cursor.execute(statement, {**parameters, **filters}).pl()
+    return frozenset(tables_of(str(parsed[0]))) if parsed else frozenset()
 
 
 def fetch(serving: Serving, sql: str, parameters: Mapping[str, Parameter] | None = None) -> pl.DataFrame:
     """Rows of one statement that the viewer may see. Values come in as `$name` parameters, never inside the text."""
-    rows = _cached(serving.run_id, str(serving.path), sql, dict(parameters or {}), serving.scope.model_dump_json())
+    given = tuple((name, tuple(one) if isinstance(one, list) else one) for name, one in (parameters or {}).items())
+    rows = _cached(serving.run_id, str(serving.path), sql, given, serving.scope)
     serving.rows_read.append(rows.height)
     return rows

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from functools import lru_cache
 from pathlib import Path
 
 from sqlalchemy import (
@@ -101,13 +102,19 @@ alerts_sent = Table(
 _version = Table("alembic_version", MetaData(), Column("version_num", String(32), primary_key=True))
 
 
+@lru_cache(maxsize=8)
+def _sqlite(path: Path) -> Engine:
+    """Kept for what it has compiled; it holds no connection."""
+    return create_engine(f"sqlite:///{path}", poolclass=NullPool, connect_args={"timeout": BUSY_SECONDS})
+
+
 def open_database(settings: Settings) -> Engine:
     """The database of the settings, its tables up to date. Raises `SetupError` when it cannot be reached or used."""
     if settings.followup is None:
         path = settings.data_home.followup
         path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         os.close(os.open(path, os.O_RDWR | os.O_CREAT, 0o600))  # Before SQLite makes it for everybody to read.
-        engine = create_engine(f"sqlite:///{path}", poolclass=NullPool, connect_args={"timeout": BUSY_SECONDS})
+        engine = _sqlite(path)
         if not _is_at_head(engine):
             with locked(path.with_suffix(".lock"), f"The database {path}", wait=True), engine.begin() as connection:
                 _upgrade(connection)

@@ -130,6 +130,6 @@ def test_a_chart_of_the_same_rows_is_drawn_once_and_the_map_holds_no_shapes() ->
     assert charts.province_map(rows.clone(), ["15"], "50") is drawn
     assert charts.province_map(rows.with_columns(shown=pl.lit("20")), ["15"], "50") is not drawn
     assert charts.province_map(rows, ["15"], "51") is not drawn
-    told = json.dumps(drawn.to_dict())
+    told = json.dumps(drawn.spec, default=str)
     assert "coordinates" not in told
     assert "province_code === '50'" in told, "the chosen one is outlined, whether it has a row or not"

@@ -54,6 +54,7 @@ YEAR = Period(period_type="last_12_months", period_start=date(2024, 4, 1), perio
 VALUES: dict[str, st.SearchStrategy[Any]] = {
     "figure": st.sampled_from(FIGURES),
     "area": areas,
+    "places": st.lists(areas, max_size=4),
     "period": st.sampled_from([MONTH, YEAR]),
     "dimension": st.sampled_from(["facility_type", "right_group"]),
     "ids": st.sampled_from([[f"{one}-"] for one in (*figures.MEASURE_GROUPS.values(), "UT")]),
@@ -148,6 +149,8 @@ def test_no_registered_read_gives_a_row_of_another_area(
     found = read(serving_of(published_home, scope), **wanted)
     if isinstance(found, pl.DataFrame):
         assert list(outside(found, scope)) == []
+    if name == "seen":
+        assert all(may_see(scope, area.area_level, area.area_code) for area in found)
     area = wanted.get("area")
     if area is not None and not may_see(scope, area.area_level, area.area_code):
         # Of an area that is not the viewer's no count comes back, in whatever shape.

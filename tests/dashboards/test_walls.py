@@ -48,7 +48,7 @@ def test_no_raw_dates_and_every_picture_has_words(path: Path) -> None:
     for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
         if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute):
             assert node.func.attr not in {"date_input", "datetime_input"}
-            if node.func.attr in {"altair_chart", "dataframe"}:
+            if node.func.attr in {"vega_lite_chart", "altair_chart", "dataframe"}:
                 assert "alt" in {keyword.arg for keyword in node.keywords}
 
 
