@@ -161,7 +161,7 @@ def tabled(
     if measures:
         named_table(table, columns, alt or title)
     else:
-        # As Arrow, which is what is sent: Streamlit takes a frame of Polars there by way of pandas, at ten times the cost.
+        # As Arrow, which is what is sent: by way of pandas, Streamlit's way, at ten times the cost.
         shown = table.select(list(columns)).rename(dict(columns)).to_arrow()
         st.dataframe(shown, hide_index=True, alt=alt or title, key=key, height=height)
     notes(
