@@ -135,7 +135,7 @@ def compare(folder: Path, home: DataHome, memory_limit: str) -> Result:
         try:
             at_once = f"held ({measured(partial(in_lake, home, two, memory_limit, visits)).wall:.0f} s)"
         except (EOFError, ConnectionResetError):
-            at_once = "ended the process"
+            at_once = "failed (see above)"
     if wrong := sorted(name for name in names if found[name] != expected[name]):
         sys.exit(f"{len(wrong)} of {len(names)} tables differ: {', '.join(wrong)}")
     show_costs("The warehouse", costs, 1)
