@@ -22,6 +22,7 @@ MOST_BYTES = 100_000
 
 
 @pytest.mark.browser
+@pytest.mark.slow
 @pytest.mark.parametrize("name", LOOKED_AT)
 @pytest.mark.parametrize("width", [1440, 390])
 def test_a_page_looks_as_it_was_kept(browser: Browser, demo_address: str, name: str, width: int) -> None:
