@@ -55,7 +55,7 @@ test: setup browser services provider lint ## Lint, types, and the tests but for
 	@echo "▸ tests"
 	@$(BIN)/python -m pytest --numprocesses 2 --no-loadscope-reorder -m "not slow"
 
-test-slow: setup browser services provider ## The slow tests: pages in a browser, orders of arrival, thirty days, faults, places; a quarter of an hour.
+test-slow: setup browser services provider ## The slow tests: pages in a browser, orders of arrival, days of builds, faults, places; a quarter of an hour.
 	@echo "▸ slow tests"
 	@$(BIN)/python -m pytest --numprocesses 2 --no-loadscope-reorder -m slow
 

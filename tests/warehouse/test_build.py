@@ -20,6 +20,8 @@ from ruam.settings import Settings
 from tests.warehouse.country import BATCHES, land, make_country
 from tests.warehouse.landing_factory import write_registry
 
+pytestmark = pytest.mark.slow
+
 _HOLD = "import duckdb, sys; c = duckdb.connect(sys.argv[1]); print('open', flush=True); sys.stdin.read()"
 
 

@@ -29,7 +29,7 @@ from ruam.publish import current
 from ruam.settings import PROJECT
 from tests.unit.test_benchmarks import planted, rows
 
-pytestmark = pytest.mark.usefixtures("built_home")
+pytestmark = [pytest.mark.usefixtures("built_home"), pytest.mark.slow]
 """All tests here run in the process that has the built warehouse, so that the project is compiled once."""
 
 SECTIONS = ("formula", "caveat", "parameters", "code-sets", "lineage", "tests", "sql", "history")
