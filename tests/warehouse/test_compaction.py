@@ -17,7 +17,7 @@ from tests.warehouse.country import CORRECTION, FIRST, LATE, land, make_country
 
 pytestmark = pytest.mark.slow
 
-HISTORIES = {"fct_finding_events", "fct_finding_histories"}
+HISTORIES = {"fct_finding_events", "fct_finding_histories", "agg_finding_changes"}
 """What successive builds saw of a finding: one build of all sees the end alone."""
 
 
