@@ -26,11 +26,12 @@ import duckdb
 from rich.console import Console
 
 from benchmarks.build import fingerprints, land_country, statements, visits_of
-from benchmarks.measuring import Cost, measured, show_costs
+from benchmarks.measuring import measured, show_costs
 from benchmarks.results import Result, cpu, memory, report
 from ingestion.reference import ensure_schemas
 from ruam.dbt import run_dbt
 from ruam.home import DataHome
+from ruam.settings import PROJECT
 
 FILE, LAKE = "a file", "DuckLake"
 THREADS = 2
@@ -43,7 +44,7 @@ ruam:
       type: duckdb
       path: ":memory:"
       database: lake
-      threads: {at_once}
+      threads: "{{{{ env_var('RUAM_THREADS') | int }}}}"
       attach:
         - {{path: "{lake}", alias: lake, options: {{data_path: "{data}"}}}}
       config_options:
@@ -97,43 +98,31 @@ def install(extensions: Path) -> None:
             connection.execute(f"install '{folder / name}.duckdb_extension'")
 
 
-def in_file(home: DataHome, memory_limit: str, visits: int) -> int:
-    run_dbt(["seed"], home, threads=THREADS, memory_limit=memory_limit)
-    run_dbt(["run", "--full-refresh"], home, threads=THREADS, memory_limit=memory_limit)
+def built(home: DataHome, profiles: Path, threads: int, memory_limit: str, visits: int) -> int:
+    """Every seed and model, by the profile in a folder, so many statements at once."""
+    for command in (["seed"], ["run", "--full-refresh"]):
+        run_dbt(command, home, threads=threads, memory_limit=memory_limit, profiles=profiles)
     return visits
-
-
-def in_lake(home: DataHome, profiles: Path, memory_limit: str, visits: int) -> int:
-    run_dbt(["seed"], home, memory_limit=memory_limit, profiles=profiles)
-    run_dbt(["run", "--full-refresh"], home, memory_limit=memory_limit, profiles=profiles)
-    return visits
-
-
-def write_profile(folder: Path, lake: str, data: Path, extensions: Path, at_once: int) -> Path:
-    folder.mkdir()
-    told = PROFILE.format(lake=lake, data=data, extensions=extensions, at_once=at_once)
-    (folder / "profiles.yml").write_text(told, encoding="utf-8")
-    return folder
 
 
 def compare(folder: Path, home: DataHome, memory_limit: str) -> Result:
     """Raises `SystemExit` when a table differs."""
     visits, extensions = visits_of(home), folder / "extensions"
     install(extensions)
-    costs: dict[str, Cost] = {FILE: measured(partial(in_file, home, memory_limit, visits))}
+    costs = {FILE: measured(partial(built, home, PROJECT, THREADS, memory_limit, visits))}
     names = [name for name, _, _ in statements(home)]
     with duckdb.connect(str(home.warehouse), read_only=True) as connection:
         expected = fingerprints(connection, names)
     with postgres() as address:
         lake = f"ducklake:postgres:{address}"
-        one = write_profile(folder / "one", lake, folder / "data", extensions, 1)
-        costs[LAKE] = measured(partial(in_lake, home, one, memory_limit, visits))
+        profile = PROFILE.format(lake=lake, data=folder / "data", extensions=extensions)
+        (folder / "profiles.yml").write_text(profile, encoding="utf-8")
+        costs[LAKE] = measured(partial(built, home, folder, 1, memory_limit, visits))
         with duckdb.connect(config={"extension_directory": str(extensions)}) as connection:
             connection.execute(f"load ducklake; load postgres_scanner; attach '{lake}' as lake; use lake")
             found = fingerprints(connection, names)
-        two = write_profile(folder / "two", lake, folder / "data", extensions, 2)
         try:
-            at_once = f"held ({measured(partial(in_lake, home, two, memory_limit, visits)).wall:.0f} s)"
+            at_once = f"held ({measured(partial(built, home, folder, THREADS, memory_limit, visits)).wall:.0f} s)"
         except (EOFError, ConnectionResetError):
             at_once = "failed (see above)"
     if wrong := sorted(name for name in names if found[name] != expected[name]):

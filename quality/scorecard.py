@@ -160,7 +160,7 @@ def _sheets(connection: duckdb.DuckDBPyConnection, level: str, code: str, name: 
         [
             (*(("ทุกกฎ", None) if row["rule_code"] == "all" else (wording(row["rule_code"]).th, row["rule_code"])),
              *(_count(row, name) for name in ("n_opened", "n_came_back", "n_fixed", "n_open")),
-             _day(row["newest_sent_at"].date()))
+             _day(row["newest_sent_on"]))
             for row in changes.iter_rows(named=True)
         ],
     )  # fmt: skip

@@ -58,8 +58,8 @@ def peers_text(words: Words, row: dict[str, object]) -> str:
     )
 
 
-def taken_in_text(words: Words, row: dict[str, Any]) -> str:
-    """What the axis multiplies by: rows set aside of rows read, or reports met of reports due."""
+def multiplier_text(words: Words, row: dict[str, Any]) -> str:
+    """Of what the checks passed are multiplied by: rows set aside and read, or reports met and due."""
     if row["axis"] == "correct":
         set_aside, read = (
             count_value(words, row[name], row[f"{name}_status"]).text for name in ("n_set_aside", "n_read")
@@ -81,7 +81,7 @@ def with_score_texts(words: Words, rows: pl.DataFrame) -> pl.DataFrame:
         texts("median", ["–" if row["median_score"] is None else f"{row['median_score']:.2f}" for row in named]),
         texts("broken", [count_value(words, row["n_broken"], row["n_broken_status"]).text for row in named]),
         texts("checked", [count_value(words, row["n_checked"], row["n_checked_status"]).text for row in named]),
-        texts("taken_in", [taken_in_text(words, row) for row in named]),
+        texts("multiplier", [multiplier_text(words, row) for row in named]),
     )
 
 
@@ -131,7 +131,7 @@ def axis_card(context: Context, rows: pl.DataFrame, axis: str, name: str, comple
                 "median": words("column.peer_median"),
                 "broken": words("column.broken"),
                 "checked": words("column.checked"),
-                "taken_in": words("column.set_aside" if axis == "correct" else "column.reports_met"),
+                "multiplier": words("column.set_aside" if axis == "correct" else "column.reports_met"),
             },
         )
 
@@ -182,7 +182,7 @@ def changes(context: Context, area: Area, completeness: str) -> None:
         st.info(words("scorecards.nothing_sent"))
         return
     named = list(rows.iter_rows(named=True))
-    st.markdown(words("scorecards.changes_caption", day=date_text(words, named[0]["newest_sent_at"].date())))
+    st.markdown(words("scorecards.changes_caption", day=date_text(words, named[0]["newest_sent_on"])))
     table = rows.with_columns(
         texts(
             "rule",

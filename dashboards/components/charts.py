@@ -70,7 +70,7 @@ def _axis(**options: Any) -> Options:
         "tickColor": GRID,
         "labelLimit": 220,
     }
-    return dict(**(common | options))
+    return common | options
 
 
 def _legend(names: Sequence[str], symbol: str | None = None) -> Options | None:

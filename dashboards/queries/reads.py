@@ -967,51 +967,31 @@ def _peer_value(figure: Figure) -> str:
     return f"case when denominator >= {least} then cast({numerator} as double) / denominator end"
 
 
-def scorecard(serving: Serving, area: Area) -> pl.DataFrame:
-    """All columns of agg_scorecards of one area, by axis and month."""
+def _of_area(serving: Serving, table: str, area: Area, order: str) -> pl.DataFrame:
+    """All columns of what a mart has of one area."""
     return fetch(
         serving,
-        """
-        select *
-        from agg_scorecards
-        where area_level = $area_level and area_code = $area_code
-        order by axis, report_month
-        """,
+        f"select * from {table} where area_level = $area_level and area_code = $area_code order by {order}",
         area.model_dump(),
     )
+
+
+def scorecard(serving: Serving, area: Area) -> pl.DataFrame:
+    """All columns of agg_scorecards of one area, by axis and month."""
+    return _of_area(serving, "agg_scorecards", area, "axis, report_month")
 
 
 def rule_results(serving: Serving, area: Area) -> pl.DataFrame:
     """All columns of agg_rule_results of one area, costliest rule first, those that nothing breaks last."""
-    return fetch(
-        serving,
-        """
-        select *
-        from agg_rule_results
-        where area_level = $area_level and area_code = $area_code
-        order by cost_rank nulls last, rule_code
-        """,
-        area.model_dump(),
-    )
+    return _of_area(serving, "agg_rule_results", area, "cost_rank nulls last, rule_code")
 
 
 def finding_changes(serving: Serving, area: Area) -> pl.DataFrame:
     """All columns of agg_finding_changes of one area: all rules first, then the rule that changed most."""
-    return fetch(
-        serving,
-        """
-        select *
-        from agg_finding_changes
-        where area_level = $area_level and area_code = $area_code
-        order by
-            rule_code <> 'all',
-            case n_opened_status when 'below_10' then 5 else n_opened end
-            + case n_came_back_status when 'below_10' then 5 else n_came_back end
-            + case n_fixed_status when 'below_10' then 5 else n_fixed end desc,
-            rule_code
-        """,
-        area.model_dump(),
+    changed = " + ".join(
+        f"case {name}_status when 'below_10' then 5 else {name} end" for name in ("n_opened", "n_came_back", "n_fixed")
     )
+    return _of_area(serving, "agg_finding_changes", area, f"rule_code <> 'all', {changed} desc, rule_code")
 
 
 def rule_below(serving: Serving, rule_code: str, area: Area) -> pl.DataFrame:

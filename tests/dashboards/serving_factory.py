@@ -498,7 +498,7 @@ def finding_change_rows() -> Iterator[dict[str, object]]:
         ):  # fmt: skip
             yield {
                 "area_level": place.level, "area_code": place.code, "rule_code": code,
-                "newest_sent_at": datetime(2025, 4, 7, 8, 30, tzinfo=UTC).replace(tzinfo=None),
+                "newest_sent_on": date(2025, 4, 7),
                 **_controlled_columns(
                     "facility",
                     {"n_opened": opened, "n_came_back": came_back, "n_fixed": fixed, "n_open": still},

@@ -115,7 +115,7 @@ shares as (
         case
             when axis <> 'correct' then {{ ratio('n_reports_met', 'n_reports_due') }}
             when published_read >= 30 then 1 - least({{ ratio('published_set_aside', 'published_read') }}, 1)
-        end as met
+        end as multiplier
     from counted
 ),
 
@@ -123,7 +123,8 @@ scored as (
     select
         *,
         case
-            when coalesce(passed, met) is not null then {{ rounded('100 * coalesce(passed, 1) * coalesce(met, 1)', 4) }}
+            when coalesce(passed, multiplier) is not null
+                then {{ rounded('100 * coalesce(passed, 1) * coalesce(multiplier, 1)', 4) }}
         end as score
     from shares
 ),
