@@ -32,6 +32,7 @@ READS = {
     for name, read in vars(reads).items()
     if inspect.isfunction(read)
     and read.__module__ == reads.__name__
+    and not name.startswith("_")  # What reads share among themselves is tried through them.
     and "serving" in inspect.signature(read).parameters
 }
 
