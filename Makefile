@@ -16,6 +16,7 @@ SEED ?= 1
 SCALE ?= 1
 SERVE ?= 1
 SECONDS ?= 3600
+FHIR_SETS ?=
 COUNTRY := $(RUAM_HOME)/synthetic/$(FACILITIES)-$(MONTHS)-$(SEED)-$(SCALE)
 
 .PHONY: help setup demo test test-slow lint proof fuzz bench bench-all bench-pages bench-spark bench-tools spark spark-tools java profile browser screenshots services provider lock clean
@@ -64,11 +65,12 @@ lint: setup ## ruff, mypy, sqlfluff.
 	@echo "▸ mypy"; $(BIN)/mypy
 	@echo "▸ sqlfluff"; $(BIN)/sqlfluff lint --disable-progress-bar --processes 2 models tests/dbt
 
-proof: setup ## Slow proofs: 210 kills over three seeds, kills of a key change, canaries, thirty days, the demo country, large deliveries.
+proof: setup ## Slow proofs: 210 kills over three seeds, kills of a key change, canaries, thirty days, the demo country, large deliveries, and published FHIR sets if FHIR_SETS is their folder.
 	@RUAM_TEST_KILLS=210 $(BIN)/python -m pytest tests/ingestion/test_exactly_once.py tests/ingestion/test_rotation.py
 	@RUAM_TEST_CANARIES=1 $(BIN)/python -m pytest tests/security/test_canaries.py
 	@RUAM_TEST_DAYS=30 $(BIN)/python -m pytest tests/warehouse/test_incremental.py
 	@RUAM_TEST_COUNTRY=demo $(BIN)/python -m pytest tests/test_end_to_end.py tests/test_fhir_memory.py
+	@RUAM_TEST_FHIR_SETS="$(FHIR_SETS)" $(BIN)/python -m pytest tests/ingestion/test_fhir_sets.py
 
 fuzz: setup ## Fuzz the readers of zips, lines and dBase, SECONDS in all (3600); what is found is kept for the tests.
 	@for target in zip_reader line_reader dbf_reader; do \
