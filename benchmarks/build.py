@@ -14,10 +14,10 @@ the first. Then, at each size, in a process of its own:
 * *dbt run*: the models alone;
 * *bare*: the compiled statements of the same models in the same order, on one connection with the same settings.
 
-The last two only up to the size that `--peers-up-to` names. The first is run twice at the smallest size: every table must
-be the same, bit for bit, but for the time of the build; and the bare statements must give the same tables too. Last, at
-the smallest size, one number is given to so many registrations that it bears `--of-one` visits, as a dummy number does:
-no model may cost many times more for it.
+The last two only up to the size that `--peers-up-to` names. The first is run twice at the smallest size: every table
+must be the same, bit for bit, but for the time of the build; and the bare statements must give the same tables too.
+Last, at the smallest size, one number is given to so many registrations that it bears `--of-one` visits, as a dummy
+number does: no model may cost many times more for it.
 """
 
 from __future__ import annotations
