@@ -87,7 +87,8 @@ def test_a_delivery_damaged_in_the_inbox_stops_with_a_disk_error_that_names_it(
     take_in(settings, path)
     (delivery_id,) = held(settings)
     lying = stored(settings.data_home.inbox, delivery_id)
-    lying.write_bytes(lying.read_bytes()[:-1] + b"x")
+    content = lying.read_bytes()
+    lying.write_bytes(content[:-1] + bytes([content[-1] ^ 1]))  # Another byte, whatever the last one was.
     again = make_zip(tmp_path / "again" / zip_name("90101"))
     with pytest.raises(StorageError, match=str(lying)):
         take_in(settings, again)
