@@ -32,6 +32,8 @@ DARK = 0.65
 LABEL_SIZE = 12
 LONGEST_LINE = 26
 """Characters of a name beside a bar; a longer one goes on in a second line."""
+LONGEST_OF_THREE = 13
+"""Characters of a range of values of which three stand beside each other on a phone."""
 LONGEST_LEVEL_NAME = 9
 """Characters of a name that still has room above a column of a matrix."""
 
@@ -270,7 +272,8 @@ def province_map(rows: pl.DataFrame, groups: Sequence[str], chosen: str | None =
         scale={"domain": list(groups), "range": steps},
         legend={
             "orient": "top", "title": None, "symbolType": "square", "symbolSize": 160,
-            "labelFontSize": LABEL_SIZE, "labelColor": INK, "columns": 3, "labelLimit": 160,
+            "labelFontSize": LABEL_SIZE, "labelColor": INK, "labelLimit": 160,
+            "columns": 3 if max(map(len, groups)) <= LONGEST_OF_THREE else 2,
         } if groups else None,
     )  # fmt: skip
     tips = [field("label:N", title=" "), field("shown:N", title=" ")]
@@ -415,7 +418,7 @@ def timeline(
     )
     disc = base.mark("point", filled=True, size=130, opacity=1).encode(x=actual, color=_colour(names), tooltip=tips)
     number = base.mark("text", dy=-13, fontSize=11, color=INK).encode(x=actual, text="n:N")
-    return layer(rule, ring, disc, number, height=31 * max(len(order), 3) + 60)
+    return layer(rule, ring, disc, number, height=37 * max(len(order), 3) + 90)
 
 
 @kept
