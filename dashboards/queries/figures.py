@@ -8,6 +8,8 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from enum import StrEnum
 
+from ruam.measures import LIBRARY_GROUPS, is_of_library
+
 
 class Unit(StrEnum):
     COUNT = "count"
@@ -154,7 +156,7 @@ ROLLOUT = (POLICY_ELIGIBLE, POLICY_PLANNED, CROSS_PROVINCE)
 STUDIED = (OUT_OF_NETWORK, CROSS_PROVINCE, CROSS_REGION)
 """Figures whose change after going live is studied."""
 
-MEASURE_GROUPS = {"redundancy": "RED", "necessity": "NEC", "appropriateness": "UNR"}
+MEASURE_GROUPS = dict(zip(("redundancy", "necessity", "appropriateness"), LIBRARY_GROUPS, strict=True))
 """Groups of the measure library, by what their ids begin with."""
 
 CONTINUITY_INDEX = "RED-09"
@@ -208,11 +210,10 @@ def columns_of(measure_id: str) -> list[tuple[str, str]]:
     """Published columns (table and name) that pages make a measure's figure of; none when no page shows it."""
     if measure_id in _NO_RATES:
         return _NO_RATES[measure_id]
-    is_of_library = measure_id.split("-")[0] in MEASURE_GROUPS.values()
     named = [one for one in globals().values() if isinstance(one, Figure) and one.measure_id == measure_id]
     found = [
         (figure.table, name)
-        for figure in ([of_measure(measure_id)] if is_of_library else named)
+        for figure in ([of_measure(measure_id)] if is_of_library(measure_id) else named)
         for name in (figure.numerator, figure.denominator)
         if name
     ]

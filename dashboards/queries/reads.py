@@ -16,6 +16,7 @@ from dashboards.queries.figures import Figure
 from dashboards.queries.serving import Parameter, Serving, fetch
 from ruam.access import NATION as WHOLE
 from ruam.disclosure import SMALLEST_BASE
+from ruam.measures import is_of_library
 
 THAILAND = timezone(timedelta(hours=7))
 
@@ -160,16 +161,16 @@ def registry(serving: Serving) -> pl.DataFrame:
 
 
 def parameters(serving: Serving, measure_id: str) -> pl.DataFrame:
-    """parameter, value, valid_from, source: those of the measure, then those of all measures."""
+    """parameter, value, valid_from, source: those of the measure, then those of the whole measure library, if of it."""
     return fetch(
         serving,
         """
         select parameter, value, valid_from, source
         from dim_parameters
-        where measure_id in ($measure_id, '*')
+        where measure_id = $measure_id or (measure_id = '*' and $is_of_library)
         order by measure_id = '*', parameter, valid_from
         """,
-        {"measure_id": measure_id},
+        {"measure_id": measure_id, "is_of_library": is_of_library(measure_id)},
     )
 
 

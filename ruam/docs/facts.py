@@ -12,6 +12,7 @@ from itertools import pairwise
 from typing import Any, NamedTuple
 
 from ruam.docs.lineage import Column, Lineage, Origin
+from ruam.measures import is_of_library
 from ruam.settings import PROJECT
 
 REGISTRY, PARAMETERS, CODE_SETS = "measure_registry", "measure_parameters", "code_sets"
@@ -302,7 +303,11 @@ class Facts:
 
 def _parameters(rows: list[Row], measure_id: str) -> Iterator[Parameter]:
     """Values of a measure's parameters with the days on which each holds, in order of name and day."""
-    own = [row for row in rows if row["measure_id"] in (measure_id, EVERY_MEASURE)]
+    own = [
+        row
+        for row in rows
+        if row["measure_id"] == measure_id or (row["measure_id"] == EVERY_MEASURE and is_of_library(measure_id))
+    ]
     ordered = sorted(own, key=lambda row: (row["measure_id"] == EVERY_MEASURE, row["parameter"], row["valid_from"]))
     for row, after in pairwise([*ordered, None]):
         assert row is not None

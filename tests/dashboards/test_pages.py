@@ -510,6 +510,13 @@ def test_a_definition_is_read_whole_with_its_parameters() -> None:
 
 
 @pytest.mark.usefixtures("home")
+def test_the_parameters_of_all_measures_are_none_of_a_count_of_visits() -> None:
+    app = open_page("definitions", lang="en", registry="UT", measure="UT-00")
+    assert not app.exception
+    assert not [table for table in app.dataframe if "Parameter" in table.value.columns]
+
+
+@pytest.mark.usefixtures("home")
 def test_a_rule_that_cannot_be_measured_says_for_want_of_what() -> None:
     app = open_page("definitions", lang="en", registry="RED", measure="RED-01")
     told = [element.value for element in app.get("text") if "cannot be measured, for want of" in element.value]
