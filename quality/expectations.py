@@ -122,8 +122,8 @@ def _exception(info: Any) -> str | None:
 
 _UNUSED = ("scipy.stats", "scipy.special", "altair")
 """What Great Expectations imports and no check of ours calls."""
-_OPTIONAL = ("boto3", "botocore")
-"""What it does without where it is not installed."""
+_OPTIONAL = {"boto3", "botocore", "pyspark"}
+"""What it does without where it is not installed. pyspark ends a process that has no main file, with exit code 0."""
 
 
 class _Spared(MetaPathFinder):
@@ -132,7 +132,7 @@ class _Spared(MetaPathFinder):
     def find_spec(
         self, fullname: str, path: Sequence[str] | None, target: ModuleType | None = None
     ) -> ModuleSpec | None:
-        if fullname in _OPTIONAL:
+        if fullname.partition(".")[0] in _OPTIONAL:
             raise ModuleNotFoundError(name=fullname)
         spec = PathFinder.find_spec(fullname, path, target) if fullname in _UNUSED else None
         if spec and spec.loader:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import re
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +14,7 @@ import pytest
 from quality import expectations
 from quality.expectations import ROWS, judge, offline, run
 from ruam.checks import Check, Kind, Outcome, Request, Status, Suite
+from ruam.settings import PROJECT
 
 FILLED = Check(rule="filled", gate="keys", kind=Kind.FILLED, columns=("code",))
 UNIQUE = Check(rule="unique", gate="keys", kind=Kind.UNIQUE, columns=("code", "day"))
@@ -95,6 +98,25 @@ def test_where_a_planted_fault_is_not_found_nothing_is_believed(
         Request(name="test", database=database, suites=(Suite(table="sound", checks=ALL),)), tmp_path / "docs"
     )
     assert {one.status for one in outcomes} == {Status.ERROR}
+
+
+def test_a_package_that_ends_the_process_when_it_is_imported_ends_nothing(database: Path, tmp_path: Path) -> None:
+    """As pyspark does where the process has no main file: the exit code would be 0, and nothing checked."""
+    (tmp_path / "pyspark.py").write_text("raise SystemExit(0)")
+    work = f"""
+import sys
+from pathlib import Path
+sys.path.insert(0, {str(tmp_path)!r})
+from quality.expectations import run
+from ruam.checks import Check, Kind, Request, Suite
+suite = Suite(table="sound", checks=(Check(rule="filled", gate="keys", kind=Kind.FILLED, columns=("code",)),))
+request = Request(name="test", database=Path({str(database)!r}), suites=(suite,))
+(outcome,) = run(request, Path({str(tmp_path)!r}) / "docs")
+print(outcome.status)
+"""
+    command = [sys.executable, "-c", work]
+    done = subprocess.run(command, cwd=PROJECT, capture_output=True, text=True, check=True)  # noqa: S603 - our own
+    assert done.stdout.strip() == Status.PASSED
 
 
 def test_the_pages_name_each_check_and_neither_load_nor_show_anything_else(ran: tuple[list[Outcome], Path]) -> None:
