@@ -61,11 +61,23 @@ def build(
     Each build of a table lies in a folder of its own; what earlier ones left stays until `show`. Raises `SetupError`
     when something is missing or no worker has enough memory free, `BuildError` when a model fails.
     """
+    selected = ["--select", *select] if select else []
+    command = ["build", "--full-refresh", "--resource-type", "seed", "--resource-type", "model", *selected]
+    run(command, home, master, threads=threads, progress=progress)
+
+
+def run(
+    command: list[str],
+    home: DataHome,
+    master: str,
+    *,
+    threads: int = 2,
+    progress: Progress = lambda *_: None,
+) -> None:
+    """Run one dbt command on the cluster at `master`. Raises as `build` does."""
     require()
     require_master(master)
     home.spark_tables.mkdir(parents=True, exist_ok=True)
-    selected = ["--select", *select] if select else []
-    command = ["build", "--full-refresh", "--resource-type", "seed", "--resource-type", "model", *selected]
     try:
         with executors_awaited(master):
             run_dbt(command, home, threads=threads, progress=progress, spark_master=master)

@@ -232,6 +232,7 @@ def test_too_few_people_and_a_missing_folder_are_2(command: Command, arguments: 
     assert command("identity", *arguments) == 2
 
 
+@pytest.mark.slow
 def test_a_model_is_trained(command: Command, tmp_path: Path) -> None:
     assert command("identity", "train", "small", "--out", tmp_path, "--persons", "1000") == 0
     assert (tmp_path / "small" / "report.md").exists()

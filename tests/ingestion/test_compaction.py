@@ -189,6 +189,7 @@ def test_a_file_that_cannot_be_read_is_named_and_nothing_is_lost(many: Settings)
     assert len(committed_batches(many.data_home.landing, "01")) == 6
 
 
+@pytest.mark.slow
 def test_thirty_days_of_small_batches_end_with_no_more_files_than_the_same_rows_at_once(tmp_path: Path) -> None:
     """A node that lands every zip by itself: 40 a day over 30 days, against batches of 50."""
 

@@ -433,6 +433,7 @@ def test_another_facility_cannot_send_through_the_columns_that_name_one(settings
 CELL = st.text(st.characters(blacklist_characters="|\r\n", blacklist_categories=["Cs"]), max_size=12)
 
 
+@pytest.mark.slow
 @limits(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=40)
 @given(st.data())
 def test_any_text_in_any_column_lands_or_is_rejected(settings: Settings, tmp_path: Path, data: st.DataObject) -> None:

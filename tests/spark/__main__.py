@@ -1,17 +1,18 @@
 """Build one landing on DuckDB and on a Spark cluster of this machine, publish both, and hold every table of the one
 against the other's.
 
-    python -m tests.spark [--home FOLDER] [--select MODEL ...] [--kill]
+    python -m tests.spark [--home FOLDER] [--select MODEL ...] [--kill] [--unit]
 
 The landing is the country of the warehouse's tests; with `--home`, that of a data home, which stays as it is. `--kill`
 kills one of the two workers in the middle: nothing may differ for it. `--select` builds and compares some models alone
-and publishes nothing. The exit code is 1 when a table differs, 4 when something is missing that must be installed, 5
-when a model or a test fails.
+and publishes nothing. `--unit` also runs the models' unit tests on the cluster, as `make test` does on DuckDB. The exit
+code is 1 when a table differs, 4 when something is missing that must be installed, 5 when a model or a test fails.
 """
 
 from __future__ import annotations
 
 import argparse
+import json
 import os
 import shutil
 import sys
@@ -54,6 +55,7 @@ def main() -> int:
     parser.add_argument("--home", type=Path, help="a data home; by default a small country is made")
     parser.add_argument("--select", nargs="+", metavar="MODEL", help="what to build, as dbt selects; all")
     parser.add_argument("--kill", action="store_true", help="kill a worker in the middle of the build on Spark")
+    parser.add_argument("--unit", action="store_true", help="run the unit tests of the models on Spark too")
     given = parser.parse_args()
     console = Console(soft_wrap=True)
     for name, value in _ON_SMALL_DATA.items():
@@ -61,13 +63,15 @@ def main() -> int:
     try:
         spark.require()
         with TemporaryDirectory(prefix="ruam-spark-") as folder:
-            return _compare(Path(folder), given.home, given.select, console, kill=given.kill)
+            return _compare(Path(folder), given.home, given.select, console, kill=given.kill, unit=given.unit)
     except RuamError as error:
         console.print(str(error), style="red", markup=False)
         return error.exit_code
 
 
-def _compare(folder: Path, given: Path | None, select: list[str] | None, console: Console, *, kill: bool) -> int:
+def _compare(
+    folder: Path, given: Path | None, select: list[str] | None, console: Console, *, kill: bool, unit: bool
+) -> int:
     landed = DataHome(given.absolute()) if given else _country(folder / "country")
     on_duckdb, on_spark = (_with_the_same_landing(landed, folder / name) for name in ("duckdb", "spark"))
     console.print("▸ building on DuckDB")
@@ -82,6 +86,11 @@ def _compare(folder: Path, given: Path | None, select: list[str] | None, console
             stack.callback(ended.set)
             killer.start()
         seconds["Spark"] = _build(on_spark, select, cluster.master)
+        if unit:
+            console.print("▸ unit tests on Spark")
+            selected = [f"{one},test_type:unit" for one in select or ["*"]]
+            spark.run(["test", "--select", *selected], on_spark, cluster.master)
+            console.print(f"{_n_passed(on_spark)} passed")
     tables = tables_of(on_duckdb)
     if select:
         built = set(spark.tables(on_spark))
@@ -95,6 +104,11 @@ def _compare(folder: Path, given: Path | None, select: list[str] | None, console
         line = Target("time of a full build, Spark ÷ DuckDB", seconds["Spark"], None, seconds["DuckDB"], "s")
         report(Result("spark", given.name if given else "country of the warehouse's tests", [line]))
     return 1 if found else 0
+
+
+def _n_passed(home: DataHome) -> int:
+    results = json.loads((home.spark / "target" / "run_results.json").read_text(encoding="utf-8"))["results"]
+    return sum(one["status"] == "pass" for one in results)
 
 
 def _country(root: Path) -> DataHome:

@@ -61,15 +61,16 @@ def test_three_digits_are_shown(number: str, shown: float | None) -> None:
 def test_a_mean_does_not_tell_how_many_it_is_of(n: int) -> None:
     """A reader who knows that values are whole numbers finds a total for every n that is published as this one is."""
     alike = [other for other in range(max(10, n - 4), n + 5) if controlled(other) == controlled(n)]
-    for total in range(n, 4 * n):
-        mean = value(f"published_mean('{total}', '{n}')")
+    mean_of = "select n, total, {{ published_mean('total', 'n') }} from range($n) as ns (n), range($total) as totals (total)"
+    found = duckdb.execute(rendered(MACROS, mean_of), {"n": n + 5, "total": 5 * n}).fetchall()
+    means = {(of, total): mean for of, total, mean in found}
+    for total in range(n, 2 * n + 13):
+        mean = means[n, total]
         assert isinstance(mean, float)
         for other in alike:
             totals = range(int(mean * other) - 2, int(mean * other) + 3)
-            assert any(value(f"published_mean('{one}', '{other}')") == mean for one in totals), (n, total, other)
-        if total > n + 12:
-            break
-    assert value("published_mean('30', '9')") is None
+            assert any(means[other, one] == mean for one in totals), (n, total, other)
+    assert means[9, 30] is None
 
 
 def standardized(strata: list[tuple[float, int, int]]) -> tuple[float, float, float]:
