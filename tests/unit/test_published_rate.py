@@ -61,8 +61,8 @@ def test_three_digits_are_shown(number: str, shown: float | None) -> None:
 def test_a_mean_does_not_tell_how_many_it_is_of(n: int) -> None:
     """A reader who knows that values are whole numbers finds a total for every n that is published as this one is."""
     alike = [other for other in range(max(10, n - 4), n + 5) if controlled(other) == controlled(n)]
-    mean_of = "select n, total, {{ published_mean('total', 'n') }} from range($n) as ns (n), range($total) as totals (total)"
-    found = duckdb.execute(rendered(MACROS, mean_of), {"n": n + 5, "total": 5 * n}).fetchall()
+    sql = "select n, t, {{ published_mean('t', 'n') }} from range($n) as ns (n), range($total) as totals (t)"
+    found = duckdb.execute(rendered(MACROS, sql), {"n": n + 5, "total": 5 * n}).fetchall()
     means = {(of, total): mean for of, total, mean in found}
     for total in range(n, 2 * n + 13):
         mean = means[n, total]
