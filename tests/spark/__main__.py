@@ -40,12 +40,14 @@ from tests.warehouse.country import BATCHES, land, make_country
 
 _NOT_COPIED = ("warehouse.duckdb*", "dbt", "inbox", "serving", "spark", "spill", "vault", ".*.lock")
 _ON_SMALL_DATA = {
+    "RUAM_SPARK_DRIVER_MEMORY": "4g",
     "RUAM_SPARK_PARTITIONS": "2",
     "RUAM_SPARK_JAVA_OPTIONS": (
         "-XX:+UseSerialGC -XX:TieredStopAtLevel=1 -XX:ReservedCodeCacheSize=256m -Dderby.system.durability=test"
     ),
 }
-"""Planning takes longer than running: the compiler that starts fast, and no more tasks than cores."""
+"""Planning takes longer than running: the compiler that starts fast, and no more tasks than cores. What the driver
+keeps of all statements fills a gigabyte when unit tests follow the build."""
 _KILLED_AFTER = 40
 """Tables that stand when a worker is killed; staging reads what lands, the others shuffle."""
 
