@@ -100,8 +100,8 @@ bench-pages: setup ## What `make demo` published, under 20 people who change fil
 bench-spark: bench-tools java ## Ingestion against Spark too (480 MB to install; needs Java 17 or later).
 	@$(BIN)/python -m benchmarks.ingest --spark
 
-spark: spark-tools java ## Build and publish one landing on DuckDB and on a Spark cluster of this machine, and compare every table (480 MB to install); MODELS="+fct_visits" for some, KILL=1 to lose a worker.
-	@$(BIN)/python -m tests.spark $(if $(MODELS),--select $(MODELS)) $(if $(KILL),--kill)
+spark: spark-tools java ## Build and publish one landing on DuckDB and on a Spark cluster of this machine, and compare every table (480 MB to install); MODELS="+fct_visits" for some, KILL=1 to lose a worker, UNIT=1 for the models' unit tests there.
+	@$(BIN)/python -m tests.spark $(if $(MODELS),--select $(MODELS)) $(if $(KILL),--kill) $(if $(UNIT),--unit)
 
 java: ## Install Java for Spark, where this user may.
 	@command -v java >/dev/null || { [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null \
@@ -134,13 +134,15 @@ browser: setup ## Install Chromium for the browser tests, where this user may.
 screenshots: setup browser ## Keep what pages look like now, for the test that compares; look at them before they are committed.
 	@RUAM_KEEP_SCREENSHOTS=1 $(BIN)/python -m pytest --quiet tests/dashboards/test_screenshots.py
 
-services: setup ## Install OpenSSH's server for the tests of fetching, where this user may.
-	@if command -v sshd >/dev/null || test -x /usr/sbin/sshd; then :; \
+services: setup ## Install OpenSSH's and PostgreSQL's servers for the tests of fetching and of follow-up, where this user may.
+	@if { command -v sshd || test -x /usr/sbin/sshd; } >/dev/null && ls /usr/lib/postgresql/*/bin/initdb >/dev/null 2>&1; then :; \
 	elif [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then \
-	  echo "▸ installing openssh-server for the tests of fetching"; \
-	  { apt-get update -q && DEBIAN_FRONTEND=noninteractive apt-get install -y -q --no-install-recommends openssh-server; } \
-	    >/dev/null 2>&1 || echo "▸ openssh-server could not be installed: SFTP tests are skipped (they fail in CI)"; \
-	else echo "▸ SFTP tests will be skipped: install Debian's openssh-server (as root: apt-get install openssh-server) to run them"; fi
+	  echo "▸ installing openssh-server and postgresql for the tests of fetching and of follow-up"; \
+	  { mkdir -p /etc/postgresql-common && { test -e /etc/postgresql-common/createcluster.conf \
+	      || echo 'create_main_cluster = false' > /etc/postgresql-common/createcluster.conf; } && apt-get update -q \
+	    && DEBIAN_FRONTEND=noninteractive apt-get install -y -q --no-install-recommends openssh-server postgresql; } \
+	    >/dev/null 2>&1 || echo "▸ they could not be installed: tests of SFTP and PostgreSQL are skipped (they fail in CI)"; \
+	else echo "▸ tests of SFTP and PostgreSQL will be skipped: install Debian's openssh-server and postgresql (as root: apt-get install openssh-server postgresql) to run them"; fi
 
 # The provider's packages are pinned in its package-lock.json; npm is asked for no other, and runs no script of theirs.
 provider: setup ## Install the identity provider that the tests of signing in speak with.

@@ -11,14 +11,9 @@ process of its own, since that is where it did not hold (docs/decisions/0034).
 from __future__ import annotations
 
 import argparse
-import os
-import pwd
 import shutil
-import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator
-from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 
@@ -32,6 +27,7 @@ from ingestion.reference import ensure_schemas
 from ruam.dbt import run_dbt
 from ruam.home import DataHome
 from ruam.settings import PROJECT
+from tests.postgres import DATABASE, USER, postgres, programs
 
 FILE, LAKE = "a file", "DuckLake"
 THREADS = 2
@@ -57,35 +53,6 @@ ruam:
 """
 
 
-@contextmanager
-def postgres() -> Iterator[str]:
-    """A server of its own until the block ends: the address of its database `lake`, as libpq takes it.
-
-    It will not run as root, and runs as `nobody` then. Raises `SystemExit` where it is not installed.
-    """
-    programs = [*Path("/usr/lib/postgresql").glob("*/bin"), Path(shutil.which("initdb") or "/").parent]
-    folder = next((one for one in reversed(programs) if (one / "initdb").exists()), None)
-    if folder is None:
-        sys.exit("PostgreSQL's server is not installed: install Debian's postgresql.")
-    user = pwd.getpwnam("nobody") if os.geteuid() == 0 else None
-    with tempfile.TemporaryDirectory() as made:
-        if user:
-            os.chown(made, user.pw_uid, user.pw_gid)
-
-        def run(program: str, *arguments: str) -> None:
-            subprocess.run(  # noqa: S603 - the server's own programs
-                [folder / program, "-D", f"{made}/data", *arguments],
-                check=True, stdout=subprocess.DEVNULL, user=user and user.pw_uid, group=user and user.pw_gid, cwd=made,
-            )  # fmt: skip
-
-        run("initdb", "--username=ruam", "--auth=trust", "--encoding=UTF8", "--locale=C")
-        run("pg_ctl", "--wait", f"--log={made}/log", f"--options=-k {made} -c listen_addresses=''", "start")
-        try:
-            yield f"host={made} user=ruam dbname=postgres"
-        finally:
-            run("pg_ctl", "--wait", "--mode=immediate", "stop")
-
-
 def install(extensions: Path) -> None:
     """Put the extensions of the pinned packages where DuckDB looks for them: nothing is downloaded."""
     import duckdb_extension_ducklake
@@ -106,15 +73,17 @@ def built(home: DataHome, profiles: Path, threads: int, memory_limit: str, visit
 
 
 def compare(folder: Path, home: DataHome, memory_limit: str) -> Result:
-    """Raises `SystemExit` when a table differs."""
+    """Raises `SystemExit` when a table differs, or PostgreSQL's server is not installed."""
+    if (server := programs()) is None:
+        sys.exit("PostgreSQL's server is not installed: install Debian's postgresql.")
     visits, extensions = visits_of(home), folder / "extensions"
     install(extensions)
     costs = {FILE: measured(partial(built, home, PROJECT, THREADS, memory_limit, visits))}
     names = [name for name, _, _ in statements(home)]
     with duckdb.connect(str(home.warehouse), read_only=True) as connection:
         expected = fingerprints(connection, names)
-    with postgres() as address:
-        lake = f"ducklake:postgres:{address}"
+    with postgres(server) as socket:
+        lake = f"ducklake:postgres:host={socket} user={USER} dbname={DATABASE}"
         profile = PROFILE.format(lake=lake, data=folder / "data", extensions=extensions)
         (folder / "profiles.yml").write_text(profile, encoding="utf-8")
         costs[LAKE] = measured(partial(built, home, folder, 1, memory_limit, visits))

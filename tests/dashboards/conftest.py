@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import shutil
 import sys
 from collections.abc import Iterator
@@ -14,6 +13,7 @@ from playwright.sync_api import Browser, sync_playwright
 # The factory stands beside the tests and is no part of the product.
 from tests.dashboards.servers import free_port, served
 from tests.dashboards.serving_factory import write_serving
+from tests.installed import missing
 from tests.stewards_factory import delivery, finding, write_stewards
 
 FLAGS = [
@@ -26,13 +26,6 @@ FLAGS = [
     "--disable-component-update",
     "--disable-sync",
 ]
-
-
-def missing(reason: str) -> None:
-    """A tool is not installed: here its tests are skipped, in CI they fail."""
-    if os.environ.get("CI"):
-        pytest.fail(reason)
-    pytest.skip(reason)
 
 
 @pytest.fixture(scope="session")

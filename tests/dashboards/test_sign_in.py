@@ -19,8 +19,8 @@ from playwright.sync_api import Browser, BrowserContext, Page, expect
 
 from ruam.audit import AuditLog
 from ruam.home import DataHome
-from tests.dashboards.conftest import missing
 from tests.dashboards.servers import demo_context, free_port, served
+from tests.installed import missing
 
 PROVIDER = Path(__file__).parents[1] / "provider"
 WAIT_MILLISECONDS = 150_000

@@ -20,6 +20,8 @@ from typing import Any
 
 import pytest
 
+from tests.installed import missing
+
 WAIT_SECONDS = 180
 BUCKET = "drop"
 SECRET = secrets.token_hex(16)
@@ -102,10 +104,7 @@ def ssh_server(folder: Path) -> Iterator[SshServer]:
     """An OpenSSH server that lets this user read over SFTP, and nothing else."""
     sshd = shutil.which("sshd", path=f"{os.environ.get('PATH', '')}:/usr/sbin")
     if sshd is None:
-        reason = "OpenSSH's server is not installed; `make services` installs it"
-        if os.environ.get("CI"):
-            pytest.fail(reason)
-        pytest.skip(reason)
+        missing("OpenSSH's server is not installed; `make services` installs it")
     for name in ("host", "user"):
         keygen = ["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", str(folder / name)]
         subprocess.run(keygen, check=True)  # noqa: S603

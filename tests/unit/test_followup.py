@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import stat
+from collections.abc import Iterator
 from datetime import date, datetime
 from pathlib import Path
+from uuid import uuid4
 
+import psycopg
 import pytest
 from alembic.autogenerate import compare_metadata
 from alembic.config import Config
@@ -22,15 +25,33 @@ from ruam.errors import SetupError, UsageError
 from ruam.followup import NOBODY, Action, By, Done, Finding, Followup, standing_of
 from ruam.followup.tables import HEAD, MIGRATIONS, followup_events, metadata
 from ruam.settings import Settings
+from tests.installed import missing
+from tests.postgres import DATABASE, USER, postgres, programs
 
 FINDING = Finding("a" * 32, "90101", "visit_without_diagnosis")
 SOMCHAI = By("subject", "สมชาย", ("steward",))
 TODAY = date(2026, 1, 15)
 
 
-@pytest.fixture
-def settings(tmp_path: Path) -> Settings:
-    return Settings(home=tmp_path / "home")
+@pytest.fixture(scope="module")
+def socket() -> Iterator[str]:
+    """The socket of a PostgreSQL server."""
+    if (server := programs()) is None:
+        missing("PostgreSQL's server is not installed; `make services` installs it")
+    with postgres(server) as socket:
+        yield socket
+
+
+@pytest.fixture(params=["SQLite", pytest.param("PostgreSQL", marks=pytest.mark.slow)])
+def settings(request: pytest.FixtureRequest, tmp_path: Path) -> Settings:
+    """Of a home whose follow-up is in a database that nobody used before."""
+    if request.param == "SQLite":
+        return Settings(home=tmp_path / "home")
+    socket = request.getfixturevalue("socket")
+    name = f"of_{uuid4().hex}"
+    with psycopg.connect(host=socket, user=USER, dbname=DATABASE, autocommit=True) as connection:
+        connection.execute(f"create database {name}")  # type: ignore[arg-type]
+    return Settings(home=tmp_path / "home", followup=SecretStr(f"postgresql+psycopg://{USER}@/{name}?host={socket}"))
 
 
 @pytest.fixture
@@ -104,7 +125,9 @@ def test_words_are_asked_for_and_hold_no_citizen_number(followup: Followup) -> N
 
 def test_the_database_is_for_its_owner_alone_and_opened_again_as_it_was(settings: Settings) -> None:
     Followup.of(settings).comment(FINDING, SOMCHAI, "โทรแล้ว")
-    assert stat.S_IMODE(settings.data_home.followup.stat().st_mode) == 0o600
+    if settings.followup is None:
+        assert stat.S_IMODE(settings.data_home.followup.stat().st_mode) == 0o600
+    assert settings.data_home.followup.exists() == (settings.followup is None)
     assert len(Followup.of(settings).history(FINDING.finding_key)) == 1
 
 
