@@ -3,8 +3,8 @@
     python -m benchmarks.build [--visits 100000 200000 400000] [--of-one 150000] [--memory-limit 4GB] [--home HOME]
         [--peers-up-to 1000000000]
 
-for the whole proof `--visits 1000000 5000000 20000000 --memory-limit 6GB --peers-up-to 5000000` (two hours, and some
-60 GB of disk).
+for the whole proof `--visits 1000000 5000000 20000000 --memory-limit 6GB --peers-up-to 5000000` (hours, and some
+60 GB of disk, by what a million takes).
 
 One small country is landed (or that of `--home` is taken, read-only) and copied until it has the visits asked for: of
 each copy every facility has another code, and every person another pseudonym, so that copies never meet and each is as

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-LIBRARY_GROUPS = ("RED", "NEC", "UNR")
-"""What the ids of its measures begin with."""
+MEASURE_GROUPS = {"redundancy": "RED", "necessity": "NEC", "appropriateness": "UNR"}
+"""What the ids of its measures begin with, by group."""
 
 
 def is_of_library(measure_id: str) -> bool:
     """Whether a measure is of the library, so that the parameters of `*` hold for it; no rate of use or progress is."""
-    return measure_id.split("-")[0] in LIBRARY_GROUPS
+    return measure_id.split("-")[0] in MEASURE_GROUPS.values()

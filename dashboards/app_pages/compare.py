@@ -18,9 +18,10 @@ from dashboards.components.values import figure_value
 from dashboards.queries import figures, reads
 from dashboards.queries.figures import Figure, Unit
 from dashboards.queries.reads import Area, Period
+from ruam.measures import MEASURE_GROUPS
 from ruam.words import Words
 
-GROUPS = ("utilization", *figures.MEASURE_GROUPS)
+GROUPS = ("utilization", *MEASURE_GROUPS)
 COLUMNS = ("first", "second", "difference", "interval", "verdict")
 Side = tuple[Area, str, Period]
 
@@ -42,7 +43,7 @@ def figures_of(context: Context, group: str) -> dict[str, tuple[Figure, str]]:
     words = context.words
     if group == "utilization":
         return {figure.code: (figure, words(f"figure.{figure.code}")) for figure in figures.UTILIZATION}
-    stem = figures.MEASURE_GROUPS[group]
+    stem = MEASURE_GROUPS[group]
     rows = reads.measured(context.serving).unique("measure_id", keep="first", maintain_order=True)
     return {
         row["measure_id"]: (figures.of_measure(row["measure_id"]), f"{row['measure_id']} {words.name(row)}")

@@ -14,6 +14,7 @@ from dashboards.components.tables import columns_of, spoken, texts
 from dashboards.components.values import Status, figure_value, period_text, wide_counts, with_values
 from dashboards.queries import figures, reads
 from dashboards.queries.reads import NATION, Area, Period
+from ruam.measures import MEASURE_GROUPS
 
 NOT_FOLLOWED = "person_not_followed"
 """The weakness of a visit whose person has no usable number."""
@@ -71,7 +72,7 @@ def by_region(context: Context, measure_id: str, name: str) -> None:
 def thresholds(context: Context, area: Area, area_name: str, period: Period, completeness: str) -> None:
     """Each measure at the threshold in force and at the wide one, those that change most first."""
     words = context.words
-    stems = [f"{stem}-" for stem in figures.MEASURE_GROUPS.values()]
+    stems = [f"{stem}-" for stem in MEASURE_GROUPS.values()]
     found = []
     for row in reads.measure_results(context.serving, area, period, stems).iter_rows(named=True):
         if row["wide_numerator_status"] == Status.MISSING:

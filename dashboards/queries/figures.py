@@ -8,7 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from enum import StrEnum
 
-from ruam.measures import LIBRARY_GROUPS, is_of_library
+from ruam.measures import is_of_library
 
 
 class Unit(StrEnum):
@@ -155,9 +155,6 @@ FLOW = (OUT_OF_NETWORK, CROSS_PROVINCE, CROSS_REGION, POLICY_ELIGIBLE)
 ROLLOUT = (POLICY_ELIGIBLE, POLICY_PLANNED, CROSS_PROVINCE)
 STUDIED = (OUT_OF_NETWORK, CROSS_PROVINCE, CROSS_REGION)
 """Figures whose change after going live is studied."""
-
-MEASURE_GROUPS = dict(zip(("redundancy", "necessity", "appropriateness"), LIBRARY_GROUPS, strict=True))
-"""Groups of the measure library, by what their ids begin with."""
 
 CONTINUITY_INDEX = "RED-09"
 CONTINUITY = (CONTINUITY_INDEX, "RED-03", "NEC-01", "NEC-05")

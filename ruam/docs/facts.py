@@ -56,7 +56,7 @@ class Parameter:
     """None: until it is changed."""
     source: str
     is_common: bool
-    """Of every measure."""
+    """Of every measure of the library."""
 
 
 @dataclass(frozen=True)

@@ -22,6 +22,7 @@ from dashboards.queries.scope import WITHOUT_AREAS, UnscopedTableError
 from dashboards.queries.serving import Serving, connection, current_serving, fetch
 from ruam.access import NATION, Level, Scope
 from ruam.geography import province_names, region_of_province
+from ruam.measures import MEASURE_GROUPS
 from ruam.settings import REGIONS
 from tests.dashboards.serving_factory import FACILITIES
 
@@ -58,7 +59,7 @@ VALUES: dict[str, st.SearchStrategy[Any]] = {
     "places": st.lists(areas, max_size=4),
     "period": st.sampled_from([MONTH, YEAR]),
     "dimension": st.sampled_from(["facility_type", "right_group"]),
-    "ids": st.sampled_from([[f"{one}-"] for one in (*figures.MEASURE_GROUPS.values(), "UT")]),
+    "ids": st.sampled_from([[f"{one}-"] for one in (*MEASURE_GROUPS.values(), "UT")]),
     "measure_id": st.sampled_from(["RED-01", "UT-00"]),
     "region": st.none() | st.sampled_from(REGIONS),
     "level": st.sampled_from(["region", "province"]),

@@ -1,7 +1,8 @@
 """Published bulk sets load whole: none of their resources is lost, whichever software wrote them.
 
 Without more, a set of their shape that is invented here. `make proof FHIR_SETS=<folder>` takes each folder in it that
-holds NDJSON, such as those of SMART Health IT's sample-bulk-fhir-datasets or what Synthea's bulk export leaves.
+holds NDJSON, such as those of SMART Health IT's sample-bulk-fhir-datasets or what Synthea's bulk export leaves. Of such
+a set all is care that was given: a status that says otherwise is counted as `docs/feeds-fhir.md` has it, and not here.
 """
 
 from __future__ import annotations
@@ -21,7 +22,9 @@ from tests.ingestion.fhir_sets import encounter, fhir_name, ndjson, sample_set
 from tests.ingestion.reading import assert_balanced, landed, records, take_in
 
 GIVEN = os.environ.get("RUAM_TEST_FHIR_SETS")
-FOLDERS = sorted({path.parent for path in Path(GIVEN).rglob("*.ndjson*")}) if GIVEN else [None]
+FOLDERS: list[Path | None] = [*sorted({path.parent for path in Path(GIVEN).rglob("*.ndjson*")})] if GIVEN else [None]
+if not FOLDERS:
+    raise FileNotFoundError(f"No folder in {GIVEN} holds NDJSON: unpack the sets there.")
 OUTPATIENT, INPATIENT = {"AMB", "EMER", "FLD", "HH", "VR"}, {"IMP", "ACUTE", "NONAC", "OBSENC", "SS"}
 
 

@@ -16,6 +16,8 @@ import yaml
 from ruam.home import DataHome
 from ruam.settings import PROJECT
 
+pytestmark = pytest.mark.slow
+
 MEASURES = PROJECT / "models" / "measures"
 
 

@@ -17,6 +17,8 @@ from ruam.dbt import run_dbt
 from ruam.home import DataHome
 from tests.warehouse.landing_factory import Row, make_home, write_batch
 
+pytestmark = pytest.mark.slow
+
 SENDER, OTHER = "10001", "10002"
 DAY = date(2025, 1, 5)
 BEFORE, REQUESTED, AFTER = (datetime.fromisoformat(f"2025-01-{day} 08:00") for day in ("10", "20", "30"))
