@@ -52,7 +52,7 @@ demo: setup ## Generate a country, ingest, build, publish, and serve it (SERVE=0
 	  echo "▸ choose a demo user (the analyst sees most), then look at: ภาพรวม (13 regions on one page), การใช้บริการ (who uses what, where), ความก้าวหน้า (plan against fact)"; \
 	  $(BIN)/ruam serve --demo; fi
 
-test: setup browser services provider lint ## Lint, types, and the tests but for the slow ones: thirteen minutes.
+test: setup browser services provider lint ## Lint, types, and the tests but for the slow ones: twelve minutes.
 	@echo "▸ tests"
 	@$(BIN)/python -m pytest --numprocesses 2 --no-loadscope-reorder -m "not slow"
 
