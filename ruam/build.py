@@ -14,7 +14,7 @@ import duckdb
 import polars as pl
 
 from ruam import findings, gates, spark
-from ruam.dbt import Progress, run_dbt
+from ruam.dbt import STORAGE_VERSION, Progress, run_dbt
 from ruam.errors import BuildError, BusyError
 from ruam.files import locked, storage_errors
 from ruam.home import DataHome
@@ -211,7 +211,9 @@ def waiting_since(home: DataHome) -> datetime | None:
 def _open(home: DataHome, *, read_only: bool) -> duckdb.DuckDBPyConnection:
     """Raises `BusyError` when another process stands in the way: one writer, or many readers."""
     try:
-        return duckdb.connect(str(home.warehouse), read_only=read_only)
+        return duckdb.connect(
+            str(home.warehouse), read_only=read_only, config={"storage_compatibility_version": STORAGE_VERSION}
+        )
     except duckdb.IOException as error:
         raise BusyError(f"{home.warehouse} is open in another process. Wait for it to end, then try again.") from error
 

@@ -21,6 +21,9 @@ from ruam.settings import PROJECT
 Progress = Callable[[int, int], None]
 """Called with how many nodes of the build are done, and how many there are."""
 
+STORAGE_VERSION = "v1.5.0"
+"""DuckDB's oldest version that reads a new warehouse. Its default, 1.0, knows less of compression (decision 35)."""
+
 
 def run_dbt(
     arguments: list[str],
@@ -99,6 +102,7 @@ def _environment(home: DataHome, threads: int, memory_limit: str, spark_master: 
         "RUAM_SPILL": str(home.spill),
         "RUAM_THREADS": str(threads),
         "RUAM_MEMORY_LIMIT": memory_limit,
+        "RUAM_STORAGE_VERSION": STORAGE_VERSION,
         "DO_NOT_TRACK": "1",
     }
     if spark_master:

@@ -180,3 +180,4 @@ select
         else 'not_flagged'
     end as label
 from flagged
+{{ clustered_by('person_key') }}

@@ -71,3 +71,4 @@ where {{ rule.where }}
 {% if not loop.last %}union all
 {% endif %}
 {%- endfor %}
+{{ clustered_by('person_key') }}

@@ -78,3 +78,4 @@ from counted
 {% if not loop.last %}union all
 {% endif %}
 {%- endfor %}
+{{ clustered_by('person_key') }}

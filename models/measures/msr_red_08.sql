@@ -198,3 +198,4 @@ select
     cast(null as double) as value,
     cast(price as decimal(18, 2)) as price
 from events
+{{ clustered_by('person_key') }}

@@ -128,3 +128,4 @@ months as (
 )
 
 {{ person_period_events('UNR-12', 'months', 'month_start', 'months.variant') }}
+{{ clustered_by('person_key') }}

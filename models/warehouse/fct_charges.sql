@@ -99,3 +99,4 @@ select
     placed.delivery_id
 from placed
 left join rights on placed.instype = rights.instype
+{{ clustered_by('person_key') }}

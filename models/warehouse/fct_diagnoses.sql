@@ -58,3 +58,4 @@ select
     is_orphan,
     delivery_id
 from diagnoses
+{{ clustered_by('visit_key') }}

@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 import logging
+import re
 import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import date
+from itertools import groupby
 from pathlib import Path
 
+import duckdb
 import pytest
 
 from ruam.build import build, is_sound, last_build_id
+from ruam.dbt import STORAGE_VERSION, manifest
 from ruam.errors import BuildError, BusyError
 from ruam.home import DataHome
 from ruam.settings import Settings
@@ -48,6 +52,22 @@ def built(tmp_path_factory: pytest.TempPathFactory) -> Settings:
 
 def test_a_build_without_news_does_nothing(built: Settings) -> None:
     assert build(built).skipped
+
+
+def test_a_new_warehouse_stores_rows_of_a_person_together_in_the_newest_format(built: Settings) -> None:
+    """Decision 35: dbt's own statement around that of a model keeps its order."""
+    ordered = {
+        node["name"]: found[1]
+        for node in manifest(built.data_home)["nodes"].values()
+        if (found := re.search(r"clustered_by\('(\w+)'\)", node.get("raw_code", "")))
+    }
+    assert {"int_visits__enriched", "fct_diagnoses", "msr_nec_06"} <= ordered.keys()
+    with duckdb.connect(str(built.data_home.warehouse), read_only=True) as connection:
+        stored = connection.execute("select tags['storage_version'] from duckdb_databases() where not internal")
+        assert stored.fetchall() == [(f"{STORAGE_VERSION}+",)]
+        for table, key in ordered.items():
+            keys = [row[0] for row in connection.execute(f"select {key} from {table} order by rowid").fetchall()]
+            assert len(list(groupby(keys))) == len(set(keys)), table
 
 
 def test_while_another_process_writes_nothing_is_read(built: Settings) -> None:

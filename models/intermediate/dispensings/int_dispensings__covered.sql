@@ -50,3 +50,4 @@ group by
     dispensings.atc_code,
     dispensings.hospcode,
     dispensings.dispensed_date
+{{ clustered_by('person_key') }}

@@ -126,3 +126,4 @@ select
     placed.delivery_id
 from placed
 left join drugs on placed.didstd = drugs.didstd
+{{ clustered_by('person_key') }}

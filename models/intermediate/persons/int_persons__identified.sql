@@ -66,3 +66,4 @@ select
     nationality_group,
     is_registered
 from keyed
+{{ clustered_by('person_key') }}

@@ -202,3 +202,4 @@ select
 from located
 left join rollout as home_rollout on located.home_province_code = home_rollout.province_code
 left join rollout as treatment_rollout on located.treatment_province_code = treatment_rollout.province_code
+{{ clustered_by('person_key') }}

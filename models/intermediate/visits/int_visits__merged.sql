@@ -73,3 +73,4 @@ left join other_diagnoses
         first_rows.{{ column }} = other_diagnoses.{{ column }}{% if not loop.last %}
         and {% endif %}
         {%- endfor %}
+{{ clustered_by('person_key') }}

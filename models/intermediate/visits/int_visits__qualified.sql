@@ -61,3 +61,4 @@ select
 from visits
 left join necessary_repeats on visits.principal_diagnosis = necessary_repeats.principal_diagnosis
 left join grouped_codes on visits.principal_diagnosis = grouped_codes.principal_diagnosis
+{{ clustered_by('person_key') }}
