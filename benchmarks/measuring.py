@@ -2,7 +2,8 @@
 
 CPU and wall seconds count from the call, when the process has imported what the call needs; CPU is that of the process
 and of every child it waited for, the children's own imports included. Memory is the largest sum, at one time, of what
-the process and all its descendants hold, sampled from /proc every 50 ms; a page that several share counts once (PSS).
+the process and all its descendants hold, sampled from /proc every 50 ms, or less often where looking at gigabytes takes
+long itself; a page that several share counts once (PSS).
 """
 
 from __future__ import annotations
@@ -23,6 +24,9 @@ from rich.table import Table
 
 RUNS = 3
 _SAMPLE_SECONDS = 0.05
+_SAMPLING_SHARE = 20
+"""The sampler rests so many times as long as a look took: the kernel walks every page that is held, and of 5 GiB that
+took two thirds of a core."""
 
 
 @dataclass(frozen=True)
@@ -104,8 +108,11 @@ class _PeakMemory:
 
     def _watch(self) -> None:
         try:
-            while not self._done.wait(_SAMPLE_SECONDS):
+            rest = _SAMPLE_SECONDS
+            while not self._done.wait(rest):
+                began = time.perf_counter()
                 self.bytes = max(self.bytes, sum(map(_held, _tree(self._pid))))
+                rest = max(_SAMPLE_SECONDS, _SAMPLING_SHARE * (time.perf_counter() - began))
         except Exception as error:  # noqa: BLE001 - raised where the run ends: a peak of half a run is no figure
             self._failure = error
 
