@@ -83,7 +83,7 @@ def land_country(folder: Path) -> DataHome:
 def visits_of(home: DataHome) -> int:
     """Rows of SERVICE in the landing: what a visit is, before corrections."""
     with duckdb.connect() as connection:
-        row = connection.execute(f"select count(*) from {_read(_files(home, 'service'))}").fetchone()
+        row = connection.execute(f"select count(*) from {rows_of(_files(home, 'service'))}").fetchone()
     assert row
     return int(row[0])
 
@@ -127,7 +127,7 @@ def _shifted(
     batch: str | None = None,
 ) -> None:
     """Write the rows of some files once for each copy, with the facilities and people of that copy."""
-    source = _read(map(str, sources))
+    source = rows_of(map(str, sources))
     columns = [str(row[0]) for row in connection.execute(f"describe from {source}").fetchall()]
     place = 'list_position($codes, "{0}")'
     moved = f'case when {place} > 0 then ({FIRST_CODE} + copy * {len(codes)} + {place})::varchar else "{{0}}" end'
@@ -163,7 +163,7 @@ def skew(source: DataHome, folder: Path, visits: int) -> DataHome:
             select hospcode, pid
             from (
                 select hospcode, pid, sum(count(*)) over (order by md5(hospcode || pid)) as n
-                from {_read(_files(home, "service"))} group by hospcode, pid
+                from {rows_of(_files(home, "service"))} group by hospcode, pid
             )
             where n <= $visits
             """,
@@ -177,7 +177,7 @@ def skew(source: DataHome, folder: Path, visits: int) -> DataHome:
                         if(bearers.pid is null, person.cid_class, 'valid') as cid_class,
                         if(bearers.pid is null, person.birth_month, date '1970-01-01') as birth_month
                     )
-                    from {_read([path])} as person
+                    from {rows_of([path])} as person
                     left join bearers on person.hospcode = bearers.hospcode and person.pid = bearers.pid
                 ) to '{path}.new' (format parquet)
             """)
@@ -189,7 +189,7 @@ def _files(home: DataHome, table: str) -> list[str]:
     return [str(path) for one in committed_batches(home.landing) if (path := one / f"{table}.parquet").exists()]
 
 
-def _read(paths: Iterable[str]) -> str:
+def rows_of(paths: Iterable[str]) -> str:
     return f"read_parquet({list(paths)}, union_by_name = true, hive_partitioning = false)"
 
 
