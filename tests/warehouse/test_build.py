@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import logging
 import re
 import shutil
@@ -17,7 +18,7 @@ import duckdb
 import pytest
 
 from ruam.build import build, is_sound, last_build_id
-from ruam.dbt import STORAGE_VERSION, manifest
+from ruam.dbt import STORAGE_VERSION, manifest, run_dbt
 from ruam.errors import BuildError, BusyError
 from ruam.home import DataHome
 from ruam.settings import Settings
@@ -68,6 +69,17 @@ def test_a_new_warehouse_stores_rows_of_a_person_together_in_the_newest_format(b
         for table, key in ordered.items():
             keys = [row[0] for row in connection.execute(f"select {key} from {table} order by rowid").fetchall()]
             assert len(list(groupby(keys))) == len(set(keys)), table
+
+
+@pytest.mark.parametrize(("landings", "expected"), [(0, 2), (10**12, 1)])
+def test_where_memory_is_short_one_statement_runs_at_a_time(
+    built: Settings, monkeypatch: pytest.MonkeyPatch, landings: int, expected: int
+) -> None:
+    monkeypatch.setattr("ruam.dbt._LANDINGS_IN_MEMORY", landings)
+    run_dbt(["seed"], built.data_home, threads=2)
+    results = json.loads((built.data_home.dbt / "target" / "run_results.json").read_text(encoding="utf-8"))["results"]
+    threads = {result["thread_id"] for result in results if result["unique_id"].startswith("seed.")}
+    assert len(threads) == expected
 
 
 def test_while_another_process_writes_nothing_is_read(built: Settings) -> None:
