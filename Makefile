@@ -82,7 +82,7 @@ fuzz: setup ## Fuzz the readers of zips, lines and dBase, SECONDS in all (3600);
 bench: setup ## The short benchmarks in one table, each line a ratio with a peer of the same run, kept in benchmarks/history (a quarter of an hour); with Spark and ClickHouse after `make bench-tools`.
 	@$(BIN)/python -m benchmarks
 
-bench-all: bench ## The slow ones too: small zips, memory, thirty days, pseudonyms, linkage, the warehouse, measures, a day's build (hours).
+bench-all: bench ## The slow ones too: small zips, memory, thirty days, pseudonyms, linkage, the warehouse, measures, a day's build, regions side by side (hours).
 	@$(BIN)/python -m benchmarks.small_zips
 	@$(BIN)/python -m benchmarks.memory
 	@$(BIN)/python -m benchmarks.scan
@@ -93,6 +93,7 @@ bench-all: bench ## The slow ones too: small zips, memory, thirty days, pseudony
 	@$(BIN)/python -m benchmarks.build
 	@$(BIN)/python -m benchmarks.incremental
 	@$(BIN)/python -m benchmarks.checkpoint
+	@$(BIN)/python -m benchmarks.regions
 
 bench-pages: setup ## What `make demo` published, under 20 people who change filters and 200 open sessions.
 	@$(BIN)/python -m benchmarks.pages

@@ -48,7 +48,7 @@ from ingestion.reference import ensure_schemas, load
 from ingestion.synthetic import generate
 from ruam.dbt import manifest, run_dbt
 from ruam.home import DataHome
-from ruam.landing import committed_batches, region_of
+from ruam.landing import committed_batches, holds, is_schema, region_of
 from ruam.settings import Settings
 
 SLOPE, RATIO, MEMORY_MIB, SKEW = 1.05, 1.25, 8 * 1024, 5.0
@@ -107,9 +107,9 @@ def grow(source: DataHome, folder: Path, visits: int) -> DataHome:
                 else:
                     shutil.copy(path, home.reference / kind / path.name)
         shift([source.links], home.links)
-        regions = sorted({region_of(one) for one in committed_batches(source.landing)})
-        for region in regions:
-            batches = [one for one in committed_batches(source.landing, region) if "schema-" not in one.name]
+        with_rows = batches_with_rows(source)
+        for region in sorted({region_of(one) for one in with_rows}):
+            batches = [one for one in with_rows if region_of(one) == region]
             target = home.landing / f"region={region}" / f"batch=20250601T0000000000{region}-grown"
             for table in sorted({path.name for batch in batches for path in batch.glob("*.parquet")}):
                 target.mkdir(parents=True, exist_ok=True)
@@ -183,6 +183,11 @@ def skew(source: DataHome, folder: Path, visits: int) -> DataHome:
             """)
             Path(f"{path}.new").replace(path)
     return home
+
+
+def batches_with_rows(home: DataHome) -> list[Path]:
+    """Committed batches but that of the schema, which holds columns alone."""
+    return [one for one in committed_batches(home.landing) if not any(map(is_schema, holds(one)))]
 
 
 def _files(home: DataHome, table: str) -> list[str]:

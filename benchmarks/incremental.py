@@ -22,7 +22,7 @@ from pathlib import Path
 
 import duckdb
 
-from benchmarks.build import grow, land_country, rows_of
+from benchmarks.build import batches_with_rows, grow, land_country, rows_of
 from benchmarks.country import START, country_arguments, make_country, new_home, told, zips_in
 from benchmarks.measuring import measured_in_turn, show_costs
 from benchmarks.results import Result, cpu, memory, report
@@ -32,7 +32,7 @@ from ingestion.landing import ensure_schema_batch
 from ingestion.reference import ensure_schemas, load
 from ruam.build import build
 from ruam.home import DataHome
-from ruam.landing import committed_batches, region_of
+from ruam.landing import region_of
 from ruam.settings import Settings
 
 SHARE = 0.05
@@ -115,21 +115,19 @@ def send_again(home: DataHome, share: float) -> None:
     """Land a batch for each region: of its deliveries about that share, by an order of their own kind, a day later and
     with every price changed."""
     with duckdb.connect(config={"threads": 2}) as connection:
-        for before in list(committed_batches(home.landing)):
-            if "schema-" in before.name or not (before / "receipts.parquet").exists():
-                continue
-            region = region_of(before)
-            again = before.with_name(f"batch=20250602T0000000000{region}-again")
+        for before in batches_with_rows(home):
+            again = before.with_name(f"batch=20250602T0000000000{region_of(before)}-again")
             again.mkdir()
+            receipts = rows_of([str(before / "receipts.parquet")])
             connection.execute(
                 f"""
                 create or replace table chosen as
                 select delivery_id
                 from (
                     select delivery_id, sum(n_landed) over (order by md5(delivery_id)) - n_landed as n_before
-                    from {rows_of([str(before / "receipts.parquet")])}
+                    from {receipts}
                 )
-                where n_before < $share * (select sum(n_landed) from {rows_of([str(before / "receipts.parquet")])})
+                where n_before < $share * (select sum(n_landed) from {receipts})
                 """,
                 {"share": share},
             )

@@ -24,8 +24,8 @@ from rich.table import Table
 
 RUNS = 3
 _SAMPLE_SECONDS = 0.05
-_SAMPLING_SHARE = 20
-"""The sampler rests so many times as long as a look took: the kernel walks every page that is held, and of 5 GiB that
+_RESTS_FOR_A_LOOK = 20
+"""So many times as long as a look took the sampler rests: the kernel walks every page that is held, and of 5 GiB that
 took two thirds of a core."""
 
 
@@ -112,7 +112,7 @@ class _PeakMemory:
             while not self._done.wait(rest):
                 began = time.perf_counter()
                 self.bytes = max(self.bytes, sum(map(_held, _tree(self._pid))))
-                rest = max(_SAMPLE_SECONDS, _SAMPLING_SHARE * (time.perf_counter() - began))
+                rest = max(_SAMPLE_SECONDS, _RESTS_FOR_A_LOOK * (time.perf_counter() - began))
         except Exception as error:  # noqa: BLE001 - raised where the run ends: a peak of half a run is no figure
             self._failure = error
 

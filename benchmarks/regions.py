@@ -27,7 +27,6 @@ from benchmarks.results import Result, Target, report
 from ingestion.job import ingest
 from ingestion.reference import load
 from ingestion.synthetic import generate
-from ruam.home import DataHome
 from ruam.settings import REGIONS, Settings
 
 SCALING = 1.25
@@ -62,17 +61,13 @@ def compare(folder: Path, size: argparse.Namespace) -> Result:
     if rows[1] != rows[cores]:
         raise SystemExit(f"Regions side by side landed other rows: {rows}")
     centre = {
-        name: measured(partial(commanded, DataHome(folder / f"home-{cores}").root, arguments, size.memory_limit))
+        name: measured(partial(commanded, home.root, arguments, size.memory_limit))
         for name, arguments in COMMANDS.items()
     }
     table = Table("step", "rows", "CPU s", "wall s", "peak MiB", title=f"{cores} cores")
-    for region, cost in costs[1].items():
-        table.add_row(
-            f"region {region}", f"{cost.rows:,}", f"{cost.cpu:.1f}", f"{cost.wall:.1f}", f"{cost.memory:,.0f}"
-        )
-    table.add_section()
-    for name, cost in centre.items():
-        table.add_row(name, "", f"{cost.cpu:.1f}", f"{cost.wall:.1f}", f"{cost.memory:,.0f}")
+    for name, cost in ({f"region {region}": cost for region, cost in costs[1].items()} | centre).items():
+        rows_told = f"{cost.rows:,}" if cost.rows else "–"
+        table.add_row(name, rows_told, f"{cost.cpu:.1f}", f"{cost.wall:.1f}", f"{cost.memory:,.0f}")
     Console().print(table)
     slowest = max(cost.wall for cost in costs[1].values())
     Console().print(

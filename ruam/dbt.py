@@ -7,7 +7,7 @@ import os
 import re
 import shutil
 from collections.abc import Callable, Collection, Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -80,17 +80,16 @@ def run_dbt(
         *("--project-dir", str(PROJECT), "--profiles-dir", str(profiles)),
         *("--target-path", str(artifacts / "target"), "--log-path", str(artifacts / "logs")),
     ]
-    with reading(home.landing) as committed, ExitStack() as stack:
+    with reading(home.landing) as committed:
         shown = committed if folders is None else folders
         landed = sum(path.stat().st_size for folder in shown for path in folder.glob("*.parquet"))
-        at_once = statements_at_once(landed, memory_limit, threads)
-        stack.enter_context(_environment(home, threads, at_once, memory_limit, spark_master))
         _show(home, shown, batches)
-        try:
-            result = dbtRunner(callbacks=[follow]).invoke(command)
-        finally:
-            # The adapter holds the file open for the life of the process; the next step needs it.
-            DuckDBConnectionManager.close_all_connections()  # type: ignore[no-untyped-call]
+        with _environment(home, threads, statements_at_once(landed, memory_limit, threads), memory_limit, spark_master):
+            try:
+                result = dbtRunner(callbacks=[follow]).invoke(command)
+            finally:
+                # The adapter holds the file open for the life of the process; the next step needs it.
+                DuckDBConnectionManager.close_all_connections()  # type: ignore[no-untyped-call]
     if not result.success:
         failed = [] if result.exception else _failed(artifacts)
         lines = [f"  {node['unique_id']}: {message}" for node, message in failed]

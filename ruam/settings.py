@@ -106,7 +106,8 @@ class Settings(BaseSettings):
     workers: int = Field(default=2, ge=1)
     """Processes that land batches, and threads of the build."""
     memory_limit: str = "4GB"
-    """For the build's database engine; beyond it the engine spills to disk."""
+    """For the build's database engine; beyond it the engine spills to disk. Of a landing larger than a tenth of it
+    one statement is built at a time."""
     spark_master: str | None = None
     """The Spark cluster that builds in DuckDB's stead, `spark://HOST:PORT` or another of Spark's addresses
     (docs/how-to/spark.md)."""
