@@ -1,6 +1,6 @@
 """A national year, as far as one machine holds it, and what 300 million visits would take.
 
-    python -m benchmarks.national FOLDER [--scales 0.75 3.75 15 30] [--memory-limit 5GB] [--until build]
+    python -m benchmarks.national FOLDER [--scales 0.05 0.75 3.75 15 30] [--memory-limit 5GB] [--until build]
 
 A country of each scale (1.33 million visits a year at 1) is generated, ingested, taken into the vault, linked, built,
 checked and published by Ruam's own commands, one after another on an empty data home. What each step took is kept in
@@ -8,8 +8,9 @@ FOLDER, and a run that is called again goes on with the step that was not finish
 night. What later steps do not read is deleted on the way: the senders' zips, and, but for costs, whatever a scale
 made when all its steps are done (the largest stays, to be looked at).
 
-Then, step by step, a power of the visits is fitted to all scales but the largest, which is held back: what it says of
-that one, against what was measured, is the model's error. Fitted to all, it says what 300 million visits take.
+Then, step by step, what a run costs whatever the size and a power of the visits are fitted to all scales but the
+largest, which is held back: what they say of that one, against what was measured, is the model's error. Fitted to all,
+they say what 300 million visits take.
 """
 
 from __future__ import annotations
@@ -25,10 +26,11 @@ from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass
 from functools import partial
 from pathlib import Path
-from statistics import linear_regression
 
+import numpy as np
 from rich.console import Console
 from rich.table import Table
+from scipy.optimize import least_squares
 
 from benchmarks.country import START
 from benchmarks.measuring import Cost, measured
@@ -36,11 +38,15 @@ from benchmarks.results import Result, Target, report
 from ingestion.synthetic import generate
 from ruam.home import DataHome
 
-SCALES = (0.75, 3.75, 15.0, 30.0)
+SCALES = (0.05, 0.75, 3.75, 15.0, 30.0)
+"""The first shows what a step costs whatever the size."""
 FACILITIES = 40
 """Of a country of scale 1: what one serves does not grow with the scale."""
 NATION = 300_000_000
 """Visits of a year, which `benchmarks.country` takes for the nation too."""
+CORES = 64
+"""Of the larger machine, taken to be kept as busy, each, as those of this one."""
+NATIONAL = ("300 million visits: CPU h", f"hours of {CORES} cores")
 ERROR = 0.15
 """Of the prediction for the scale that was held back: an own target."""
 
@@ -135,20 +141,41 @@ def run(country: Country, until: str) -> None:
             country.home.inbox.mkdir()
 
 
-def fitted(costs: Mapping[int, float]) -> tuple[float, float]:
-    """Power and factor of visits, by least squares of the logarithms."""
-    line = linear_regression([math.log(n) for n in costs], [math.log(cost) for cost in costs.values()])
-    return line.slope, math.exp(line.intercept)
+@dataclass(frozen=True)
+class Model:
+    """CPU seconds of a step: `fixed + factor * visits ** power`."""
+
+    fixed: float
+    factor: float
+    power: float
+
+    def __call__(self, visits: int) -> float:
+        return self.fixed + self.factor * math.pow(visits, self.power)
 
 
-def predicted(costs: Mapping[int, float], visits: int) -> float:
-    power, factor = fitted(costs)
-    return factor * math.pow(visits, power)
+def fitted(costs: Mapping[int, float]) -> Model:
+    """The model of least squares of the logarithms, by visits: small sizes count as much as large ones.
+
+    Raises `ValueError` for fewer than three sizes, which fit any power.
+    """
+    if len(costs) < 3:
+        raise ValueError("A fixed part, a factor and a power want three sizes.")
+    smallest, largest = min(costs), max(costs)
+    sizes, logs = np.array(list(costs)) / largest, np.log(list(costs.values()))
+
+    def misses(guess: np.ndarray) -> np.ndarray:
+        fixed, level, power = guess
+        return np.log(fixed + np.exp(level) * sizes**power) - logs
+
+    start = (costs[smallest] / 2, math.log(costs[largest]), 1.0)
+    bounds = ((0.0, -np.inf, 0.5), (costs[smallest], np.inf, 2.0))
+    fixed, level, power = least_squares(misses, start, bounds=bounds, x_scale=(start[0], 1.0, 0.1)).x
+    return Model(float(fixed), math.exp(level - power * math.log(largest)), float(power))
 
 
 def model(countries: list[Country]) -> Iterator[Target]:
     """Of each step, and of all of them: the error at the scale that is held back, and what the nation takes."""
-    table = Table("step", "power", "held back: predicted", "measured", "error", "300 million visits, CPU h")
+    table = Table("step", "fixed, CPU s", "power", "held back: predicted, CPU s", "measured, CPU s", "error", *NATIONAL)
     by_step = {
         name: {one.costs["generate"].rows: one.costs[name].cpu for one in countries}
         for name in STEPS
@@ -160,15 +187,22 @@ def model(countries: list[Country]) -> Iterator[Target]:
     for name, costs in by_step.items():
         largest = max(costs)
         known = {visits: cost for visits, cost in costs.items() if visits != largest}
-        told = predicted(known, largest)
+        told = fitted(known)(largest)
         error = told / costs[largest] - 1
-        nation = predicted(costs, NATION) / 3600
+        of_all = fitted(costs)
+        nation = of_all(NATION) / 3600
         table.add_row(
-            *(name, f"{fitted(costs)[0]:.3f}", f"{told:,.0f} CPU s", f"{costs[largest]:,.0f} CPU s"),
-            *(f"{error:+.1%}", f"{nation:,.1f}"),
+            *(name, f"{of_all.fixed:,.1f}", f"{of_all.power:.3f}", f"{told:,.0f}", f"{costs[largest]:,.0f}"),
+            *(f"{error:+.1%}", f"{nation:,.1f}", f"{nation / CORES / _busy(countries[-1], name):,.1f}"),
         )
         yield Target(f"error of the model at the scale held back: {name}", abs(error), ERROR)
     Console().print(table)
+
+
+def _busy(country: Country, name: str) -> float:
+    """Which share of this machine's cores a step kept busy."""
+    steps = [country.costs[name]] if name in country.costs else [country.costs[step] for step in STEPS[1:]]
+    return sum(cost.cpu for cost in steps) / sum(cost.wall for cost in steps) / (os.cpu_count() or 1)
 
 
 def sizes(country: Country) -> dict[str, int]:
@@ -199,7 +233,7 @@ def main() -> None:
         return
     for name, size in sizes(countries[-1]).items():
         Console().print(f"{name}: {size / 1e9:.1f} GB")
-    if len(countries) > 2:
+    if len(countries) > 3:
         visits = [one.costs["generate"].rows for one in countries]
         report(Result("national", ", ".join(f"{n:,}" for n in visits) + " visits", list(model(countries))))
 
