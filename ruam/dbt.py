@@ -74,7 +74,7 @@ def run_dbt(
 
     artifacts = home.spark if spark_master else home.dbt
     command = [
-        *("--log-level", "none", "--no-use-colors"),
+        *("--log-level", "none", "--log-level-file", "info", "--no-use-colors"),
         *arguments,
         *("--target", "spark" if spark_master else "duckdb"),
         *("--project-dir", str(PROJECT), "--profiles-dir", str(profiles)),

@@ -82,6 +82,16 @@ def test_where_memory_is_short_one_statement_runs_at_a_time(
     assert len(threads) == expected
 
 
+def test_what_failed_is_named_and_stands_in_the_log_that_the_message_names(tmp_path: Path) -> None:
+    home = DataHome(tmp_path)
+    home.create()
+    with pytest.raises(BuildError, match=r"model\.ruam\.dim_dates") as caught:
+        run_dbt(["run", "--select", "dim_dates"], home)
+    log = re.search(r"\(log: (.+)\):", str(caught.value))
+    assert log
+    assert "dim_dates" in Path(log[1]).read_text(encoding="utf-8")
+
+
 def test_while_another_process_writes_nothing_is_read(built: Settings) -> None:
     with held_open(built.data_home):
         with pytest.raises(BusyError, match=r"warehouse\.duckdb"):
