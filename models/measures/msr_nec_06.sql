@@ -58,24 +58,32 @@ counted as (
     where
         pregnant.person_key is null
         and coalesce({{ age_years('homes.birth_month', 'persons.period_end') }} >= {{ min_age }}, true)
+),
+
+variants as (
+    {%- for variant, threshold in variants.items() %}
+    select
+        '{{ variant }}' as variant,
+        {{ threshold }} as threshold
+    {%- if not loop.last %}
+    union all
+    {%- endif %}
+    {%- endfor %}
 )
 
-{% for variant, threshold in variants.items() -%}
 select
     'NEC-06' as measure_id,
-    '{{ variant }}' as variant,
-    {{ surrogate_key(['person_key', 'period_end']) }} as event_key,
-    period_end as event_date,
-    {{ month_start('period_end') }} as service_month,
+    variants.variant,
+    {{ surrogate_key(['counted.person_key', 'counted.period_end']) }} as event_key,
+    counted.period_end as event_date,
+    {{ month_start('counted.period_end') }} as service_month,
     {{ as_text('null') }} as hospcode,
-    province_code,
-    person_key,
-    n_visits > {{ threshold }} as is_numerator,
-    person_tier in ('A', 'B') as is_linkable,
-    cast(n_visits as double) as value,
-    cast(price as decimal(18, 2)) as price
+    counted.province_code,
+    counted.person_key,
+    counted.n_visits > variants.threshold as is_numerator,
+    counted.person_tier in ('A', 'B') as is_linkable,
+    cast(counted.n_visits as double) as value,
+    cast(counted.price as decimal(18, 2)) as price
 from counted
-{% if not loop.last %}union all
-{% endif %}
-{%- endfor %}
+cross join variants
 {{ clustered_by('person_key') }}

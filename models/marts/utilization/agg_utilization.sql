@@ -16,6 +16,12 @@
 {%- set place = ['activity_month', 'province_code'] -%}
 {%- set cell = ['period_type', 'period_start', 'area_level', 'area_code'] -%}
 {%- set what = ['activity_month', 'dimension', 'dimension_value'] -%}
+{%- set age_at_visit = age_band(age_years('persons.birth_month', 'visits.date_serv')) -%}
+{%- set condition_of_visit = "coalesce(diseases.condition_group, 'unknown')" -%}
+{%- set office_hours -%}
+    case when is_in_hours then 'in_hours' when not is_in_hours then 'out_of_hours' else 'unknown' end
+{%- endset -%}
+{%- set bits = 40 -%}
 {%- set people_dimensions = "('all', 'age_band')" -%}
 
 -- When each province was to go live as it was announced; of those for which no source names a day, when it did.
@@ -44,8 +50,8 @@ services as (
     select
         visits.*,
         facilities.level,
-        {{ age_band(age_years('persons.birth_month', 'visits.date_serv')) }} as age_band,
-        coalesce(diseases.condition_group, 'unknown') as condition_group,
+        {{ age_at_visit }} as age_band,
+        {{ condition_of_visit }} as condition_group,
         home_plans.live_date <= visits.date_serv and treatment_plans.live_date <= visits.date_serv
             as is_policy_planned,
         row_number() over (
@@ -74,9 +80,7 @@ visits as (
         age_band,
         condition_group,
         visit_class,
-        case when is_in_hours then 'in_hours' when not is_in_hours then 'out_of_hours' else 'unknown' end
-            as office_hours,
-        person_number,
+        {{ office_hours }} as office_hours,
         count(*) as n_visits,
         count(case when is_home_known then 1 end) as n_home_known_visits,
         count(case when is_out_of_network then 1 end) as n_out_of_network_visits,
@@ -102,8 +106,7 @@ visits as (
         age_band,
         condition_group,
         visit_class,
-        is_in_hours,
-        person_number
+        {{ office_hours }}
 ),
 
 discharges as (
@@ -246,81 +249,101 @@ cells as (
         areas.area_code
 ),
 
-people_by_value as (
+-- A province is a bit of one of two numbers, a set of provinces their sum: where a person was treated is two numbers,
+-- whatever the areas.
+province_bits as (
     select
-        {{ place | join(', ') }},
-        person_number,
-        {{ dimension_and_value(utilization_dimensions_of('visits')) }}
-    from visits
-    {{ group_by_dimension(place + ['person_number'], utilization_dimensions_of('visits')) }}
-),
-
-people_in_provinces as (
-    select
-        whats.what_number,
-        people_by_value.person_number,
-        people_by_value.province_code
-    from people_by_value
-    inner join whats
-        on {{ agreeing(what, 'people_by_value', 'whats') }}
-),
-
--- Who was treated in one province alone counts there and above it: only the others must be told apart, area by area.
-people_in_periods as (
-    select
-        what_number,
-        person_number,
-        min(province_code) as province_code,
-        max(province_code) as other_province_code
-    from people_in_provinces
-    group by what_number, person_number
-),
-
-people_once as (
-    select
-        what_number,
         province_code,
-        count(*) as n_persons
-    from people_in_periods
-    where province_code = other_province_code
-    group by what_number, province_code
+        {% for at_least in [1, bits + 1] -%}
+        case
+            when province_number between {{ at_least }} and {{ at_least + bits - 1 }}
+                then cast(power(2, province_number - {{ at_least }}) as bigint)
+            else 0
+        end as {{ 'high' if not loop.first else 'low' }}_bits{% if not loop.last %},
+        {% endif %}
+        {%- endfor %}
+    from (
+        select
+            province_code,
+            row_number() over (order by province_code) as province_number
+        from (select distinct province_code from areas) as provinces
+    ) as numbered
 ),
 
-people_often as (
-    select people_in_provinces.*
-    from people_in_provinces
-    inner join people_in_periods
-        on
-            people_in_provinces.what_number = people_in_periods.what_number
-            and people_in_provinces.person_number = people_in_periods.person_number
-    where people_in_periods.province_code <> people_in_periods.other_province_code
+area_bits as (
+    select
+        areas.area_level,
+        areas.area_code,
+        bit_or(province_bits.low_bits) as low_bits,
+        bit_or(province_bits.high_bits) as high_bits
+    from areas
+    inner join province_bits on areas.province_code = province_bits.province_code
+    group by areas.area_level, areas.area_code
+),
+
+attended as (
+    select
+        visits.service_month as activity_month,
+        province_bits.low_bits,
+        province_bits.high_bits,
+        visits.facility_type_group as facility_type,
+        visits.affiliation_group as affiliation,
+        visits.right_group,
+        {{ age_at_visit }} as age_band,
+        {{ condition_of_visit }} as condition_group,
+        visits.visit_class,
+        {{ office_hours }} as office_hours,
+        visits.person_number
+    from {{ ref('fct_visits') }} as visits
+    inner join province_bits on visits.treatment_province_code = province_bits.province_code
+    left join persons on visits.person_key = persons.person_key
+    left join diseases on visits.principal_diagnosis = diseases.diagnosis_code
+),
+
+-- People by the provinces where they were treated. One dimension after the other: all of them at once would hold each
+-- person many times over.
+people_by_provinces as (
+    {%- for dimension in ['all'] + utilization_dimensions_of('visits') %}
+    select
+        what_number,
+        low_bits,
+        high_bits,
+        count(*) as n_persons
+    from (
+        select
+            whats.what_number,
+            attended.person_number,
+            bit_or(attended.low_bits) as low_bits,
+            bit_or(attended.high_bits) as high_bits
+        from attended
+        inner join whats
+            on
+                attended.activity_month = whats.activity_month
+                and whats.dimension = '{{ dimension }}'
+                {%- if dimension != 'all' %}
+                and attended.{{ dimension }} = whats.dimension_value
+                {%- endif %}
+        group by whats.what_number, attended.person_number
+    ) as people_of_{{ dimension }}
+    group by what_number, low_bits, high_bits
+    {%- if not loop.last %}
+    union all
+    {%- endif %}
+    {%- endfor %}
 ),
 
 people as (
     select
-        what_number,
-        area_level,
-        area_code,
-        sum(n_persons) as n_persons
-    from (
-        select
-            people_once.what_number,
-            areas.area_level,
-            areas.area_code,
-            people_once.n_persons
-        from people_once
-        inner join areas on people_once.province_code = areas.province_code
-        union all
-        select
-            people_often.what_number,
-            areas.area_level,
-            areas.area_code,
-            count(distinct people_often.person_number) as n_persons
-        from people_often
-        inner join areas on people_often.province_code = areas.province_code
-        group by people_often.what_number, areas.area_level, areas.area_code
-    ) as counted
-    group by what_number, area_level, area_code
+        people_by_provinces.what_number,
+        area_bits.area_level,
+        area_bits.area_code,
+        sum(people_by_provinces.n_persons) as n_persons
+    from people_by_provinces
+    inner join area_bits
+        on
+            people_by_provinces.low_bits & area_bits.low_bits <> 0
+            or people_by_provinces.high_bits & area_bits.high_bits <> 0
+    group by people_by_provinces.what_number, area_bits.area_level, area_bits.area_code
 ),
 
 -- The population as of the build, by its age on the last day of the period.
