@@ -101,8 +101,8 @@ bench-pages: setup ## What `make demo` published, under 20 people who change fil
 bench-spark: bench-tools java ## Ingestion against Spark too (480 MB to install; needs Java 17 or later).
 	@$(BIN)/python -m benchmarks.ingest --spark
 
-spark: spark-tools java ## Build and publish one landing on DuckDB and on a Spark cluster of this machine, and compare every table (480 MB to install); MODELS="+fct_visits" for some, KILL=1 to lose a worker, UNIT=1 for the models' unit tests there.
-	@$(BIN)/python -m tests.spark $(if $(MODELS),--select $(MODELS)) $(if $(KILL),--kill) $(if $(UNIT),--unit)
+spark: spark-tools java ## Build and publish one landing on DuckDB and on a Spark cluster of this machine, and compare every table (480 MB to install); MODELS="+fct_visits" for some, SYNTHETIC=1 for a generated country, KILL=1 to lose a worker, UNIT=1 for the models' unit tests there, THROUGH=connect or thrift for a server that drives it.
+	@$(BIN)/python -m tests.spark $(if $(SYNTHETIC),--synthetic) $(if $(MODELS),--select $(MODELS)) $(if $(KILL),--kill) $(if $(UNIT),--unit) $(if $(THROUGH),--through $(THROUGH))
 
 java: ## Install Java for Spark, where this user may.
 	@command -v java >/dev/null || { [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null \
@@ -111,7 +111,7 @@ java: ## Install Java for Spark, where this user may.
 
 # The extra `spark` is not in the lock either. Without asking for needs: dbt-core names one that it does not use and PyPI cannot give.
 spark-tools: setup
-	@$(BIN)/python -c 'import pyspark, dbt.adapters.spark' 2>/dev/null || { echo "▸ installing pyspark and dbt-spark"; \
+	@$(BIN)/python -c 'import pyspark, dbt.adapters.spark, grpc_status, pyhive' 2>/dev/null || { echo "▸ installing pyspark and dbt-spark"; \
 	  $(BIN)/python -c 'import tomllib; print(*tomllib.load(open("pyproject.toml", "rb"))["project"]["optional-dependencies"]["spark"], sep="\n")' \
 	  | $(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --requirement /dev/stdin; }
 

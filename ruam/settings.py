@@ -109,8 +109,8 @@ class Settings(BaseSettings):
     """For the build's database engine; beyond it the engine spills to disk. Of a landing larger than a tenth of it
     one statement is built at a time."""
     spark_master: str | None = None
-    """The Spark cluster that builds in DuckDB's stead, `spark://HOST:PORT` or another of Spark's addresses
-    (docs/how-to/spark.md)."""
+    """The Spark cluster that builds in DuckDB's stead: `spark://HOST:PORT` or another of Spark's masters, or a server
+    that drives one, `sc://HOST:PORT` (Connect) or `thrift://HOST:PORT` (docs/how-to/spark.md)."""
     batch_zips: int = Field(default=2_000, ge=1)
     batch_bytes: int = 512 * MEBIBYTE
     """A batch closes at this many zips or zipped bytes, whichever comes first. A region's day is one batch: its zips

@@ -12,10 +12,11 @@ from importlib.util import find_spec
 from pathlib import Path
 from threading import Event, Thread
 from typing import Any
+from urllib.parse import urlsplit
 
 import duckdb
 
-from ruam.dbt import Progress, run_dbt
+from ruam.dbt import Progress, run_dbt, spark_target
 from ruam.errors import BuildError, SetupError
 from ruam.home import DataHome
 
@@ -23,29 +24,46 @@ _PATIENCE_SECONDS = 120.0
 """For how long a cluster may leave a build without an executor. Spark itself waits without end."""
 
 
-def require() -> None:
-    """Raises `SetupError` when Java or the packages of the extra `spark` are missing: says what to install."""
-    if missing := [name for name in ("pyspark", "dbt.adapters.spark") if not _is_there(name)]:
+_NEEDED = {
+    "spark": ("dbt.adapters.spark", "pyspark"),
+    "spark_connect": ("dbt.adapters.spark", "pyspark", "grpc", "grpc_status", "zstandard"),
+    "spark_thrift": ("dbt.adapters.spark", "pyhive", "thrift", "thrift_sasl", "puresasl"),
+}
+"""Modules by target of dbt."""
+_PORTS = {"sc": 15_002, "thrift": 10_000}
+
+
+def require(address: str = "local") -> None:
+    """Raises `SetupError` when packages of the extra `spark`, or Java, are missing that builds with a cluster at that
+    address need: says what to install. Who speaks to a server (`sc://`, `thrift://`) needs no Java."""
+    if missing := [name for name in _NEEDED[spark_target(address)] if not _is_there(name)]:
         raise SetupError(
             f"Builds on Spark need packages that are not installed ({', '.join(missing)}): "
             "install those of the extra `spark` in pyproject.toml, as `make spark` does."
         )
-    if not _java():
+    if spark_target(address) == "spark" and not _java():
         raise SetupError(
             "Spark needs Java 17 or later, and there is none: install Debian's default-jre-headless "
             "(as root: apt-get install default-jre-headless), or set JAVA_HOME to where it is."
         )
 
 
-def require_master(master: str) -> None:
-    """Raises `SetupError` when none of the masters of `spark://HOST:PORT[,HOST:PORT]` answers; other kinds of address
-    (`local[2]`, `yarn`, `k8s://...`) are Spark's to judge."""
-    scheme, _, places = master.partition("://")
+def require_answer(address: str) -> None:
+    """Raises `SetupError` when nothing answers at `spark://HOST:PORT[,HOST:PORT]`, `sc://HOST[:PORT]` or
+    `thrift://HOST[:PORT]`; other kinds of address (`local[2]`, `yarn`, `k8s://...`) are Spark's to judge."""
+    scheme, _, places = address.partition("://")
     if scheme == "spark" and not any(_answers(place) for place in places.split(",")):
         raise SetupError(
-            f"No Spark master answers at {master}. Start the cluster, or name another by RUAM_SPARK_MASTER; "
+            f"No Spark master answers at {address}. Start the cluster, or name another by RUAM_SPARK_MASTER; "
             "`make spark` starts one of its own on this machine."
         )
+    if scheme in _PORTS:
+        place = urlsplit(address)
+        if not _answers(f"{place.hostname}:{place.port or _PORTS[scheme]}"):
+            raise SetupError(
+                f"No Spark server answers at {address}. Start it (docs/how-to/spark.md), or name another by "
+                "RUAM_SPARK_MASTER."
+            )
 
 
 def build(
@@ -75,14 +93,14 @@ def run(
     progress: Progress = lambda *_: None,
 ) -> None:
     """Run one dbt command on the cluster at `master`. Raises as `build` does."""
-    require()
-    require_master(master)
+    require(master)
+    require_answer(master)
     home.spark_tables.mkdir(parents=True, exist_ok=True)
     try:
         with executors_awaited(master):
             run_dbt(command, home, threads=threads, progress=progress, spark_master=master)
     finally:
-        _end_session()
+        _end_session(master)
 
 
 def show(home: DataHome) -> None:
@@ -124,11 +142,12 @@ def executors_awaited(
     """Raises `SetupError` in place of the error of what ran within, when the cluster left it without an executor.
 
     Its jobs are cancelled when that has lasted for `patience` seconds. `context` gives Spark's own `SparkContext` once
-    there is one, by default that of this process.
+    there is one, by default that of this process. Of a cluster that a server drives nothing is seen here: its own
+    settings say how long a statement waits.
     """
     ended, starved = Event(), Event()
     watch = Thread(target=_watch, args=(context or _context, patience, ended, starved), daemon=True)
-    if not master.startswith("local"):
+    if spark_target(master) == "spark" and not master.startswith("local"):
         watch.start()
     try:
         yield
@@ -187,10 +206,19 @@ def _answers(place: str) -> bool:
     return False
 
 
-def _end_session() -> None:
+def _end_session(master: str) -> None:
     """The adapter's session lives as long as the process, and holds the cluster's cores and the metastore."""
-    from pyspark.sql import SparkSession
+    kind = spark_target(master)
+    if kind == "spark":
+        from pyspark.sql import SparkSession
 
-    # Not the active one: that is each thread's own, and dbt has threads for its nodes.
-    if session := SparkSession._instantiatedSession:
-        session.stop()
+        # Not the active one: that is each thread's own, and dbt has threads for its nodes.
+        if session := SparkSession._instantiatedSession:
+            session.stop()
+    elif kind == "spark_connect":
+        from pyspark.sql.connect.session import SparkSession as RemoteSession
+
+        if remote := RemoteSession._get_default_session():
+            remote.stop()
+        # Left by pyspark, it would make every later session of this process a remote one.
+        os.environ.pop("SPARK_CONNECT_MODE_ENABLED", None)

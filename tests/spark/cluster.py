@@ -23,12 +23,83 @@ _LOOPBACK = "127.0.0.1"
 
 @dataclass(frozen=True)
 class Cluster:
+    home: Path
+    """Where Spark is installed."""
+    environment: dict[str, str]
+    """Of all its processes."""
     master: str
     workers: list[subprocess.Popen[bytes]]
 
     def kill(self, number: int) -> None:
         """Kill a worker and its executors, as when a machine is lost."""
         os.killpg(self.workers[number].pid, signal.SIGKILL)
+
+
+_SERVERS = {
+    "connect": (
+        "org.apache.spark.sql.connect.service.SparkConnectServer",
+        "sc",
+        ("spark.connect.grpc.binding.address", "spark.connect.grpc.binding.port"),
+    ),
+    "thrift": (
+        "org.apache.spark.sql.hive.thriftserver.HiveThriftServer2",
+        "thrift",
+        ("spark.hadoop.hive.server2.thrift.bind.host", "spark.hadoop.hive.server2.thrift.port"),
+    ),
+}
+"""By name: class, scheme of its address, and its settings of host and port."""
+
+
+@contextmanager
+def served(cluster: Cluster, kind: str, folder: Path, options: str = "") -> Iterator[str]:
+    """A server, `connect` or `thrift`, that drives the cluster; the address by which a build speaks to it.
+
+    `options` are those of its Java. Logs lie in `folder`. Raises `SetupError` when it does not come up.
+    """
+    class_name, scheme, (of_host, of_port) = _SERVERS[kind]
+    folder.mkdir(parents=True, exist_ok=True)
+    port = _free_port()
+    settings = {
+        of_host: _LOOPBACK,
+        of_port: port,
+        "spark.driver.host": _LOOPBACK,
+        "spark.driver.bindAddress": _LOOPBACK,
+        "spark.driver.memory": "4g",
+        "spark.executor.memory": "1g",
+        "spark.executor.extraJavaOptions": options,
+        "spark.driver.extraJavaOptions": f"-Dderby.stream.error.file={folder / 'derby.log'} {options}",
+        "spark.hadoop.javax.jdo.option.ConnectionURL": f"jdbc:derby:;databaseName={folder / 'metastore'};create=true",
+        "spark.sql.catalogImplementation": "hive",
+        "spark.sql.warehouse.dir": folder / "warehouse",
+        "spark.ui.enabled": "false",
+    }
+    command = [str(cluster.home / "bin" / "spark-submit"), "--master", cluster.master, "--class", class_name]
+    for name, value in settings.items():
+        command += ["--conf", f"{name}={value}"]
+    log = folder / f"{kind}.log"
+    with log.open("wb") as told:
+        server = subprocess.Popen(  # noqa: S603
+            [*command, "spark-internal"],
+            cwd=folder,
+            env=cluster.environment,
+            stdout=told,
+            stderr=told,
+            start_new_session=True,
+        )
+    try:
+        until = time.monotonic() + _START_SECONDS
+        while not _answers(port):
+            if server.poll() is not None or time.monotonic() > until:
+                raise SetupError(f"The {kind} server did not come up within {_START_SECONDS:.0f} s: see {log}.")
+            time.sleep(0.2)
+        yield f"{scheme}://{_LOOPBACK}:{port}"
+    finally:
+        _end([server])
+
+
+def _answers(port: int) -> bool:
+    with socket.socket() as one:
+        return one.connect_ex((_LOOPBACK, port)) == 0
 
 
 @contextmanager
@@ -82,16 +153,20 @@ def started(folder: Path, workers: int = 2, memory: str = "1200m") -> Iterator[C
                     f"The Spark cluster did not come up within {_START_SECONDS:.0f} s: see {folder}/*.log."
                 )
             time.sleep(0.2)
-        yield Cluster(master, running[1:])
+        yield Cluster(spark_home, environment, master, running[1:])
     finally:
-        for process in reversed(running):
-            process.terminate()
-        for process in running:
-            try:
-                process.wait(_STOP_SECONDS)
-            except subprocess.TimeoutExpired:
-                process.kill()
-                process.wait()
+        _end(running)
+
+
+def _end(running: list[subprocess.Popen[bytes]]) -> None:
+    for process in reversed(running):
+        process.terminate()
+    for process in running:
+        try:
+            process.wait(_STOP_SECONDS)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()
 
 
 def _free_port() -> int:

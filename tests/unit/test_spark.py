@@ -38,14 +38,42 @@ def test_a_java_home_without_java_is_none(monkeypatch: pytest.MonkeyPatch, tmp_p
         spark.require()
 
 
-def test_a_master_that_does_not_answer_is_named() -> None:
-    with pytest.raises(SetupError, match=r"No Spark master answers at spark://127\.0\.0\.1:1.*RUAM_SPARK_MASTER"):
-        spark.require_master("spark://127.0.0.1:1,127.0.0.1:2")
+@pytest.mark.parametrize(
+    ("address", "package"), [("sc://one:15002", "grpc"), ("thrift://one", "pyhive"), ("spark://one:7077", "pyspark")]
+)
+def test_each_kind_of_address_names_the_packages_that_it_needs(
+    monkeypatch: pytest.MonkeyPatch, address: str, package: str
+) -> None:
+    monkeypatch.setattr(spark, "_is_there", lambda name: name != package)
+    with pytest.raises(SetupError, match=rf"\({package}\).*extra `spark`"):
+        spark.require(address)
+
+
+def test_who_speaks_to_a_server_needs_no_java(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(spark, "_is_there", lambda _: True)
+    monkeypatch.setattr(spark, "_java", lambda: None)
+    spark.require("sc://one:15002")
+    spark.require("thrift://one:10000")
+    with pytest.raises(SetupError, match="Java 17"):
+        spark.require("yarn")
+
+
+@pytest.mark.parametrize(
+    ("address", "message"),
+    [
+        ("spark://127.0.0.1:1,127.0.0.1:2", r"No Spark master answers at spark://127\.0\.0\.1:1.*RUAM_SPARK_MASTER"),
+        ("sc://127.0.0.1:1/;user_id=ruam", r"No Spark server answers at sc://127\.0\.0\.1:1.*RUAM_SPARK_MASTER"),
+        ("thrift://127.0.0.1:1", r"No Spark server answers at thrift://127\.0\.0\.1:1.*RUAM_SPARK_MASTER"),
+    ],
+)
+def test_where_nothing_answers_is_named(address: str, message: str) -> None:
+    with pytest.raises(SetupError, match=message):
+        spark.require_answer(address)
 
 
 def test_what_spark_itself_judges_is_left_to_it() -> None:
-    spark.require_master("local[2]")
-    spark.require_master("k8s://https://127.0.0.1:1")
+    spark.require_answer("local[2]")
+    spark.require_answer("k8s://https://127.0.0.1:1")
 
 
 class _Context:
@@ -92,9 +120,10 @@ def test_what_else_fails_on_a_cluster_with_executors_is_told_as_it_is() -> None:
         _run(context, 0.3, then="a model")
 
 
-def test_a_build_within_this_process_needs_no_executor() -> None:
+@pytest.mark.parametrize("address", ["local[2]", "sc://one:15002", "thrift://one:10000"])
+def test_a_build_whose_executors_are_not_seen_waits_for_none(address: str) -> None:
     context = _Context(n_executors=0)
-    with spark.executors_awaited("local[2]", patience=0.05, context=lambda: context):
+    with spark.executors_awaited(address, patience=0.05, context=lambda: context):
         _run(context, 0.3)
 
 
