@@ -6,6 +6,7 @@ import os
 import shutil
 import socket
 import time
+import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from importlib.util import find_spec
@@ -96,6 +97,8 @@ def run(
     require(master)
     require_answer(master)
     home.spark_tables.mkdir(parents=True, exist_ok=True)
+    # The adapter asks for Hive's catalogue before each statement; a Connect server has its own, and says so each time.
+    warnings.filterwarnings("ignore", r"Failed to set spark\.sql\.catalogImplementation")
     try:
         with executors_awaited(master):
             run_dbt(command, home, threads=threads, progress=progress, spark_master=master)
