@@ -92,7 +92,8 @@ def run_dbt(
     ]
     with reading(home.landing) as committed:
         shown = committed if folders is None else folders
-        landed = sum(path.stat().st_size for folder in shown for path in folder.glob("*.parquet"))
+        # Of a day, too, statements look at everybody: what counts is all that was ever landed.
+        landed = sum(path.stat().st_size for folder in committed for path in folder.glob("*.parquet"))
         _show(home, shown, batches)
         with _environment(home, threads, statements_at_once(landed, memory_limit, threads), memory_limit, spark_master):
             try:

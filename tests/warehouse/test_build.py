@@ -71,12 +71,13 @@ def test_a_new_warehouse_stores_rows_of_a_person_together_in_the_newest_format(b
             assert len(list(groupby(keys))) == len(set(keys)), table
 
 
-@pytest.mark.parametrize(("landings", "expected"), [(0, 2), (10**12, 1)])
-def test_where_memory_is_short_one_statement_runs_at_a_time(
-    built: Settings, monkeypatch: pytest.MonkeyPatch, landings: int, expected: int
+@pytest.mark.parametrize(("landings", "folders", "expected"), [(0, None, 2), (10**12, None, 1), (10**12, [], 1)])
+def test_where_memory_is_short_for_all_that_landed_one_statement_runs_at_a_time(
+    built: Settings, monkeypatch: pytest.MonkeyPatch, landings: int, folders: list[Path] | None, expected: int
 ) -> None:
+    """Also in a build that reads little of it: its statements look at everybody."""
     monkeypatch.setattr("ruam.dbt._LANDINGS_IN_MEMORY", landings)
-    run_dbt(["seed"], built.data_home, threads=2)
+    run_dbt(["seed"], built.data_home, threads=2, folders=folders)
     results = json.loads((built.data_home.dbt / "target" / "run_results.json").read_text(encoding="utf-8"))["results"]
     threads = {result["thread_id"] for result in results if result["unique_id"].startswith("seed.")}
     assert len(threads) == expected
