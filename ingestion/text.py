@@ -109,6 +109,9 @@ def line_blocks(pieces: Iterable[bytes], max_line_bytes: int) -> Iterator[bytes]
     """
     rest, after_cr = b"", False
     for piece in pieces:
+        # Half a character is no text yet, and tells nothing of what follows a CR.
+        if not piece:
+            continue
         text = piece.removeprefix(b"\n") if after_cr else piece
         after_cr = piece.endswith(b"\r")
         if b"\r" in text:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import polars as pl
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
@@ -325,6 +325,7 @@ MIXTURES = st.one_of(
 
 
 @given(st.integers(0, 255), MIXTURES)
+@example(0, codecs.BOM_UTF16_LE + "\r\nx".encode("utf-16-le") + b"\0")
 @hypothesis_settings(max_examples=300)
 def test_every_line_is_a_row_or_a_reject_or_empty_wherever_the_text_is_cut(size: int, content: bytes) -> None:
     line_reader(bytes([size]) + content)
