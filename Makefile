@@ -101,7 +101,7 @@ bench-pages: setup ## What `make demo` published, under 20 people who change fil
 bench-spark: bench-tools java ## Ingestion against Spark too (480 MB to install; needs Java 17 or later).
 	@$(BIN)/python -m benchmarks.ingest --spark
 
-spark: spark-tools java ## Build and publish one landing on DuckDB and on a Spark cluster of this machine, and compare every table (480 MB to install); MODELS="+fct_visits" for some, SYNTHETIC=1 for a generated country, KILL=1 to lose a worker, UNIT=1 for the models' unit tests there, THROUGH=connect or thrift for a server that drives it.
+spark: spark-tools java ## Build and publish one landing on DuckDB and on a Spark cluster of this machine, and compare every table (500 MB to install); MODELS="+fct_visits" for some, SYNTHETIC=1 for a generated country, KILL=1 to lose a worker, UNIT=1 for the models' unit tests there, THROUGH=connect or thrift for a server that drives it.
 	@$(BIN)/python -m tests.spark $(if $(SYNTHETIC),--synthetic) $(if $(MODELS),--select $(MODELS)) $(if $(KILL),--kill) $(if $(UNIT),--unit) $(if $(THROUGH),--through $(THROUGH))
 
 java: ## Install Java for Spark, where this user may.

@@ -46,7 +46,8 @@ NATION = 300_000_000
 """Visits of a year, which `benchmarks.country` takes for the nation too."""
 CORES = 64
 """Of the larger machine, taken to be kept as busy, each, as those of this one."""
-NATIONAL = ("300 million visits: CPU h", f"hours of {CORES} cores")
+OF_THE_NATION = ("300 million visits: CPU h", f"hours of {CORES} cores")
+"""Columns of the model's table."""
 ERROR = 0.15
 """Of the prediction for the scale that was held back: an own target."""
 
@@ -175,7 +176,9 @@ def fitted(costs: Mapping[int, float]) -> Model:
 
 def model(countries: list[Country]) -> Iterator[Target]:
     """Of each step, and of all of them: the error at the scale that is held back, and what the nation takes."""
-    table = Table("step", "fixed, CPU s", "power", "held back: predicted, CPU s", "measured, CPU s", "error", *NATIONAL)
+    table = Table(
+        "step", "fixed, CPU s", "power", "held back: predicted, CPU s", "measured, CPU s", "error", *OF_THE_NATION
+    )
     by_step = {
         name: {one.costs["generate"].rows: one.costs[name].cpu for one in countries}
         for name in STEPS

@@ -10,7 +10,6 @@ from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit
 
 import polars as pl
 
@@ -19,16 +18,13 @@ from ruam.errors import BuildError
 from ruam.home import DataHome
 from ruam.landing import holds, reading
 from ruam.settings import PROJECT
+from ruam.spark_address import server_of, target_of
 
 Progress = Callable[[int, int], None]
 """Called with how many nodes of the build are done, and how many there are."""
 
 STORAGE_VERSION = "v1.5.0"
 """DuckDB's oldest version that reads a new warehouse. Its default, 1.0, knows less of compression (decision 35)."""
-
-_SPARK_TARGETS = {"sc": "spark_connect", "thrift": "spark_thrift"}
-"""Targets of profiles.yml by the scheme of Spark's address; all others (`spark://`, `yarn`, `local[2]`) are masters,
-with which this process is the driver."""
 
 _UNITS = {"KB": 10**3, "MB": 10**6, "GB": 10**9, "TB": 10**12, "KIB": 2**10, "MIB": 2**20, "GIB": 2**30, "TIB": 2**40}
 _LANDINGS_IN_MEMORY = 10
@@ -44,11 +40,6 @@ def statements_at_once(landed: int, memory_limit: str, threads: int) -> int:
     told = re.fullmatch(r"\s*([\d.]+)\s*([KMGT]I?B)\s*", memory_limit.upper())
     enough = told is None or float(told[1]) * _UNITS[told[2]] >= _LANDINGS_IN_MEMORY * landed
     return threads if enough else 1
-
-
-def spark_target(address: str) -> str:
-    """The target of `profiles.yml` for a Spark cluster at that address."""
-    return _SPARK_TARGETS.get(address.partition("://")[0], "spark")
 
 
 def run_dbt(
@@ -86,7 +77,7 @@ def run_dbt(
     command = [
         *("--log-level", "none", "--log-level-file", "info", "--no-use-colors"),
         *arguments,
-        *("--target", spark_target(spark_master) if spark_master else "duckdb"),
+        *("--target", target_of(spark_master) if spark_master else "duckdb"),
         *("--project-dir", str(PROJECT), "--profiles-dir", str(profiles)),
         *("--target-path", str(artifacts / "target"), "--log-path", str(artifacts / "logs")),
     ]
@@ -123,11 +114,6 @@ def _show(home: DataHome, folders: Collection[Path], batches: Collection[str] | 
         (view / folder.name).symlink_to(folder)
 
 
-def _thrift(address: str) -> dict[str, str]:
-    place = urlsplit(address)
-    return {"RUAM_SPARK_HOST": place.hostname or "", "RUAM_SPARK_PORT": str(place.port or 10_000)}
-
-
 @contextmanager
 def _environment(
     home: DataHome, threads: int, at_once: int, memory_limit: str, spark_master: str | None
@@ -146,12 +132,13 @@ def _environment(
     if spark_master:
         settings |= {
             "RUAM_SPARK_MASTER": spark_master,
-            **(_thrift(spark_master) if spark_target(spark_master) == "spark_thrift" else {}),
             "RUAM_SPARK_TABLES": str(home.spark_tables),
             "RUAM_SPARK_METASTORE": os.environ.get(
                 "RUAM_SPARK_METASTORE", f"jdbc:derby:;databaseName={home.spark / 'metastore'};create=true"
             ),
         }
+        if server := server_of(spark_master):
+            settings |= {"RUAM_SPARK_HOST": server[0], "RUAM_SPARK_PORT": str(server[1])}
     before = {name: os.environ.get(name) for name in settings}
     os.environ.update(settings)
     try:

@@ -13,13 +13,13 @@ from importlib.util import find_spec
 from pathlib import Path
 from threading import Event, Thread
 from typing import Any
-from urllib.parse import urlsplit
 
 import duckdb
 
-from ruam.dbt import Progress, run_dbt, spark_target
+from ruam.dbt import Progress, run_dbt
 from ruam.errors import BuildError, SetupError
 from ruam.home import DataHome
+from ruam.spark_address import server_of, target_of
 
 _PATIENCE_SECONDS = 120.0
 """For how long a cluster may leave a build without an executor. Spark itself waits without end."""
@@ -31,18 +31,17 @@ _NEEDED = {
     "spark_thrift": ("dbt.adapters.spark", "pyhive", "thrift", "thrift_sasl", "puresasl"),
 }
 """Modules by target of dbt."""
-_PORTS = {"sc": 15_002, "thrift": 10_000}
 
 
 def require(address: str = "local") -> None:
     """Raises `SetupError` when packages of the extra `spark`, or Java, are missing that builds with a cluster at that
     address need: says what to install. Who speaks to a server (`sc://`, `thrift://`) needs no Java."""
-    if missing := [name for name in _NEEDED[spark_target(address)] if not _is_there(name)]:
+    if missing := [name for name in _NEEDED[target_of(address)] if not _is_there(name)]:
         raise SetupError(
             f"Builds on Spark need packages that are not installed ({', '.join(missing)}): "
             "install those of the extra `spark` in pyproject.toml, as `make spark` does."
         )
-    if spark_target(address) == "spark" and not _java():
+    if target_of(address) == "spark" and not _java():
         raise SetupError(
             "Spark needs Java 17 or later, and there is none: install Debian's default-jre-headless "
             "(as root: apt-get install default-jre-headless), or set JAVA_HOME to where it is."
@@ -58,13 +57,12 @@ def require_answer(address: str) -> None:
             f"No Spark master answers at {address}. Start the cluster, or name another by RUAM_SPARK_MASTER; "
             "`make spark` starts one of its own on this machine."
         )
-    if scheme in _PORTS:
-        place = urlsplit(address)
-        if not _answers(f"{place.hostname}:{place.port or _PORTS[scheme]}"):
-            raise SetupError(
-                f"No Spark server answers at {address}. Start it (docs/how-to/spark.md), or name another by "
-                "RUAM_SPARK_MASTER."
-            )
+    server = server_of(address)
+    if server and not _answers(f"{server[0]}:{server[1]}"):
+        raise SetupError(
+            f"No Spark server answers at {address}. Start it (docs/how-to/spark.md), or name another by "
+            "RUAM_SPARK_MASTER."
+        )
 
 
 def build(
@@ -150,7 +148,7 @@ def executors_awaited(
     """
     ended, starved = Event(), Event()
     watch = Thread(target=_watch, args=(context or _context, patience, ended, starved), daemon=True)
-    if spark_target(master) == "spark" and not master.startswith("local"):
+    if target_of(master) == "spark" and not master.startswith("local"):
         watch.start()
     try:
         yield
@@ -211,7 +209,7 @@ def _answers(place: str) -> bool:
 
 def _end_session(master: str) -> None:
     """The adapter's session lives as long as the process, and holds the cluster's cores and the metastore."""
-    kind = spark_target(master)
+    kind = target_of(master)
     if kind == "spark":
         from pyspark.sql import SparkSession
 

@@ -64,7 +64,6 @@ def served(cluster: Cluster, kind: str, folder: Path, options: str = "") -> Iter
         of_port: port,
         "spark.driver.host": _LOOPBACK,
         "spark.driver.bindAddress": _LOOPBACK,
-        "spark.driver.memory": "4g",
         "spark.executor.memory": "1g",
         "spark.executor.extraJavaOptions": options,
         "spark.driver.extraJavaOptions": f"-Dderby.stream.error.file={folder / 'derby.log'} {options}",
@@ -76,7 +75,7 @@ def served(cluster: Cluster, kind: str, folder: Path, options: str = "") -> Iter
     command = [str(cluster.home / "bin" / "spark-submit"), "--master", cluster.master, "--class", class_name]
     for name, value in settings.items():
         command += ["--conf", f"{name}={value}"]
-    # Spark takes such a server for a daemon, of whose memory the setting above says nothing.
+    # Spark takes such a server for a daemon, which the driver's setting does not give memory.
     environment = cluster.environment | {"SPARK_DAEMON_MEMORY": "4g"}
     log = folder / f"{kind}.log"
     with log.open("wb") as told:

@@ -11,7 +11,7 @@ from ingestion.synthetic import generate
 from ruam.home import DataHome
 from tests.ingestion.odd_zips import make_zip, row, text, with_encrypted_flag, with_flipped_bit, zip_name
 from tests.test_end_to_end import ruam
-from tests.warehouse.country import BATCHES, PHRAE_CENTRE, ROI_ET_UNIT, at, land, make_country
+from tests.warehouse.country import BATCHES, PHRAE_CENTRE, PHRAE_COMMUNITY, ROI_ET_UNIT, at, land, make_country
 from tests.warehouse.landing_factory import Row, write_batch
 
 _SENT = at("2025-02-03")
@@ -25,6 +25,9 @@ _AMOUNTS = [
 _TEXTS = ["it's", 'a "b" \\n \\', "tab\there", "ยา ก. (ข้าง) ", " led", "%_*", "-", "é́"]
 _RESULTS = ["5.65", "6.5", "<1", "1e7", "12,5", "NaN", "inf", " 7.0 ", "-0.0", "00012", "ปกติ", "7.05"]
 _MANY = 60
+_KNOWN = {"cid_class": "valid", "nation": "099"}
+_MAN: Row = {**_KNOWN, "cid_pseudonym": "e" * 32, "sex": "1", "birth_month": date(2000, 2, 1)}
+_WOMAN: Row = {**_KNOWN, "cid_pseudonym": "f" * 32, "sex": "2", "birth_month": date(1924, 2, 1)}
 
 
 def by_hand(root: Path) -> DataHome:
@@ -32,49 +35,42 @@ def by_hand(root: Path) -> DataHome:
     years, halves, nulls, odd texts and long lists."""
     home = make_country(root)
     land(home, *BATCHES)
-    at_phrae, at_roi_et = ({"hospcode": code, "delivery_id": f"edges-{code}"} for code in (PHRAE_CENTRE, ROI_ET_UNIT))
-    known = {**at_phrae, "pid": "E1", "d_update": _SENT}
+    places = (PHRAE_CENTRE, PHRAE_COMMUNITY, ROI_ET_UNIT)
+    at_phrae, at_community, at_roi_et = ({"hospcode": code, "delivery_id": f"edges-{code}"} for code in places)
+    known, elsewhere = ({**place, "pid": "E1", "d_update": _SENT} for place in (at_phrae, at_community))
     blank = {**at_phrae, "pid": "E2"}
     days = [*_LEAP_DAYS, *_TURNS]
+    seen = {"time_serv": "080000", "typein": "1", "typeout": "1", "instype": "0100", "main": PHRAE_CENTRE}
     visits: list[Row] = [
-        {**known, "seq": f"E{number}", "date_serv": day, "time_serv": "235959", "typein": "1", "typeout": "1"}
-        | {
-            "instype": "0100",
-            "main": PHRAE_CENTRE,
-            "price": amount and Decimal(amount),
-            "cost": amount and Decimal(amount),
-        }
+        {**known, **seen, "seq": f"E{number}", "date_serv": day, "time_serv": "235959", "price": amount, "cost": amount}
         for number, (day, amount) in enumerate(zip(days, _AMOUNTS, strict=True))
     ]
-    visits += [{**blank, "seq": "B1", "date_serv": _LEAP_DAYS[1]}]
-    # One person, day after day at two places: long chains, many of one kind in each look-back.
     visits += [
-        {**known, "seq": f"L{number}", "date_serv": date(2024, 5, 1) + timedelta(days=number), "typein": "1"}
-        | {"time_serv": "080000", "typeout": "1", "instype": "0100", "main": PHRAE_CENTRE, "price": Decimal("100.5")}
+        {**blank, "seq": "B1", "date_serv": _LEAP_DAYS[1]},
+        {**at_roi_et, "pid": "R1", "seq": "R1", "date_serv": _LEAP_DAYS[1], "d_update": _SENT, "typein": "5"},
+    ]
+    # One person, day after day at two places in turn: long chains, many of one kind in each look-back.
+    daily: list[Row] = [
+        {**(known, elsewhere)[number % 2], "seq": f"L{number}", "date_serv": date(2024, 5, 1) + timedelta(days=number)}
         for number in range(_MANY)
     ]
-    visits += [
-        {**at_roi_et, "pid": "R1", "seq": "R1", "date_serv": date(2024, 2, 29), "d_update": _SENT, "typein": "5"}
-    ]
-    of_long = {**known, "seq": "L0", "date_serv": date(2024, 5, 1)}
+    visits += [{**day, **seen, "price": Decimal("100.5")} for day in daily]
     diagnoses: list[Row] = [
-        {**of_long, "diagtype": "1" if number == 0 else "4", "diagcode": f"J{number:02d}", "clinic": "00100"}
+        {**daily[0], "diagtype": "1" if number == 0 else "4", "diagcode": f"J{number:02d}", "clinic": "00100"}
         for number in range(_MANY)
     ]
     diagnoses += [
-        {**known, "seq": f"L{number}", "date_serv": date(2024, 5, 1) + timedelta(days=number), "diagtype": "1"}
-        | {"diagcode": "E11.9" if number % 2 else "I10", "clinic": "00100"}
-        for number in range(1, _MANY)
+        {**day, "diagtype": "1", "diagcode": "I10" if number % 3 else "E11.9", "clinic": "00100"}
+        for number, day in enumerate(daily[1:])
     ]
     dispensings: list[Row] = [
-        {**known, "seq": f"L{number % _MANY}", "date_serv": date(2024, 5, 1) + timedelta(days=number % _MANY)}
-        | {"didstd": "1" * 24 if number % 3 else f"{number:024d}", "dname": _TEXTS[number % len(_TEXTS)]}
-        | {"amount": Decimal(number) / 2, "drugprice": Decimal("0.125") * number, "drugcost": None, "unit": _TEXTS[2]}
+        {**daily[number % _MANY], "didstd": "1" * 24 if number % 3 else f"{number:024d}", "unit": _TEXTS[2]}
+        | {"dname": _TEXTS[number % len(_TEXTS)], "amount": Decimal(number) / 2}
+        | {"drugprice": Decimal("0.125") * number, "drugcost": None}
         for number in range(2 * _MANY)
     ]
     laboratory: list[Row] = [
-        {**known, "seq": f"L{number}", "date_serv": date(2024, 5, 1) + timedelta(days=number)}
-        | {"labtest": "0531601" if number % 2 else "0531002", "labresult": result}
+        {**daily[number], "labtest": "0531601" if number % 2 else "0531002", "labresult": result}
         for number, result in enumerate(_RESULTS)
     ]
     stays: list[Row] = [
@@ -90,14 +86,13 @@ def by_hand(root: Path) -> DataHome:
         home,
         "01",
         "batch-4-edges",
-        {f"edges-{code}": (code, _SENT) for code in (PHRAE_CENTRE, ROI_ET_UNIT)},
+        {f"edges-{code}": (code, _SENT) for code in places},
         {
             "person": [
-                {**known, "birth_month": date(2000, 2, 1), "sex": "1", "cid_pseudonym": "e" * 32, "cid_class": "valid"}
-                | {"typearea": "1", "nation": "099"},
+                {**known, **_MAN, "typearea": "1"},
+                {**elsewhere, **_MAN, "typearea": "4"},
                 blank,
-                {**at_roi_et, "pid": "R1", "birth_month": date(1924, 2, 1), "sex": "2", "cid_pseudonym": "f" * 32}
-                | {"cid_class": "valid", "typearea": "1", "nation": "099", "d_update": _SENT},
+                {**at_roi_et, **_WOMAN, "pid": "R1", "d_update": _SENT, "typearea": "1"},
             ],
             "service": visits,
             "diagnosis_opd": diagnoses,

@@ -14,6 +14,7 @@ from ruam.build import build, built_batches, is_sound, last_build_id
 from ruam.errors import BuildError, SetupError
 from ruam.home import DataHome
 from ruam.settings import Settings
+from ruam.spark_address import server_of
 from tests.spark.parity import Table, differences, tables_of
 
 
@@ -69,6 +70,25 @@ def test_who_speaks_to_a_server_needs_no_java(monkeypatch: pytest.MonkeyPatch) -
 def test_where_nothing_answers_is_named(address: str, message: str) -> None:
     with pytest.raises(SetupError, match=message):
         spark.require_answer(address)
+
+
+@pytest.mark.parametrize("address", ["thrift://", "sc://one:many", "thrift://one:99999"])
+def test_an_address_that_names_no_place_is_told(address: str) -> None:
+    with pytest.raises(SetupError, match=r"is no address of a Spark server.*://HOST:PORT"):
+        spark.require_answer(address)
+
+
+@pytest.mark.parametrize(
+    ("address", "expected"),
+    [
+        ("sc://one/;token=x", ("one", 15002)),
+        ("thrift://two:4", ("two", 4)),
+        ("yarn", None),
+        ("spark://one:1,two:2", None),
+    ],
+)
+def test_a_server_has_a_place_and_a_master_none(address: str, expected: tuple[str, int] | None) -> None:
+    assert server_of(address) == expected
 
 
 def test_what_spark_itself_judges_is_left_to_it() -> None:
