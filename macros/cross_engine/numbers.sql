@@ -23,16 +23,20 @@
     (cast({{ dividend }} as double) / nullif(cast({{ divisor }} as double), 0))
 {%- endmacro %}
 
-{#- The value below which a share of a group lies, between two values as the distance tells; null when there is none. -#}
-{% macro quantile_of(value, share) -%}
-    {{ adapter.dispatch('quantile_of', 'ruam')(value, share) }}
+{#-
+  The value below which a share of a group lies, between two values as the distance tells, to the `digits` digits that
+  the values bear; null when there is none. Counted in units of the last digit quarters of a distance are exact, so that
+  both engines find a half where there is one, and round it away from zero.
+-#}
+{% macro quantile_of(value, share, digits) -%}
+    (round({{ adapter.dispatch('quantile', 'ruam')('round(' ~ value ~ ' * 1e' ~ digits ~ ')', share) }}) / 1e{{ digits }})
 {%- endmacro %}
 
-{% macro default__quantile_of(value, share) -%}
+{% macro default__quantile(value, share) -%}
     quantile_cont({{ value }}, {{ share }})
 {%- endmacro %}
 
-{% macro spark__quantile_of(value, share) -%}
+{% macro spark__quantile(value, share) -%}
     percentile({{ value }}, {{ share }})
 {%- endmacro %}
 

@@ -169,9 +169,9 @@ peers as (
         report_month,
         axis,
         count(score) as n_peers,
-        {{ rounded(quantile_of('score', 0.25), 4) }} as first_quartile,
-        {{ rounded(quantile_of('score', 0.5), 4) }} as median_score,
-        {{ rounded(quantile_of('score', 0.75), 4) }} as third_quartile
+        {{ quantile_of('score', 0.25, 4) }} as first_quartile,
+        {{ quantile_of('score', 0.5, 4) }} as median_score,
+        {{ quantile_of('score', 0.75, 4) }} as third_quartile
     from scored
     group by area_level, peer_group, report_month, axis
 )
