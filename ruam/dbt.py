@@ -74,6 +74,7 @@ def run_dbt(
             progress(counted[0], max(counted))
 
     artifacts = home.spark if spark_master else home.dbt
+    _forget_other_project(artifacts)
     command = [
         *("--log-level", "none", "--log-level-file", "info", "--no-use-colors"),
         *arguments,
@@ -97,6 +98,15 @@ def run_dbt(
         lines = [f"  {node['unique_id']}: {message}" for node, message in failed]
         detail = "\n".join(lines) or str(result.exception or "see the log")
         raise BuildError(f"The build failed (log: {artifacts / 'logs' / 'dbt.log'}):\n{detail}", failed)
+
+
+def _forget_other_project(artifacts: Path) -> None:
+    """What dbt keeps of its parsing names seeds by whole paths, and is not told when the project lies elsewhere."""
+    told = artifacts / "project"
+    if not told.exists() or told.read_text(encoding="utf-8") != str(PROJECT):
+        (artifacts / "target" / "partial_parse.msgpack").unlink(missing_ok=True)
+        artifacts.mkdir(parents=True, exist_ok=True)
+        told.write_text(str(PROJECT), encoding="utf-8")
 
 
 def _show(home: DataHome, folders: Collection[Path], batches: Collection[str] | None) -> None:

@@ -1,9 +1,7 @@
+{#- Read where it is needed: as an expression of its own it would be held in memory, and a recursion cannot spill. -#}
+{%- set identified = ref('int_persons__identified') -%}
 with recursive reached as (
     select * from {{ ref('int_registrations__reached') }}
-),
-
-identified as (
-    select * from {{ ref('int_persons__identified') }}
 ),
 
 seeds as (
@@ -12,7 +10,7 @@ seeds as (
     select wide_person_key as person_key from {{ ledger('changed_persons') }}
     union distinct
     select identified.person_key
-    from identified
+    from {{ identified }} as identified
     inner join reached on identified.hospcode = reached.hospcode and identified.pid = reached.pid
     union distinct
     -- Of lines whose sender registers nobody by that number, now or before.
@@ -39,15 +37,15 @@ pairs as (
     select
         person_key,
         wide_person_key as other_key
-    from identified
+    from {{ identified }}
     where person_key <> wide_person_key
     union distinct
     select
         coalesce(identified.person_key, {{ key_of_own('lines.hospcode', 'lines.pid') }}) as person_key,
         others.person_key as other_key
     from lines_of_others as lines
-    left join identified on lines.hospcode = identified.hospcode and lines.pid = identified.pid
-    inner join identified as others on lines.hospcode = others.hospcode and lines.other_pid = others.pid
+    left join {{ identified }} as identified on lines.hospcode = identified.hospcode and lines.pid = identified.pid
+    inner join {{ identified }} as others on lines.hospcode = others.hospcode and lines.other_pid = others.pid
 ),
 
 ties as (
