@@ -21,7 +21,7 @@ from ruam.build import build, is_sound, last_build_id
 from ruam.dbt import STORAGE_VERSION, manifest, run_dbt
 from ruam.errors import BuildError, BusyError
 from ruam.home import DataHome
-from ruam.settings import Settings
+from ruam.settings import PROJECT, Settings
 from tests.warehouse.country import BATCHES, land, make_country
 from tests.warehouse.landing_factory import write_registry
 
@@ -69,6 +69,24 @@ def test_a_new_warehouse_stores_rows_of_a_person_together_in_the_newest_format(b
         for table, key in ordered.items():
             keys = [row[0] for row in connection.execute(f"select {key} from {table} order by rowid").fetchall()]
             assert len(list(groupby(keys))) == len(set(keys)), table
+
+
+def test_a_project_that_was_moved_reads_its_own_seeds(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """dbt keeps whole paths of seeds: a new version in another folder would read those of the old, or find none."""
+    monkeypatch.delenv("DBT_PARTIAL_PARSE_FILE_PATH", raising=False)
+    home = make_country(tmp_path / "country")
+    moved = tmp_path / "moved"
+    for name in ("dbt_project.yml", "profiles.yml"):
+        (moved / name).parent.mkdir(exist_ok=True)
+        shutil.copy(PROJECT / name, moved / name)
+    for folder in ("models", "macros", "seeds", "tests/dbt"):
+        shutil.copytree(PROJECT / folder, moved / folder)
+    with monkeypatch.context() as patched:
+        patched.setattr("ruam.dbt.PROJECT", moved)
+        run_dbt(["seed", "--select", "months"], home, profiles=moved)
+    shutil.rmtree(moved)
+    run_dbt(["seed", "--select", "months"], home)
+    assert manifest(home)["nodes"]["seed.ruam.months"]["root_path"] == str(PROJECT)
 
 
 @pytest.mark.parametrize(("landings", "folders", "expected"), [(0, None, 2), (10**12, None, 1), (10**12, [], 1)])
