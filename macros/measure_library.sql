@@ -81,12 +81,11 @@
 
 {#-
   The events of a measure with their dimensions, as a select: variant, event_key, service_month, hospcode (null at home),
-  province_code, person_key, is_numerator, price and the dimensions, null where the events have none. `unit` leaves those
-  that a build of changes must look at (`of_affected`).
+  province_code, person_key, is_numerator, price and the dimensions, null where the events have none. `events` are those
+  of the measure's model to look at; by `read` the other relations are named, `ref` or `made`.
 -#}
-{% macro events_with_dimensions(measure_id, where, unit=none) -%}
+{% macro events_with_dimensions(measure_id, where, events, read) -%}
     {%- set measure = measure_library()[measure_id] -%}
-    {%- set events = ref(measure_model(measure_id)) -%}
     select
         events.variant,
         events.event_key,
@@ -105,15 +104,15 @@
             as condition_group,
         {{ "coalesce(" ~ hour_of('visits.time_serv') ~ ", 'unknown')" if measure.event == 'visit' else null_text() }}
             as hour
-    from {{ of_affected(events, unit) if unit else events }} as events
-    left join {{ ref('dim_persons') }} as persons on events.person_key = persons.person_key
+    from {{ events }} as events
+    left join {{ read('dim_persons') }} as persons on events.person_key = persons.person_key
     {%- if measure.place == 'facility' %}
-    left join {{ ref('dim_facilities') }} as facilities on events.hospcode = facilities.hospcode
+    left join {{ read('dim_facilities') }} as facilities on events.hospcode = facilities.hospcode
     {%- endif %}
     {%- if measure.event == 'visit' %}
-    left join {{ ref('int_visits__enriched') }} as visits on events.event_key = visits.visit_key
-    left join {{ ref('int_visits__qualified') }} as conditions on events.event_key = conditions.visit_key
-    left join {{ ref('dim_diseases') }} as diseases on conditions.principal_diagnosis = diseases.diagnosis_code
+    left join {{ read('int_visits__enriched') }} as visits on events.event_key = visits.visit_key
+    left join {{ read('int_visits__qualified') }} as conditions on events.event_key = conditions.visit_key
+    left join {{ read('dim_diseases') }} as diseases on conditions.principal_diagnosis = diseases.diagnosis_code
     {%- endif %}
     where {{ where }}
 {%- endmacro %}

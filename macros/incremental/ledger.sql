@@ -19,6 +19,7 @@
         claim_month date
     );
     create table if not exists {{ ledger('changed_persons') }} (person_key varchar, wide_person_key varchar);
+    {{ make_contributions() }}
 {%- endmacro %}
 
 {#- Builds on Spark are full: nothing is ever written in it. -#}

@@ -14,7 +14,12 @@ select
     cast(events.price as decimal(18, 2)) as price,
     {{ prefixed(dimensions(), 'events') }}
 from (
-    {{ events_with_dimensions(measure_id, "events.is_numerator and events.variant <> 'wide'", unit='watched') }}
+    {{ events_with_dimensions(
+        measure_id,
+        "events.is_numerator and events.variant <> 'wide'",
+        of_affected(ref(measure_model(measure_id)), 'watched'),
+        ref,
+    ) }}
 ) as events
 {%- if not loop.last %}
 union all

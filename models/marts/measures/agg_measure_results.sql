@@ -497,7 +497,7 @@ completed as (
         population.n_residents,
         results.numerator,
         results.denominator,
-        results.n_linkable,
+        case when whats.dimension_set = 'all' then results.n_linkable end as n_linkable,
         results.total_value,
         results.n_values,
         results.total_price,
