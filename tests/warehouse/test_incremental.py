@@ -27,9 +27,18 @@ SEED = int(os.environ.get("RUAM_TEST_SEED", "1"))
 """Of the days and of which builds stop; a day that failed is made again by its seed."""
 _WITHOUT_TESTS = ["--exclude-resource-type", "test"]
 _STOPS = [
-    "int_persons__identified", "int_persons__affected", "int_persons__watched", "int_visits__merged", "fct_procedures", "msr_red_06",
+    "int_persons__identified",
+    "int_persons__affected",
+    "int_persons__watched",
+    "int_visits__merged",
+    "fct_procedures",
+    "fct_utilization_cells",
+    "msr_red_06",
     "fct_measure_cells",
-]  # fmt: skip
+]
+"""In the order of a build: before what people added is kept, after it, and before and after it is taken in."""
+_CONTRIBUTED = ["fct_measure_cells", "fct_utilization_cells"]
+"""Models that change by what people add."""
 
 
 def _run(arguments: list[str], home: DataHome, **options: Any) -> None:
@@ -44,6 +53,24 @@ def _stop_at(model: str) -> Any:
         raise BuildError("stopped half-way")
 
     return run
+
+
+def kept(home: DataHome) -> dict[str, int]:
+    """People whose contributions before are kept, by model; none where nothing keeps them."""
+    with duckdb.connect(str(home.warehouse), read_only=True) as connection:
+        tables = connection.execute("""
+            select table_name from information_schema.tables
+            where table_schema = 'ruam' and suffix(table_name, '_persons') and table_name <> 'changed_persons'
+        """).fetchall()
+        return {
+            table.removesuffix("_persons"): connection.execute(f"select count(*) from ruam.{table}").fetchall()[0][0]
+            for (table,) in tables
+        }
+
+
+def differing(one: dict[str, list[tuple[object, ...]]], other: dict[str, list[tuple[object, ...]]]) -> list[str]:
+    assert one.keys() == other.keys()
+    return [table for table, rows in other.items() if one[table] != rows]
 
 
 def unknown(home: DataHome) -> dict[tuple[str, str], int]:
@@ -87,6 +114,58 @@ def test_days_built_one_after_another_equal_a_full_build(tmp_path: Path, monkeyp
     identities = [row[0] for row in at_once["fct_findings"]]
     assert len(set(identities)) == len(identities), "two findings are taken for one"
     assert not unknown(home), "what senders leave out shuts a gate"
-    assert by_day.keys() == at_once.keys()
-    different = [table for table, rows in at_once.items() if by_day[table] != rows]
+    different = differing(by_day, at_once)
     assert not different, f"seed {SEED}, {N_DAYS} days"
+
+
+def test_what_people_added_outlives_builds_that_stop(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """One build after another stops, at each place at which another part of it is done, and more comes in between."""
+    home = make_home(tmp_path / "home")
+    make_reference(home)
+    days, settings = Days(home, SEED + 1), Settings(home=home.root)
+    monkeypatch.setattr("ruam.build.run_dbt", _run)
+    days.land(visits=600)
+    build(settings)
+    seen = {}
+    for stop in _STOPS:
+        days.land(visits=3)
+        monkeypatch.setattr("ruam.build.run_dbt", _stop_at(stop))
+        with pytest.raises(BuildError, match="stopped half-way"):
+            build(settings)
+        seen[stop] = kept(home)
+    assert seen["int_persons__identified"] == dict.fromkeys(_CONTRIBUTED, 0)
+    assert seen["int_persons__watched"]["fct_measure_cells"] >= seen["int_persons__affected"]["fct_measure_cells"] > 0
+    assert seen["fct_utilization_cells"]["fct_utilization_cells"] == seen["fct_measure_cells"]["fct_measure_cells"] == 0
+    with duckdb.connect(str(home.warehouse), read_only=True) as connection:
+        bounds = connection.execute(
+            "select count(distinct first_day), count(distinct last_month) from int_data__bounded"
+        )
+        assert bounds.fetchall() == [(1, 1)], (
+            "a date moved, and all cells are made anew: nothing is added or taken away"
+        )
+
+    days.land(visits=3)
+    monkeypatch.setattr("ruam.build.run_dbt", _run)
+    assert not build(settings).is_full_refresh
+    assert kept(home) == dict.fromkeys(_CONTRIBUTED, 0)
+    by_day = contents(home)
+    assert build(settings, full_refresh=True).is_full_refresh
+    assert kept(home) == {}
+    assert not differing(by_day, contents(home))
+
+
+def test_a_full_build_forgets_what_people_added(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A build of changes that stopped is of no use to it, and it takes part in none after it."""
+    home = make_home(tmp_path / "home")
+    make_reference(home)
+    days, settings = Days(home, SEED), Settings(home=home.root)
+    monkeypatch.setattr("ruam.build.run_dbt", _run)
+    days.land(visits=60)
+    build(settings)
+    days.land(visits=3)
+    monkeypatch.setattr("ruam.build.run_dbt", _stop_at("int_persons__watched"))
+    with pytest.raises(BuildError, match="stopped half-way"):
+        build(settings)
+    assert all(kept(home)[model] for model in _CONTRIBUTED)
+    run_dbt(["run", "--full-refresh", "--select", "dim_dates"], home)
+    assert kept(home) == {}
