@@ -7,7 +7,7 @@ with
 {%- for measure_id, measure in library.items() %}
 {{ measure_model(measure_id) }}_events as (
     {{ events_with_dimensions(
-        measure_id, "events.variant = 'main'", of_persons(read(measure_model(measure_id)), persons), read
+        measure_id, "events.variant = 'main'", of_persons(read(measure_model(measure_id)), persons), read, persons
     ) }}
 ),
 {% endfor %}

@@ -82,9 +82,10 @@
 {#-
   The events of a measure with their dimensions, as a select: variant, event_key, service_month, hospcode (null at home),
   province_code, person_key, is_numerator, price and the dimensions, null where the events have none. `events` are those
-  of the measure's model to look at; by `read` the other relations are named, `ref` or `made`.
+  of the measure's model to look at; by `read` the other relations are named, `ref` or `made`. Where all events are of
+  `persons`, no visit of others is looked at.
 -#}
-{% macro events_with_dimensions(measure_id, where, events, read) -%}
+{% macro events_with_dimensions(measure_id, where, events, read, persons=none) -%}
     {%- set measure = measure_library()[measure_id] -%}
     select
         events.variant,
@@ -110,8 +111,8 @@
     left join {{ read('dim_facilities') }} as facilities on events.hospcode = facilities.hospcode
     {%- endif %}
     {%- if measure.event == 'visit' %}
-    left join {{ read('int_visits__enriched') }} as visits on events.event_key = visits.visit_key
-    left join {{ read('int_visits__qualified') }} as conditions on events.event_key = conditions.visit_key
+    left join {{ of_persons(read('int_visits__enriched'), persons) }} as visits on events.event_key = visits.visit_key
+    left join {{ of_persons(read('int_visits__qualified'), persons) }} as conditions on events.event_key = conditions.visit_key
     left join {{ read('dim_diseases') }} as diseases on conditions.principal_diagnosis = diseases.diagnosis_code
     {%- endif %}
     where {{ where }}
