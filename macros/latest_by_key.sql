@@ -35,17 +35,10 @@
         inner join {{ ref('stg_ruam__deliveries') }} as deliveries on {{ rows }}.delivery_id = deliveries.delivery_id
     ) as ranked
     {%- if is_incremental() %}
-    left join (
-        select
-            {% for column in key %}present.{{ column }}, {% endfor %}
-            present.d_update,
-            deliveries.sent_at,
-            present.delivery_id,
-            present.source_line
-        from {{ this }} as present
-        inner join {{ ref('stg_ruam__deliveries') }} as deliveries on present.delivery_id = deliveries.delivery_id
-    ) as kept
+    {#- The day of a row held is looked up for the few that meet a new one, not for all. #}
+    left join {{ this }} as kept
         on {% for column in key %}ranked.{{ column }} = kept.{{ column }}{% if not loop.last %} and {% endif %}{% endfor %}
+    left join {{ ref('stg_ruam__deliveries') }} as kept_deliveries on kept.delivery_id = kept_deliveries.delivery_id
     {%- endif %}
     {%- if file is not none %}
     left join ({{ withdrawn_keys(file, key) }}) as withdrawn
@@ -57,17 +50,20 @@
         and (withdrawn.withdrawn_at is null or ranked.d_update > withdrawn.withdrawn_at)
     {%- endif %}
     {%- if is_incremental() %}
-        and (kept.delivery_id is null or {{ ranks_above('ranked', 'kept', rank) }})
+        and (kept.delivery_id is null or {{ ranks_above(rank) }})
     {%- endif %}
 {%- endmacro %}
 
-{#- True when `left` ranks above `right`, the first differing column deciding; a null ranks below all. -#}
-{% macro ranks_above(left, right, columns) -%}
-    {%- set column = columns[0] -%}
-    ({{ left }}.{{ column }} > {{ right }}.{{ column }} or ({{ left }}.{{ column }} is not null and {{ right }}.{{ column }} is null)
+{#-
+  True when a row of `ranked` ranks above that of `kept`, the first differing column deciding; a null ranks below all.
+-#}
+{% macro ranks_above(columns) -%}
+    {%- set new = 'ranked.' ~ columns[0] -%}
+    {%- set held = ('kept_deliveries.' if columns[0] == 'sent_at' else 'kept.') ~ columns[0] -%}
+    ({{ new }} > {{ held }} or ({{ new }} is not null and {{ held }} is null)
     {%- if columns | length > 1 %} or (
-        ({{ left }}.{{ column }} = {{ right }}.{{ column }} or ({{ left }}.{{ column }} is null and {{ right }}.{{ column }} is null))
-        and {{ ranks_above(left, right, columns[1:]) }})
+        ({{ new }} = {{ held }} or ({{ new }} is null and {{ held }} is null))
+        and {{ ranks_above(columns[1:]) }})
     {%- endif %})
 {%- endmacro %}
 

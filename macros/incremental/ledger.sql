@@ -60,3 +60,10 @@
     from {{ relation }}
     where {{ condition }};
 {%- endmacro %}
+
+{#- The columns that `remember_rows` looks at. -#}
+{% macro remembered_columns() -%}
+    {{ return([
+        'hospcode', 'hosp_source', 'pid', 'seq', 'date_serv', 'datetime_serv', 'an', 'referid_source', 'cid_pseudonym', 'claim_month'
+    ]) }}
+{%- endmacro %}
