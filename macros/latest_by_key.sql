@@ -77,34 +77,22 @@
     group by {{ key | join(', ') }}
 {%- endmacro %}
 
-{#- Hook after each model of the 43 files: what it holds and a withdrawal has since reached, goes. -#}
+{#-
+  Hook after each model of the 43 files in a build of changes: what it holds and a withdrawal has since reached, goes.
+  In a full build `latest_by_key` has left those rows out.
+-#}
 {% macro delete_withdrawn() -%}
-    {{ adapter.dispatch('delete_withdrawn', 'ruam')() }}
-{%- endmacro %}
-
-{#- Builds on Spark are full, and in a full one `latest_by_key` has left those rows out. -#}
-{% macro spark__delete_withdrawn() -%}
-{%- endmacro %}
-
-{% macro default__delete_withdrawn() -%}
-    {%- if this.name != 'stg_f43__withdrawals' -%}
+    {%- if is_incremental() and this.name != 'stg_f43__withdrawals' -%}
         {%- set key = config.get('unique_key') -%}
-        {%- set held = this.name -%}
-        {%- set file = held | replace('stg_f43__', '') | upper -%}
-        {%- set is_withdrawn -%}
-        exists (
-            select 1
-            from ({{ withdrawn_keys(file, key) }}) as withdrawn
-            where
-                {% for column in key %}{{ held }}.{{ column }} = withdrawn.{{ column }} and {% endfor %}
-                ({{ held }}.d_update is null or {{ held }}.d_update <= withdrawn.withdrawn_at)
-        )
+        {%- set file = this.name | replace('stg_f43__', '') | upper -%}
+        {%- set columns = adapter.get_columns_in_relation(this) | map(attribute='name') | list -%}
+        {%- set withdrawn -%}
+        from {{ this }} as held
+        inner join ({{ withdrawn_keys(file, key) }}) as withdrawn
+            on {% for column in key %}held.{{ column }} = withdrawn.{{ column }}{% if not loop.last %} and {% endif %}{% endfor %}
+        where held.d_update is null or held.d_update <= withdrawn.withdrawn_at
         {%- endset -%}
-        {%- if is_incremental() -%}
-        {{ remember_rows(this, adapter.get_columns_in_relation(this) | map(attribute='name') | list, is_withdrawn) }}
-        {%- endif %}
-        delete from {{ this }}
-        where {{ is_withdrawn }}
+        {{ delete_and_remember(this, columns, withdrawn) }}
     {%- endif -%}
 {%- endmacro %}
 

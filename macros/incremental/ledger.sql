@@ -61,9 +61,20 @@
     where {{ condition }};
 {%- endmacro %}
 
-{#- The columns that `remember_rows` looks at. -#}
-{% macro remembered_columns() -%}
-    {{ return([
+{#-
+  The rows of a relation with `columns` that `from_held` gives (a select from it, named `held`, after its list) go, and
+  the ledger is told of them. They are looked for once: to find a few among millions by wide keys costs more than all
+  else that a day does to a file.
+-#}
+{% macro delete_and_remember(relation, columns, from_held) -%}
+    {%- set remembered = [
         'hospcode', 'hosp_source', 'pid', 'seq', 'date_serv', 'datetime_serv', 'an', 'referid_source', 'cid_pseudonym', 'claim_month'
-    ]) }}
+    ] -%}
+    {%- set going = relation.identifier ~ '__going' -%}
+    create or replace temporary table {{ going }} as
+    select held.rowid as row_id, {{ prefixed(columns | select('in', remembered) | list, 'held') }}
+    {{ from_held }};
+    {{ remember_rows(going, columns, 'true') }}
+    delete from {{ relation }} where rowid in (select row_id from {{ going }});
+    drop table {{ going }};
 {%- endmacro %}

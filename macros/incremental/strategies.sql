@@ -36,22 +36,16 @@
     {{ replace_units(arguments, condition) }}
 {%- endmacro %}
 
-{#-
-  Staging: by key, as `delete+insert` does; the ledger is told of the rows that go and of those that come. The rows that
-  go are looked for once: to find a few among millions by wide keys costs more than all else here.
--#}
+{#- Staging: by key, as `delete+insert` does; the ledger is told of the rows that go and of those that come. -#}
 {% macro get_incremental_by_key_sql(arguments) -%}
     {%- set columns = arguments.dest_columns | map(attribute='name') | list -%}
     {%- set quoted = arguments.dest_columns | map(attribute='quoted') | join(', ') -%}
-    {%- set replaced = arguments.target_relation.identifier ~ '__replaced' -%}
-    create or replace temporary table {{ replaced }} as
-    select rowid as row_id, {{ columns | select('in', remembered_columns()) | join(', ') }}
-    from {{ arguments.target_relation }}
-    where {{ of_units(arguments.unique_key, arguments.temp_relation) }};
-    {{ remember_rows(replaced, columns, 'true') }}
+    {%- set replaced -%}
+    from {{ arguments.target_relation }} as held
+    where {{ of_units(arguments.unique_key, arguments.temp_relation) }}
+    {%- endset -%}
+    {{ delete_and_remember(arguments.target_relation, columns, replaced) }}
     {{ remember_rows(arguments.temp_relation, columns, 'true') }}
-    delete from {{ arguments.target_relation }} where rowid in (select row_id from {{ replaced }});
-    drop table {{ replaced }};
     insert into {{ arguments.target_relation }} ({{ quoted }}) select {{ quoted }} from {{ arguments.temp_relation }};
 {%- endmacro %}
 

@@ -34,11 +34,13 @@ facilities as (
     select * from {{ ref('int_facilities__classified') }}
 ),
 
+-- Of the visits referred alone: those of everybody are many times as many.
 diagnoses as (
     select distinct
-        hospcode,
-        seq
-    from {{ ref('stg_f43__diagnosis_opd') }}
+        diagnoses.hospcode,
+        diagnoses.seq
+    from {{ ref('stg_f43__diagnosis_opd') }} as diagnoses
+    inner join referrals on diagnoses.hospcode = referrals.hospcode and diagnoses.seq = referrals.seq
 )
 
 select
