@@ -11,6 +11,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import duckdb
 import polars as pl
 
 from ruam import findings
@@ -37,9 +38,44 @@ def statements_at_once(landed: int, memory_limit: str, threads: int) -> int:
 
     Each statement has all threads in either case. A limit whose unit is not known (`80%`) is taken to be enough.
     """
+    limit = _bytes_of(memory_limit)
+    return threads if limit is None or limit >= _LANDINGS_IN_MEMORY * landed else 1
+
+
+def _bytes_of(memory_limit: str) -> int | None:
     told = re.fullmatch(r"\s*([\d.]+)\s*([KMGT]I?B)\s*", memory_limit.upper())
-    enough = told is None or float(told[1]) * _UNITS[told[2]] >= _LANDINGS_IN_MEMORY * landed
-    return threads if enough else 1
+    return None if told is None else int(float(told[1]) * _UNITS[told[2]])
+
+
+def give_back_memory(memory_limit: str) -> bool:
+    """Close the warehouse between two nodes where it holds half of the limit and cannot let it go, and say whether it
+    was closed; dbt opens it again.
+
+    DuckDB keeps 16 KB for each 2,048 rows of which any was deleted, from when they are first read until the file is
+    closed (decision 21). A day deletes a few rows of nearly every such part of every table. No statement may run.
+    """
+    from dbt.adapters.duckdb.connections import DuckDBConnectionManager
+    from dbt.adapters.duckdb.environments.local import LocalEnvironment
+
+    environment, limit = DuckDBConnectionManager.env(), _bytes_of(memory_limit)
+    if (
+        not isinstance(environment, LocalEnvironment)
+        or environment.conn is None
+        or environment.handle_count
+        or not limit
+    ):
+        return False
+    connection = environment.conn
+    held = connection.execute("select sum(memory_usage_bytes) from duckdb_memory()").fetchone()
+    if not held or held[0] < limit // 2:
+        return False
+    try:
+        connection.execute(f"set memory_limit = '{limit // 2}B'")
+    except duckdb.OutOfMemoryException:
+        environment.close()
+        return True
+    connection.execute(f"set memory_limit = '{limit}B'")
+    return False
 
 
 def run_dbt(
@@ -72,6 +108,8 @@ def run_dbt(
         elif event.info.name == "NodeFinished":
             counted[0] += 1
             progress(counted[0], max(counted))
+            if at_once == 1 and not spark_master:
+                give_back_memory(memory_limit)
 
     artifacts = home.spark if spark_master else home.dbt
     _forget_other_project(artifacts)
@@ -87,7 +125,8 @@ def run_dbt(
         # Of a day, too, statements look at everybody: what counts is all that was ever landed.
         landed = sum(path.stat().st_size for folder in committed for path in folder.glob("*.parquet"))
         _show(home, shown, batches)
-        with _environment(home, threads, statements_at_once(landed, memory_limit, threads), memory_limit, spark_master):
+        at_once = statements_at_once(landed, memory_limit, threads)
+        with _environment(home, threads, at_once, memory_limit, spark_master):
             try:
                 result = dbtRunner(callbacks=[follow]).invoke(command)
             finally:

@@ -16,9 +16,12 @@ from pathlib import Path
 
 import duckdb
 import pytest
+from dbt.adapters.duckdb.connections import DuckDBConnectionManager
+from dbt.adapters.duckdb.credentials import DuckDBCredentials
+from dbt.adapters.duckdb.environments.local import LocalEnvironment
 
 from ruam.build import build, is_sound, last_build_id
-from ruam.dbt import STORAGE_VERSION, manifest, run_dbt
+from ruam.dbt import STORAGE_VERSION, give_back_memory, manifest, run_dbt
 from ruam.errors import BuildError, BusyError
 from ruam.home import DataHome
 from ruam.settings import PROJECT, Settings
@@ -69,6 +72,40 @@ def test_a_new_warehouse_stores_rows_of_a_person_together_in_the_newest_format(b
         for table, key in ordered.items():
             keys = [row[0] for row in connection.execute(f"select {key} from {table} order by rowid").fetchall()]
             assert len(list(groupby(keys))) == len(set(keys)), table
+
+
+def test_memory_of_deleted_rows_is_given_back_between_two_statements(
+    built: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Decision 21: a day deletes a row here and there, and what DuckDB keeps of those is freed by closing alone."""
+    path, n_rows = tmp_path / "warehouse.duckdb", 5_000_000
+    with duckdb.connect(str(path)) as connection:
+        connection.execute(f"create table spread as select range as id from range({n_rows})")
+        connection.execute(f"create table whole as select range as id from range({n_rows})")
+        connection.execute("delete from spread where id % 2048 = 7")
+    credentials = DuckDBCredentials(database="warehouse", schema="main", path=str(path))
+    environment = LocalEnvironment(credentials)
+    monkeypatch.setattr(DuckDBConnectionManager, "_ENV", environment)
+
+    def closed_after(statement: str) -> bool:
+        handle = environment.handle()
+        handle.cursor().execute(statement).fetchall()
+        assert not give_back_memory("64MB"), "a statement may still run"
+        handle.close()
+        return give_back_memory("64MB")
+
+    assert not closed_after("select sum(id) from whole")
+    assert closed_after("select sum(id) from spread")
+    assert not closed_after("select count(*) from whole")
+
+    monkeypatch.undo()
+    monkeypatch.setattr("ruam.dbt._LANDINGS_IN_MEMORY", 10**12)
+    closings = []
+    monkeypatch.setattr("ruam.dbt.give_back_memory", lambda _: closings.append(DuckDBConnectionManager.env().close()))
+    run_dbt(
+        ["build", "--exclude-resource-type", "unit_test", "--select", "models/staging"], built.data_home, batches=[]
+    )
+    assert len(closings) > 30
 
 
 def test_a_project_that_was_moved_reads_its_own_seeds(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
