@@ -2,18 +2,20 @@
 
 {%- set look_back = measure_parameter('NEC-04', 'look_back_days') | int -%}
 
-with outpatient as (
-    select * from {{ of_affected(ref('int_visits__qualified')) }}
-    where visit_class = 'OP'
-),
+{%- set visits_of_all = of_affected(ref('int_visits__qualified')) -%}
 
--- Few codes, many visits: each code is matched once.
-codes as (
+-- Few codes, many visits: each code is matched once. Visits are read anew: with all that is known of them they would
+-- have to be held.
+with codes as (
     select
         codes.principal_diagnosis,
         min(case when code_sets.set_id <> 'tracer_complicated' then code_sets.set_id end) as tracer,
         max(case when code_sets.set_id = 'tracer_complicated' then 1 else 0 end) as is_complicated
-    from (select distinct principal_diagnosis from outpatient) as codes
+    from (
+        select distinct principal_diagnosis
+        from {{ visits_of_all }} as qualified
+        where visit_class = 'OP'
+    ) as codes
     inner join {{ ref('code_sets') }} as code_sets
         on
             substr(code_sets.set_id, 1, 7) = 'tracer_'
@@ -23,14 +25,18 @@ codes as (
 
 visits as (
     select
-        outpatient.*,
+        {{ prefixed([
+            'visit_key', 'date_serv', 'hospcode', 'treatment_province_code', 'person_key', 'person_tier', 'price', 'typein', 'main_hospcode',
+            'sub_hospcode'
+        ], 'qualified') }},
         codes.tracer,
         codes.is_complicated,
         facilities.level,
-        {{ day_number('outpatient.date_serv') }} as day_number
-    from outpatient
-    inner join codes on outpatient.principal_diagnosis = codes.principal_diagnosis and codes.tracer is not null
-    left join {{ ref('dim_facilities') }} as facilities on outpatient.hospcode = facilities.hospcode
+        {{ day_number('qualified.date_serv') }} as day_number
+    from {{ visits_of_all }} as qualified
+    inner join codes on qualified.principal_diagnosis = codes.principal_diagnosis and codes.tracer is not null
+    left join {{ ref('dim_facilities') }} as facilities on qualified.hospcode = facilities.hospcode
+    where qualified.visit_class = 'OP'
 ),
 
 bypassing as (
@@ -46,29 +52,33 @@ bypassing as (
             range between {{ look_back }} preceding and 1 preceding
         ) is not null as had_primary_visit
     from visits
+),
+
+-- Of complicated cases none counts strictly; where the patient was at a primary unit before, it is no bypassing by
+-- `no_primary`.
+variants as (
+    {%- for variant in ['main', 'strict', 'no_primary'] %}
+    select '{{ variant }}' as variant
+    {%- if not loop.last %}
+    union all
+    {%- endif %}
+    {%- endfor %}
 )
 
-{% for variant, rule in {
-    'main': {'where': 'true', 'numerator': 'is_bypassing'},
-    'strict': {'where': 'is_complicated = 0', 'numerator': 'is_bypassing'},
-    'no_primary': {'where': 'true', 'numerator': 'is_bypassing and not had_primary_visit'},
-}.items() -%}
 select
     'NEC-04' as measure_id,
-    '{{ variant }}' as variant,
-    visit_key as event_key,
-    date_serv as event_date,
-    {{ month_start('date_serv') }} as service_month,
-    hospcode,
-    treatment_province_code as province_code,
-    person_key,
-    {{ rule.numerator }} as is_numerator,
-    person_tier in ('A', 'B') as is_linkable,
+    variants.variant,
+    bypassing.visit_key as event_key,
+    bypassing.date_serv as event_date,
+    {{ month_start('bypassing.date_serv') }} as service_month,
+    bypassing.hospcode,
+    bypassing.treatment_province_code as province_code,
+    bypassing.person_key,
+    bypassing.is_bypassing and (variants.variant <> 'no_primary' or not bypassing.had_primary_visit) as is_numerator,
+    bypassing.person_tier in ('A', 'B') as is_linkable,
     cast(null as double) as value,
-    price
+    bypassing.price
 from bypassing
-where {{ rule.where }}
-{% if not loop.last %}union all
-{% endif %}
-{%- endfor %}
+cross join variants
+where variants.variant <> 'strict' or bypassing.is_complicated = 0
 {{ clustered_by('person_key') }}
