@@ -65,6 +65,7 @@ rows_read as (
         areas.area_level,
         areas.area_code,
         read_by_facility.report_month,
+        'correct' as axis,
         sum(read_by_facility.n_read) as n_read,
         sum(read_by_facility.n_set_aside) as n_set_aside
     from read_by_facility
@@ -102,7 +103,7 @@ counted as (
             reports.area_level = rows_read.area_level
             and reports.area_code = rows_read.area_code
             and reports.report_month = rows_read.report_month
-            and axes.axis = 'correct'
+            and axes.axis = rows_read.axis
 ),
 
 -- No share on fewer than 30 checks or rows: one row would move it by points.
