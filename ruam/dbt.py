@@ -11,7 +11,6 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-import duckdb
 import polars as pl
 
 from ruam import findings
@@ -54,6 +53,7 @@ def give_back_memory(memory_limit: str) -> bool:
     DuckDB keeps 16 KB for each 2,048 rows of which any was deleted, from when they are first read until the file is
     closed (decision 21). A day deletes a few rows of nearly every such part of every table. No statement may run.
     """
+    import duckdb
     from dbt.adapters.duckdb.connections import DuckDBConnectionManager
     from dbt.adapters.duckdb.environments.local import LocalEnvironment
 
