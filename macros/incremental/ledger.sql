@@ -38,11 +38,11 @@
 {%- endmacro %}
 
 {#-
-  Write down whose rows of `relation` (with `columns`) are about to go or to come: the registration, visit, stay,
-  referral and number that they name, as far as they name them.
+  What the ledger is told of a row with `columns`, by its own columns: the registration, visit, stay, referral and number
+  that the row names, as far as it names them.
 -#}
-{% macro remember_rows(relation, columns, condition) -%}
-    {%- set found = {
+{% macro remembered(columns) -%}
+    {{ return({
         'hospcode': 'hosp_source' if 'hosp_source' in columns else 'hospcode',
         'pid': 'pid' if 'pid' in columns,
         'seq': 'seq' if 'seq' in columns,
@@ -51,10 +51,14 @@
         'referid': 'referid_source' if 'referid_source' in columns,
         'cid_pseudonym': 'cid_pseudonym' if 'cid_pseudonym' in columns,
         'claim_month': 'claim_month' if 'claim_month' in columns,
-    } -%}
+    }) }}
+{%- endmacro %}
+
+{#- Write down whose rows of `relation` (with `columns`) are about to go or to come. -#}
+{% macro remember_rows(relation, columns, condition) -%}
     insert into {{ ledger('changed_rows') }} by name
     select distinct
-        {%- for name, expression in found.items() if expression %}
+        {%- for name, expression in remembered(columns).items() if expression %}
         {{ expression }} as {{ name }}{% if not loop.last %},{% endif %}
         {%- endfor %}
     from {{ relation }}
@@ -67,14 +71,19 @@
   else that a day does to a file.
 -#}
 {% macro delete_and_remember(relation, columns, from_held) -%}
-    {%- set remembered = [
-        'hospcode', 'hosp_source', 'pid', 'seq', 'date_serv', 'datetime_serv', 'an', 'referid_source', 'cid_pseudonym', 'claim_month'
-    ] -%}
     {%- set going = relation.identifier ~ '__going' -%}
     create or replace temporary table {{ going }} as
-    select held.rowid as row_id, {{ prefixed(columns | select('in', remembered) | list, 'held') }}
-    {{ from_held }};
-    {{ remember_rows(going, columns, 'true') }}
+    select
+        row_id
+        {%- for name, expression in remembered(columns).items() if expression %},
+        {{ expression }} as {{ name }}
+        {%- endfor %}
+    from (
+        select held.rowid as row_id, held.*
+        {{ from_held }}
+    ) as found;
+    insert into {{ ledger('changed_rows') }} by name
+    select distinct * exclude (row_id) from {{ going }};
     delete from {{ relation }} where rowid in (select row_id from {{ going }});
     drop table {{ going }};
 {%- endmacro %}

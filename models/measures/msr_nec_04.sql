@@ -2,7 +2,7 @@
 
 {%- set look_back = measure_parameter('NEC-04', 'look_back_days') | int -%}
 
-{%- set visits_of_all = of_affected(ref('int_visits__qualified')) -%}
+{%- set qualified_visits = of_affected(ref('int_visits__qualified')) -%}
 
 -- Few codes, many visits: each code is matched once. Visits are read anew: with all that is known of them they would
 -- have to be held.
@@ -13,7 +13,7 @@ with codes as (
         max(case when code_sets.set_id = 'tracer_complicated' then 1 else 0 end) as is_complicated
     from (
         select distinct principal_diagnosis
-        from {{ visits_of_all }} as qualified
+        from {{ qualified_visits }} as qualified
         where visit_class = 'OP'
     ) as codes
     inner join {{ ref('code_sets') }} as code_sets
@@ -33,7 +33,7 @@ visits as (
         codes.is_complicated,
         facilities.level,
         {{ day_number('qualified.date_serv') }} as day_number
-    from {{ visits_of_all }} as qualified
+    from {{ qualified_visits }} as qualified
     inner join codes on qualified.principal_diagnosis = codes.principal_diagnosis and codes.tracer is not null
     left join {{ ref('dim_facilities') }} as facilities on qualified.hospcode = facilities.hospcode
     where qualified.visit_class = 'OP'
