@@ -83,7 +83,11 @@
         {{ from_held }}
     ) as found;
     insert into {{ ledger('changed_rows') }} by name
-    select distinct * exclude (row_id) from {{ going }};
+    select distinct
+        {%- for name, expression in remembered(columns).items() if expression %}
+        {{ name }}{% if not loop.last %},{% endif %}
+        {%- endfor %}
+    from {{ going }};
     delete from {{ relation }} where rowid in (select row_id from {{ going }});
     drop table {{ going }};
 {%- endmacro %}
