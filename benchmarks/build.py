@@ -46,7 +46,7 @@ from ingestion.job import ingest
 from ingestion.landing import ensure_schema_batch
 from ingestion.reference import ensure_schemas, load
 from ingestion.synthetic import generate
-from ruam.dbt import manifest, run_dbt
+from ruam.dbt import block_memory, manifest, run_dbt
 from ruam.home import DataHome
 from ruam.landing import committed_batches, holds, is_schema, region_of
 from ruam.settings import Settings
@@ -226,6 +226,7 @@ def bare(home: DataHome, memory_limit: str, visits: int, model: str | None = Non
         config={
             "threads": THREADS,
             "memory_limit": memory_limit,
+            "block_allocator_memory": block_memory(memory_limit),
             "temp_directory": spill,
             "preserve_insertion_order": False,
         },

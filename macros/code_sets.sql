@@ -1,4 +1,8 @@
-{#- The distinct codes in `column` of the CTE `rows` that a set of `seeds/measures/code_sets.csv` holds. Few codes, many rows: each is matched once. -#}
+{#-
+  The distinct codes in `column` of `rows` that a set of `seeds/measures/code_sets.csv` holds. Few codes, many rows: each
+  is matched once. `rows` is best a relation: a CTE that is read twice is held in memory whole, and one column read twice
+  from disk costs less.
+-#}
 {% macro codes_of_set(rows, column, set_id) -%}
     select distinct codes.{{ column }}
     from (select distinct {{ column }} from {{ rows }}) as codes

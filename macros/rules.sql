@@ -39,19 +39,19 @@
     {%- endfor -%}
 {%- endmacro %}
 
-{#- Every visit and every stay that lines of two files may belong to, under the name of the file whose lines they are. -#}
-{% macro cares_of_lines(of_visits, of_stays) -%}
+{#- Every visit or stay, once, that lines of the file may belong to. -#}
+{% macro cares_of_lines(file) -%}
+    {%- if file.endswith('_OPD') -%}
     select
         hospcode,
-        '{{ of_visits }}' as file,
         seq as care_number,
         date_serv as care_date
     from {{ ref('stg_f43__service') }}
-    union all
+    {%- else -%}
     select distinct
         hospcode,
-        '{{ of_stays }}' as file,
         an as care_number,
         {{ date_of('datetime_admit') }} as care_date
     from {{ ref('stg_f43__admission') }}
+    {%- endif -%}
 {%- endmacro %}

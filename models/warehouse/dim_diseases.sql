@@ -21,18 +21,6 @@ chapters as (
     select * from {{ ref('icd10_chapters') }}
 ),
 
-matched as (
-    select
-        shaped.diagnosis_code,
-        min(condition_groups.sort_order) as sort_order
-    from shaped
-    inner join {{ ref('condition_groups') }} as condition_groups
-        on
-            shaped.category_code is not null
-            and {{ matches_pattern('shaped.diagnosis_code', 'condition_groups.pattern') }}
-    group by shaped.diagnosis_code
-),
-
 -- A code outside all chapters belongs to no category: it is not known.
 known as (
     select
@@ -43,6 +31,18 @@ known as (
         chapters.label_en
     from shaped
     left join chapters on shaped.category_code between chapters.code_from and chapters.code_to
+),
+
+matched as (
+    select
+        known.diagnosis_code,
+        min(condition_groups.sort_order) as sort_order
+    from known
+    inner join {{ ref('condition_groups') }} as condition_groups
+        on
+            known.chapter_code is not null
+            and {{ matches_pattern('known.diagnosis_code', 'condition_groups.pattern') }}
+    group by known.diagnosis_code
 ),
 
 preventive as (
@@ -68,5 +68,5 @@ select
     preventive.diagnosis_code is not null as is_prevention
 from known
 left join preventive on known.diagnosis_code = preventive.diagnosis_code
-left join matched on known.diagnosis_code = matched.diagnosis_code and known.chapter_code is not null
+left join matched on known.diagnosis_code = matched.diagnosis_code
 left join {{ ref('condition_groups') }} as condition_groups on matched.sort_order = condition_groups.sort_order

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from ruam.dbt import statements_at_once
+from ruam.dbt import block_memory, statements_at_once
 
 GIB = 2**30
 
@@ -26,3 +26,11 @@ def test_statements_share_the_memory_only_where_it_is_many_times_the_landing(
     landed: int, memory_limit: str, expected: int
 ) -> None:
     assert statements_at_once(landed, memory_limit, 4) == expected
+
+
+@pytest.mark.parametrize(
+    ("memory_limit", "expected"), [("5GB", "4000000000B"), ("1 gib", "858993459B"), ("80%", "0B"), ("none", "0B")]
+)
+def test_blocks_are_reserved_in_bytes_below_the_limit(memory_limit: str, expected: str) -> None:
+    """A share, which DuckDB documents too, ends the process."""
+    assert block_memory(memory_limit) == expected

@@ -19,8 +19,15 @@ with diagnoses as (
     from {{ of_affected(ref('stg_f43__diagnosis_ipd'), 'registration') }}
 ),
 
+-- Not from the lines above: read twice, they would be held in memory whole.
+coded as (
+    select diagnosis_code from {{ of_affected(ref('stg_f43__diagnosis_opd'), 'registration') }}
+    union all
+    select diagnosis_code from {{ of_affected(ref('stg_f43__diagnosis_ipd'), 'registration') }}
+),
+
 grouped as (
-    {{ sets_of_codes('diagnoses', 'diagnosis_code', sets) }}
+    {{ sets_of_codes('coded', 'diagnosis_code', sets) }}
 )
 
 select distinct

@@ -9,7 +9,7 @@ with dispensings as (
 ),
 
 never_covering as (
-    {{ codes_of_set('dispensings', 'atc_code', 'CS_NO_COVER') }}
+    {{ codes_of_set(of_affected(ref('int_dispensings__enriched')), 'atc_code', 'CS_NO_COVER') }}
 ),
 
 visits as (

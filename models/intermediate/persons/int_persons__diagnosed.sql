@@ -24,8 +24,17 @@ with diagnoses as (
     where date_diag is not null
 ),
 
+-- Not from the lines above: read twice, they would be held in memory whole.
+coded as (
+    select diagnosis_code from {{ of_affected(ref('stg_f43__diagnosis_opd'), 'registration') }}
+    union all
+    select diagnosis_code from {{ of_affected(ref('stg_f43__diagnosis_ipd'), 'registration') }}
+    union all
+    select chronic_code as diagnosis_code from {{ of_affected(ref('stg_f43__chronic'), 'registration') }}
+),
+
 code_classes as (
-    {{ sets_of_codes('diagnoses', 'diagnosis_code', classes) }}
+    {{ sets_of_codes('coded', 'diagnosis_code', classes) }}
 )
 
 select

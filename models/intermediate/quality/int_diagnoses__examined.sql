@@ -1,55 +1,71 @@
 {{ config(materialized='incremental', incremental_strategy='by_affected_registration') }}
 
-with outpatient as (
+{#- Lines of visits and of stays go each their own way: what is known of the care that a line belongs to is held for one
+    kind at a time, and no line is held while it is counted. -#}
+{%- set kinds = {
+    'DIAGNOSIS_OPD': {
+        'lines': of_affected(ref('stg_f43__diagnosis_opd'), 'visit'), 'number': 'seq', 'date': 'date_serv',
+        'record': ['date_serv', 'seq', 'diagnosis_code'],
+    },
+    'DIAGNOSIS_IPD': {
+        'lines': of_affected(ref('stg_f43__diagnosis_ipd'), 'stay'), 'number': 'an', 'date': date_of('datetime_admit'),
+        'record': ['an', 'pid', 'datetime_admit', 'diagnosis_code'],
+    },
+} -%}
+with
+{%- for file, kind in kinds.items() %}
+{{ file | lower }} as (
     select
         hospcode,
         pid,
-        'DIAGNOSIS_OPD' as file,
-        seq as care_number,
-        {{ record_of(['date_serv', 'seq', 'diagnosis_code']) }} as record,
-        date_serv as event_date,
+        {{ kind.number }} as care_number,
+        {{ record_of(kind.record) }} as record,
+        {{ kind.date }} as event_date,
         diagtype,
         diagnosis_code,
         delivery_id,
         source_line
-    from {{ of_affected(ref('stg_f43__diagnosis_opd'), 'visit') }}
+    from {{ kind.lines }}
 ),
 
-inpatient as (
+{{ file | lower }}_sides as (
     select
         hospcode,
-        pid,
-        'DIAGNOSIS_IPD' as file,
-        an as care_number,
-        {{ record_of(['an', 'pid', 'datetime_admit', 'diagnosis_code']) }} as record,
-        {{ date_of('datetime_admit') }} as event_date,
-        diagtype,
-        diagnosis_code,
-        delivery_id,
-        source_line
-    from {{ of_affected(ref('stg_f43__diagnosis_ipd'), 'stay') }}
-),
-
-diagnoses as (
-    select * from outpatient
-    union all
-    select * from inpatient
-),
-
-cares as (
-    {{ cares_of_lines('DIAGNOSIS_OPD', 'DIAGNOSIS_IPD') }}
-),
-
-sides as (
-    select
-        hospcode,
-        file,
-        care_number,
-        event_date,
+        {{ kind.number }} as care_number,
+        {{ kind.date }} as event_date,
         sum(case when diagtype = '1' then 1 else 0 end) as n_principal,
         sum(case when diagtype = '5' then 1 else 0 end) as n_external
-    from diagnoses
-    group by hospcode, file, care_number, event_date
+    from {{ kind.lines }}
+    group by hospcode, {{ kind.number }}, {{ kind.date }}
+),
+
+{{ file | lower }}_cares as (
+    {{ cares_of_lines(file) }}
+),
+{% endfor %}
+diagnoses as (
+    {%- for file in kinds %}
+    select
+        lines.*,
+        '{{ file }}' as file,
+        cares.care_number is not null as has_care,
+        sides.n_principal,
+        sides.n_external
+    from {{ file | lower }} as lines
+    inner join {{ file | lower }}_sides as sides
+        on
+            lines.hospcode = sides.hospcode
+            and lines.care_number = sides.care_number
+            and lines.event_date = sides.event_date
+    left join {{ file | lower }}_cares as cares
+        on
+            lines.hospcode = cares.hospcode
+            and lines.care_number = cares.care_number
+            and lines.event_date = cares.care_date
+    {%- if not loop.last %}
+    union all
+    {%- endif %}
+    {%- endfor %}
 ),
 
 persons as (
@@ -69,20 +85,8 @@ select
     diagnoses.diagtype as diagnosis_type,
     persons.sex,
     {{ age_years('persons.birth_month', 'diagnoses.event_date') }} as age,
-    cares.care_number is not null as has_care,
-    cast(sides.n_principal as integer) as n_principal,
-    cast(sides.n_external as integer) as n_external
+    diagnoses.has_care,
+    cast(diagnoses.n_principal as integer) as n_principal,
+    cast(diagnoses.n_external as integer) as n_external
 from diagnoses
-inner join sides
-    on
-        diagnoses.hospcode = sides.hospcode
-        and diagnoses.file = sides.file
-        and diagnoses.care_number = sides.care_number
-        and diagnoses.event_date = sides.event_date
-left join cares
-    on
-        diagnoses.hospcode = cares.hospcode
-        and diagnoses.file = cares.file
-        and diagnoses.care_number = cares.care_number
-        and diagnoses.event_date = cares.care_date
 left join persons on diagnoses.hospcode = persons.hospcode and diagnoses.pid = persons.pid

@@ -38,35 +38,44 @@ inpatient as (
     from {{ of_affected(ref('stg_f43__drug_ipd'), 'registration') }}
 ),
 
-drugs as (
-    select * from outpatient
-    union all
-    select * from inpatient
+visits as (
+    {{ cares_of_lines('DRUG_OPD') }}
 ),
 
-cares as (
-    {{ cares_of_lines('DRUG_OPD', 'DRUG_IPD') }}
+stays as (
+    {{ cares_of_lines('DRUG_IPD') }}
+),
+
+drugs as (
+    {%- for lines, cares in {'outpatient': 'visits', 'inpatient': 'stays'}.items() %}
+    select
+        {{ lines }}.*,
+        {{ cares }}.care_number is not null as has_care
+    from {{ lines }}
+    left join {{ cares }}
+        on
+            {{ lines }}.hospcode = {{ cares }}.hospcode
+            and {{ lines }}.care_number = {{ cares }}.care_number
+            and {{ lines }}.event_date = {{ cares }}.care_date
+    {%- if not loop.last %}
+    union all
+    {%- endif %}
+    {%- endfor %}
 )
 
 select
-    drugs.hospcode,
-    drugs.pid,
-    drugs.file,
-    drugs.record,
-    drugs.event_date,
-    drugs.delivery_id,
-    drugs.source_line,
-    drugs.didstd as drug_code,
-    drugs.amount as quantity,
-    drugs.unit,
-    drugs.drugcost as cost,
-    drugs.drugprice as price,
-    drugs.provider,
-    cares.care_number is not null as has_care
+    hospcode,
+    pid,
+    file,
+    record,
+    event_date,
+    delivery_id,
+    source_line,
+    didstd as drug_code,
+    amount as quantity,
+    unit,
+    drugcost as cost,
+    drugprice as price,
+    provider,
+    has_care
 from drugs
-left join cares
-    on
-        drugs.hospcode = cares.hospcode
-        and drugs.file = cares.file
-        and drugs.care_number = cares.care_number
-        and drugs.event_date = cares.care_date

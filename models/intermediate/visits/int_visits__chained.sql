@@ -11,7 +11,7 @@ illnesses as (
     select distinct
         codes.principal_diagnosis,
         substr(code_sets.set_id, 9) as illness
-    from (select distinct principal_diagnosis from visits) as codes
+    from (select distinct principal_diagnosis from {{ of_affected(ref('int_visits__qualified')) }}) as codes
     inner join {{ ref('code_sets') }} as code_sets
         on
             substr(code_sets.set_id, 1, 8) = 'illness_'

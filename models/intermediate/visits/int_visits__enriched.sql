@@ -23,7 +23,7 @@ rights as (
     select
         codes.instype,
         min(right_groups.group_code) as right_group
-    from (select distinct instype from services) as codes
+    from (select distinct instype from {{ of_affected(ref('stg_f43__service'), 'registration') }}) as codes
     inner join {{ ref('right_groups') }} as right_groups
         on length(codes.instype) = 4 and codes.instype between right_groups.code_from and right_groups.code_to
     group by codes.instype

@@ -24,10 +24,6 @@ with ordered as (
             partition by {{ visit | join(', ') }}
             order by time_serv nulls last, seq
         ) as row_rank,
-        row_number() over (
-            partition by {{ visit | join(', ') }}
-            order by case when principal_diagnosis is null then 1 else 0 end, time_serv nulls last, seq
-        ) as diagnosis_rank,
         sum(price) over (partition by {{ visit | join(', ') }}) as price,
         count(*) over (partition by {{ visit | join(', ') }}) as n_services
     from {{ of_affected(ref('int_visits__enriched')) }}
@@ -38,10 +34,20 @@ first_rows as (
     where row_rank = 1
 ),
 
--- Most visits are one row, whose diagnosis is at hand.
+-- Most visits are one row, whose diagnosis is at hand: only the others are ranked once more.
+diagnosed as (
+    select
+        {{ visit | join(',\n        ') }},
+        principal_diagnosis,
+        clinic_code,
+        row_number() over (partition by {{ visit | join(', ') }} order by row_rank) as diagnosis_rank
+    from ordered
+    where n_services > 1 and principal_diagnosis is not null
+),
+
 other_diagnoses as (
-    select * from ordered
-    where row_rank > 1 and diagnosis_rank = 1
+    select * from diagnosed
+    where diagnosis_rank = 1
 )
 
 select

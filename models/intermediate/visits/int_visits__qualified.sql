@@ -3,7 +3,7 @@ with visits as (
 ),
 
 necessary_repeats as (
-    {{ codes_of_set('visits', 'principal_diagnosis', 'necessary_repeat') }}
+    {{ codes_of_set(of_affected(ref('int_visits__merged')), 'principal_diagnosis', 'necessary_repeat') }}
 ),
 
 -- The first group in order takes a code; few codes, many visits: each is matched once.
@@ -11,7 +11,7 @@ matched_groups as (
     select
         codes.principal_diagnosis,
         min(condition_groups.sort_order) as sort_order
-    from (select distinct principal_diagnosis from visits) as codes
+    from (select distinct principal_diagnosis from {{ of_affected(ref('int_visits__merged')) }}) as codes
     inner join {{ ref('condition_groups') }} as condition_groups
         on {{ matches_pattern('codes.principal_diagnosis', 'condition_groups.pattern') }}
     group by codes.principal_diagnosis

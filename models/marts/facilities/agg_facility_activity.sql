@@ -101,6 +101,15 @@ areas as (
     from {{ ref('bridge_facilities_areas') }}
 ),
 
+peers as (
+    select
+        'facility' as area_level,
+        hospcode as area_code,
+        facility_type_group as peer_type,
+        region_code as peer_region
+    from facilities
+),
+
 data as (
     select
         min(service_month) as first_month,
@@ -142,11 +151,11 @@ cells as (
 
 select
     {{ prefixed(cell, 'cells') }},
-    facilities.facility_type_group as peer_type,
-    facilities.region_code as peer_region,
+    peers.peer_type,
+    peers.peer_region,
     {% for name in counts -%}
     cast(cells.{{ name }} as bigint) as {{ name }}{% if not loop.last %},
     {% endif %}
     {%- endfor %}
 from cells
-left join facilities on cells.area_level = 'facility' and cells.area_code = facilities.hospcode
+left join peers on cells.area_level = peers.area_level and cells.area_code = peers.area_code
