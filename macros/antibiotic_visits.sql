@@ -15,7 +15,7 @@ with dispensings as (
 ),
 
 antibiotics as (
-    {{ codes_of_set(of_affected(ref('fct_dispensings')), 'atc_code', 'CS_ABX') }}
+    {{ codes_of_set('dispensings', 'atc_code', 'CS_ABX') }}
 ),
 
 -- On the visit, which may be several rows of one facility, person, day and class: not on the person over a period.

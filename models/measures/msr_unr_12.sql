@@ -22,7 +22,7 @@ with dispensings as (
 ),
 
 supplies as (
-    {{ codes_of_set(of_affected(ref('fct_dispensings')), 'atc_code', 'CS_NO_COVER') }}
+    {{ codes_of_set('dispensings', 'atc_code', 'CS_NO_COVER') }}
 ),
 
 counted as (

@@ -1,15 +1,19 @@
 {%- set longest = measure_parameter('*', 'max_days_supply') | int -%}
-with dispensings as (
+{#- Written twice, for its rows and for its codes: a CTE that is read twice is held in memory whole (decision 36). -#}
+{%- set taken_home -%}
     select * from {{ of_affected(ref('int_dispensings__enriched')) }}
     where
         is_taken_home
         and days_supply between 1 and {{ longest }}
         and length(atc_code) = 7
         and route in {{ parameter_list('*', 'systemic_routes') }}
+{%- endset -%}
+with dispensings as (
+    {{ taken_home }}
 ),
 
 never_covering as (
-    {{ codes_of_set(of_affected(ref('int_dispensings__enriched')), 'atc_code', 'CS_NO_COVER') }}
+    {{ codes_of_set('(' ~ taken_home ~ ') as coded', 'atc_code', 'CS_NO_COVER') }}
 ),
 
 visits as (

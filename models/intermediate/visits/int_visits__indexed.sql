@@ -5,7 +5,7 @@ with visits as (
 ),
 
 conditions as (
-    {{ sets_of_codes(of_affected(ref('int_visits__qualified')), 'principal_diagnosis', sets) }}
+    {{ sets_of_codes('visits', 'principal_diagnosis', sets) }}
 )
 
 select
