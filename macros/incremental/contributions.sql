@@ -12,6 +12,7 @@
 {% macro contributions() -%}
     {{ return({
         'fct_measure_cells': {'of': measure_cells, 'reached_by': ['int_persons__affected', 'int_persons__watched']},
+        'fct_measure_persons': {'of': measure_persons, 'reached_by': ['int_persons__affected', 'int_persons__watched']},
         'fct_utilization_cells': {'of': utilization_cells, 'reached_by': ['int_persons__affected']},
     }) }}
 {%- endmacro %}

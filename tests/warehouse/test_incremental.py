@@ -35,9 +35,10 @@ _STOPS = [
     "fct_utilization_cells",
     "msr_red_06",
     "fct_measure_cells",
+    "fct_measure_persons",
 ]
 """In the order of a build: before what people added is kept, after it, and before and after it is taken in."""
-_CONTRIBUTED = ["fct_measure_cells", "fct_utilization_cells"]
+_CONTRIBUTED = ["fct_measure_cells", "fct_measure_persons", "fct_utilization_cells"]
 """Models that change by what people add."""
 
 
@@ -135,7 +136,9 @@ def test_what_people_added_outlives_builds_that_stop(tmp_path: Path, monkeypatch
         seen[stop] = kept(home)
     assert seen["int_persons__identified"] == dict.fromkeys(_CONTRIBUTED, 0)
     assert seen["int_persons__watched"]["fct_measure_cells"] >= seen["int_persons__affected"]["fct_measure_cells"] > 0
-    assert seen["fct_utilization_cells"]["fct_utilization_cells"] == seen["fct_measure_cells"]["fct_measure_cells"] == 0
+    for model in _CONTRIBUTED:
+        assert seen[model][model] == 0, model
+    assert seen["fct_measure_cells"]["fct_measure_persons"] > 0
     with duckdb.connect(str(home.warehouse), read_only=True) as connection:
         bounds = connection.execute(
             "select count(distinct first_day), count(distinct last_month) from int_data__bounded"

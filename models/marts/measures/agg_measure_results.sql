@@ -1,144 +1,21 @@
-{%- set what = ['measure_id', 'variant', 'dimension_set', 'member_1', 'member_2', 'member_3'] -%}
-{%- set kind = ['what_number', 'cut_number', 'is_main'] -%}
-{%- set place = ['service_month', 'hospcode', 'province_code'] -%}
+{%- set what = what_is_counted() -%}
 {%- set target = ['what_number', 'area_number', 'period_number'] -%}
 {%- set population_sets = {'all': [], 'age_band': ['age_band'], 'sex': ['sex'], 'age_band_sex': ['age_band', 'sex']} -%}
 {%- set of_population = "('" ~ measures_of_population() | join("', '") ~ "')" -%}
 {%- set sums = ['numerator', 'denominator', 'n_linkable', 'total_value', 'n_values', 'total_price', 'n_priced'] -%}
--- What is counted, where and when are numbered: to group and join millions of rows by wide text keys is slow.
-with areas as (
-    select
-        area_level,
-        area_code,
-        row_number() over (order by area_level, area_code) as area_number
-    from (
-        select
-            area_level,
-            area_code
-        from {{ ref('bridge_provinces_areas') }}
-        union distinct
-        select
-            area_level,
-            area_code
-        from {{ ref('bridge_facilities_areas') }}
-    ) as all_areas
-),
-
-areas_of_provinces as (
-    select
-        bridge.province_code,
-        areas.area_level,
-        areas.area_code,
-        areas.area_number
-    from {{ ref('bridge_provinces_areas') }} as bridge
-    inner join areas on bridge.area_level = areas.area_level and bridge.area_code = areas.area_code
-),
-
--- What counts in a facility's district and in itself.
-areas_of_facilities as (
-    select
-        bridge.hospcode,
-        areas.area_level,
-        areas.area_code,
-        areas.area_number
-    from {{ ref('bridge_facilities_areas') }} as bridge
-    inner join areas on bridge.area_level = areas.area_level and bridge.area_code = areas.area_code
-),
+with {{ measure_lattice(ref) }},
 
 touched_periods as (
     select
-        months.period_type,
-        months.period_start,
-        max(months.period_end) as period_end,
-        row_number() over (order by months.period_type, months.period_start) as period_number
+        periods.period_type,
+        periods.period_start,
+        periods.period_number,
+        max(months.period_end) as period_end
     from {{ ref('bridge_months_periods') }} as months
     inner join (select distinct service_month from {{ ref('fct_visits') }}) as data
         on months.month_start = data.service_month
-    group by months.period_type, months.period_start
-),
-
-months as (
-    select
-        months.month_start,
-        months.period_type,
-        months.period_end,
-        touched_periods.period_number
-    from {{ ref('bridge_months_periods') }} as months
-    inner join touched_periods
-        on months.period_type = touched_periods.period_type and months.period_start = touched_periods.period_start
-),
-
--- A person's year bears its last month and counts in the periods that end with it.
-spans as (
-    {%- for span in ['any', 'quarter', 'year'] %}
-    select
-        '{{ span }}' as span,
-        month_start,
-        period_type,
-        period_number
-    from months
-    {%- if span == 'year' %}
-    where {{ month_start('period_end') }} = month_start
-    {%- else %}
-    union all
-    {%- endif %}
-    {%- endfor %}
-),
-
-cuts as (
-    select
-        measure_id,
-        span,
-        dimension_set,
-        is_main_only,
-        area_level,
-        period_type,
-        dense_rank() over (order by measure_id, dimension_set) as cut_number
-    from {{ ref('bridge_measures_cuts') }}
-),
-
-whats as (
-    select
-        {{ prefixed(what, 'all_whats') }},
-        cut_numbers.cut_number,
-        row_number() over (order by {{ prefixed(what, 'all_whats') }}) as what_number
-    from (
-        select {{ what | join(', ') }} from {{ ref('fct_measure_cells') }}
-        union distinct
-        select
-            measure_id,
-            'main' as variant,
-            'all' as dimension_set,
-            {{ members_of_set([]) }}
-        from cuts
-    ) as all_whats
-    inner join (
-        select distinct
-            measure_id,
-            dimension_set,
-            cut_number
-        from cuts
-    ) as cut_numbers
-        on all_whats.measure_id = cut_numbers.measure_id and all_whats.dimension_set = cut_numbers.dimension_set
-),
-
-area_cuts as (
-    select
-        cut_number,
-        area_level,
-        min(case when is_main_only then 1 else 0 end) = 1 as is_main_only
-    from cuts
-    group by cut_number, area_level
-),
-
-month_cuts as (
-    select
-        cuts.cut_number,
-        cuts.area_level,
-        spans.month_start,
-        spans.period_number
-    from cuts
-    inner join spans on cuts.span = spans.span and cuts.period_type = spans.period_type
+    inner join periods on months.period_type = periods.period_type and months.period_start = periods.period_start
+    group by periods.period_type, periods.period_start, periods.period_number
 ),
 
 cells as (
@@ -198,108 +75,37 @@ results as (
     group by by_area.what_number, by_area.area_number, month_cuts.period_number
 ),
 
-flagged as (
+people as (
     select
-        *,
-        {{ number_of_key('person_key') }} as person_number
-    from {{ ref('fct_flagged_events') }}
+        whats.what_number,
+        areas.area_number,
+        periods.period_number,
+        people.n_persons
+    from {{ ref('fct_measure_persons') }} as people
+    inner join whats on {{ agreeing(what, 'people', 'whats') }}
+    inner join areas on people.area_level = areas.area_level and people.area_code = areas.area_code
+    inner join periods on people.period_type = periods.period_type and people.period_start = periods.period_start
 ),
 
-flagged_cut as (
-    {%- for name, members in [('all', [])] + dimension_sets().items() | list %}
-    select
-        measure_id,
-        variant,
-        '{{ name }}' as dimension_set,
-        {{ members_of_set(members) }},
-        {{ place | join(', ') }},
-        person_number,
-        price
-    from flagged
-    {%- if members %}
-    where variant = 'main' and {{ members | join(' is not null and ') }} is not null
-    {%- endif %}
-    {%- if not loop.last %}
-    union all
-    {%- endif %}
-    {%- endfor %}
-),
-
-flagged_whats as (
+flagged_whole as (
     select
         whats.what_number,
         whats.cut_number,
         whats.variant = 'main' as is_main,
-        flagged_cut.dimension_set,
-        {{ prefixed(place, 'flagged_cut') }},
-        flagged_cut.person_number,
-        flagged_cut.price
-    from flagged_cut
+        events.service_month,
+        events.hospcode,
+        events.province_code,
+        events.price
+    from {{ ref('fct_flagged_events') }} as events
     inner join whats
-        on {{ agreeing(what, 'flagged_cut', 'whats') }}
-),
-
--- Who has one flagged event of a kind counts wherever it does: only the others must be told apart, cell by cell.
-flagged_people as (
-    select
-        {{ kind | join(', ') }},
-        person_number,
-        {%- for column in place %}
-        min({{ column }}) as {{ column }},
-        {%- endfor %}
-        count(*) as n_events
-    from flagged_whats
-    group by {{ kind | join(', ') }}, person_number
-),
-
-flagged_once as (
-    select
-        {{ kind | join(', ') }},
-        {{ place | join(', ') }},
-        count(*) as n_persons
-    from flagged_people
-    where n_events = 1
-    group by {{ (kind + place) | join(', ') }}
-),
-
-flagged_often as (
-    select flagged_whats.*
-    from flagged_whats
-    inner join flagged_people
         on
-            flagged_whats.what_number = flagged_people.what_number
-            and flagged_whats.person_number = flagged_people.person_number
-    where flagged_people.n_events > 1
+            events.measure_id = whats.measure_id
+            and events.variant = whats.variant
+            and whats.dimension_set = 'all'
 ),
 
-flagged_whole as (
-    select * from flagged_whats
-    where dimension_set = 'all'
-),
-
-{% for source, column in {'once': 'n_persons', 'often': 'person_number', 'whole': 'price'}.items() -%}
-{{ source }}_in_areas as (
-    {{ in_areas_and_periods('flagged_' ~ source, column) }}
-),
-
-{% endfor -%}
-people as (
-    select
-        {{ target | join(', ') }},
-        sum(n_persons) as n_persons
-    from (
-        select
-            {{ target | join(', ') }},
-            n_persons
-        from once_in_areas
-        union all
-        select
-            {{ target | join(', ') }},
-            count(distinct person_number) as n_persons
-        from often_in_areas
-        group by {{ target | join(', ') }}
-    ) as counted
-    group by {{ target | join(', ') }}
+whole_in_areas as (
+    {{ in_areas_and_periods('flagged_whole', 'price') }}
 ),
 
 medians as (
