@@ -44,6 +44,14 @@ areas_of_facilities as (
     inner join areas on bridge.area_level = areas.area_level and bridge.area_code = areas.area_code
 ),
 
+-- Of the whole calendar, DuckDB would lay every area beside every month before it looks at an event.
+bounds as (
+    select
+        {{ month_start('min(first_day)') }} as first_month,
+        max(last_month) as last_month
+    from {{ read('int_data__bounded') }}
+),
+
 periods as (
     select
         period_type,
@@ -51,9 +59,10 @@ periods as (
         row_number() over (order by period_type, period_start) as period_number
     from (
         select distinct
-            period_type,
-            period_start
-        from {{ read('bridge_months_periods') }}
+            months.period_type,
+            months.period_start
+        from {{ read('bridge_months_periods') }} as months
+        inner join bounds on months.month_start between bounds.first_month and bounds.last_month
     ) as all_periods
 ),
 
