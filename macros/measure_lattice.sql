@@ -1,9 +1,10 @@
 {#-
   CTEs that number what is counted (`whats`), where (`areas`) and when (`periods`), and say in which areas and periods a
   month of each counts (`areas_of_provinces`, `areas_of_facilities`, `area_cuts`, `month_cuts`): to group and join millions of
-  rows by wide text keys is slow. The numbers hold within one statement. `read` names relations (`ref` or `made`).
+  rows by wide text keys is slow. The numbers hold within one statement. `read` names relations (`ref` or `made`);
+  `days` is the relation whose columns `first` and `last` bound the data.
 -#}
-{% macro measure_lattice(read) -%}
+{% macro measure_lattice(read, days, first, last) -%}
 {%- set what = what_is_counted() -%}
 areas as (
     select
@@ -47,9 +48,9 @@ areas_of_facilities as (
 -- Of the whole calendar, DuckDB would lay every area beside every month before it looks at an event.
 bounds as (
     select
-        {{ month_start('min(first_day)') }} as first_month,
-        max(last_month) as last_month
-    from {{ read('int_data__bounded') }}
+        {{ month_start('min(' ~ first ~ ')') }} as first_month,
+        max({{ last }}) as last_month
+    from {{ days }}
 ),
 
 periods as (

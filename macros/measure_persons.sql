@@ -6,7 +6,7 @@
 {%- set kind = ['what_number', 'cut_number', 'is_main'] -%}
 {%- set place = ['service_month', 'hospcode', 'province_code'] -%}
 {%- set target = ['what_number', 'area_number', 'period_number'] -%}
-with {{ measure_lattice(read) }},
+with {{ measure_lattice(read, read('int_data__bounded'), 'first_day', 'last_month') }},
 
 flagged as (
     select

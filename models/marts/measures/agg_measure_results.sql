@@ -3,7 +3,7 @@
 {%- set population_sets = {'all': [], 'age_band': ['age_band'], 'sex': ['sex'], 'age_band_sex': ['age_band', 'sex']} -%}
 {%- set of_population = "('" ~ measures_of_population() | join("', '") ~ "')" -%}
 {%- set sums = ['numerator', 'denominator', 'n_linkable', 'total_value', 'n_values', 'total_price', 'n_priced'] -%}
-with {{ measure_lattice(ref) }},
+with {{ measure_lattice(ref, ref('fct_visits'), 'service_month', 'service_month') }},
 
 touched_periods as (
     select
