@@ -1,6 +1,6 @@
 {#-
   Events of measures (`what_number`, `cut_number`, `is_main`, `service_month`, `hospcode`, `province_code`, `column`) in every
-  area and period that they count in. Reads the areas and cuts of `agg_measure_results`.
+  area and period that they count in. Reads the areas and cuts of `measure_lattice`.
 -#}
 {% macro in_areas_and_periods(events, column) -%}
     {%- for area, key in [('areas_of_facilities', 'hospcode'), ('areas_of_provinces', 'province_code')] %}

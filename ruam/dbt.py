@@ -44,9 +44,9 @@ def statements_at_once(landed: int, memory_limit: str, threads: int) -> int:
 def block_memory(memory_limit: str) -> str:
     """How much of its blocks of 256 KB DuckDB takes from one reserved region, where freed blocks are used again.
 
-    From the C library each block costs the kernel's zeroing of its pages, time after time: a tenth of a build's CPU
-    (decision 36). Four fifths of the limit, for what is no block comes from the C library. In bytes, always: DuckDB
-    1.5.5 ends the process when the setting is a share. Where the limit's unit is not known, nothing is reserved.
+    From the C library each block costs the kernel's zeroing of its pages, time after time: a tenth of the CPU of large
+    statements (decision 36). Four fifths of the limit, for what is no block comes from the C library. In bytes, always:
+    DuckDB 1.5.5 ends the process when the setting is a share. Where the limit's unit is not known, nothing is reserved.
     """
     return f"{(_bytes_of(memory_limit) or 0) * 4 // 5}B"
 

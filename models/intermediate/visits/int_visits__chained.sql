@@ -2,12 +2,12 @@
 {%- set cap_days = measure_parameter('RED-03', 'cap_days') | int -%}
 
 {#- Written twice, for its rows and for its codes: a CTE that is read twice is held in memory whole (decision 36). -#}
-{%- set asked_for -%}
+{%- set unplanned -%}
     select * from {{ of_affected(ref('int_visits__qualified')) }}
     where coalesce(typein, '') not in ('2', '3')
 {%- endset -%}
 with visits as (
-    {{ asked_for }}
+    {{ unplanned }}
 ),
 
 -- Few codes, many visits: each code is matched once.
@@ -15,7 +15,7 @@ illnesses as (
     select distinct
         codes.principal_diagnosis,
         substr(code_sets.set_id, 9) as illness
-    from (select distinct principal_diagnosis from ({{ asked_for }}) as coded) as codes
+    from (select distinct principal_diagnosis from ({{ unplanned }}) as coded) as codes
     inner join {{ ref('code_sets') }} as code_sets
         on
             substr(code_sets.set_id, 1, 8) = 'illness_'

@@ -11,10 +11,10 @@ touched_periods as (
         periods.period_start,
         periods.period_number,
         max(months.period_end) as period_end
-    from {{ ref('bridge_months_periods') }} as months
+    from months
     inner join (select distinct service_month from {{ ref('fct_visits') }}) as data
         on months.month_start = data.service_month
-    inner join periods on months.period_type = periods.period_type and months.period_start = periods.period_start
+    inner join periods on months.period_number = periods.period_number
     group by periods.period_type, periods.period_start, periods.period_number
 ),
 
