@@ -30,6 +30,33 @@
 {%- endmacro %}
 
 {#-
+    The rows of the CTE `rows`, with what the rules over `model` say of each: `checked_rules` and `broken_rules` have the bit
+    of every rule that applies to it, and that it breaks. The rules are put here once, for all that count them. A model has room for 62.
+-#}
+{% macro examined_rows(model, rows) -%}
+select
+    *,
+    cast(0 as bigint)
+    {%- for rule in rules_over(model) %}
+    + case when {{ rule_applies(rule) }} then {{ rule_bit(loop.index0) }} else 0 end
+    {%- endfor %} as checked_rules,
+    cast(0 as bigint)
+    {%- for rule in rules_over(model) %}
+    + case when {{ rule_is_broken(rule) }} then {{ rule_bit(loop.index0) }} else 0 end
+    {%- endfor %} as broken_rules
+from {{ rows }}
+{%- endmacro %}
+
+{#- Of the rule at that place among those over its model. -#}
+{% macro rule_bit(index) -%}
+    {{ 2 ** index }}
+{%- endmacro %}
+
+{% macro has_rule(rules, index) -%}
+    ({{ rules }} & {{ rule_bit(index) }}) <> 0
+{%- endmacro %}
+
+{#-
     A row's own key within facility and file, to be read and to tell findings apart. Of all the columns that are the
     unique key of its staging model, but the facility: with fewer, two rows of a stay are one finding.
 -#}

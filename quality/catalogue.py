@@ -22,6 +22,8 @@ from ruam.settings import PROJECT
 _LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 EXAMINED = PROJECT / "models" / "intermediate" / "quality"
 DRIFT = PROJECT / "models/warehouse/fct_facility_drifts.yml"
+WHAT_RULES_SAY = {"checked_rules", "broken_rules"}
+"""Columns of examined rows that their rules make (macros/rules.sql)."""
 
 
 class _Strict(BaseModel):
@@ -49,7 +51,8 @@ class RowRule(_Strict):
 
 
 class Examined(_Strict):
-    """What one kind of row is checked by: `columns` (name to SQL type) of the model `name`, and its rules."""
+    """What one kind of row is checked by: `columns` (name to SQL type) of the model `name` that its rules may name, and
+    these."""
 
     name: str
     columns: dict[str, str]
@@ -91,7 +94,9 @@ def examined() -> list[Examined]:
 def _read(path: Path) -> Examined:
     (model,) = yaml.load(path.read_text(encoding="utf-8"), _LOADER)["models"]  # noqa: S506 - the safe loader, in C
     meta = model["config"]["meta"]
-    columns = {column["name"]: column["data_type"] for column in model["columns"]}
+    columns = {
+        column["name"]: column["data_type"] for column in model["columns"] if column["name"] not in WHAT_RULES_SAY
+    }
     return Examined(name=model["name"], columns=columns, sound_row=meta["sound_row"], rules=meta["rules"])
 
 

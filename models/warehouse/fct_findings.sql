@@ -4,11 +4,10 @@ with
 {%- for model in examined_models() %}
 {{ model }} as (
     select
-        {{ record | join(',\n        ') }}
-        {%- for rule in rules_over(model) %},
-        {{ rule_is_broken(rule) }} as {{ rule.code }}
-        {%- endfor %}
+        {{ record | join(',\n        ') }},
+        broken_rules
     from {{ ref(model) }}
+    where broken_rules <> 0
 ),
 {% endfor %}
 -- A month is judged when its report is due: until then rows of it are still to come.
@@ -83,7 +82,7 @@ findings as (
         '{{ rule.axis }}' as axis,
         '{{ rule.severity }}' as severity
     from {{ model }}
-    where {{ rule.code }}
+    where {{ has_rule('broken_rules', loop.index0) }}
     {%- if not (loop.last and of_model.last) %}
     union all
     {%- endif %}

@@ -1,16 +1,31 @@
 with
 {%- for model in examined_models() %}
+-- Few rows differ in what they break: those that do not are counted first.
+{{ model }}_alike as (
+    select
+        hospcode,
+        file,
+        {{ month_start('event_date') }} as event_month,
+        checked_rules,
+        broken_rules,
+        count(*) as n_rows
+    from {{ ref(model) }}
+    group by hospcode, file, {{ month_start('event_date') }}, checked_rules, broken_rules
+),
+
 {{ model }} as (
     select
         hospcode,
         file,
-        {{ month_start('event_date') }} as event_month
-        {%- for rule in rules_over(model) %},
-        sum(case when {{ rule_applies(rule) }} then 1 else 0 end) as n_checked_{{ loop.index }},
-        sum(case when {{ rule_is_broken(rule) }} then 1 else 0 end) as n_broken_{{ loop.index }}
+        event_month
+        {%- for rule in rules_over(model) %}
+        {%- set n = loop.index %}
+        {%- for what in ['checked', 'broken'] %},
+        sum(case when {{ has_rule(what ~ '_rules', n - 1) }} then n_rows else 0 end) as n_{{ what }}_{{ n }}
         {%- endfor %}
-    from {{ ref(model) }}
-    group by hospcode, file, {{ month_start('event_date') }}
+        {%- endfor %}
+    from {{ model }}_alike
+    group by hospcode, file, event_month
 ),
 {% endfor %}
 results as (

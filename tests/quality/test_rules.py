@@ -16,7 +16,7 @@ import pytest
 from ingestion.checks import Axis, Severity
 from quality.catalogue import DriftRule, Entry, Examined, RowRule, codes, drift_rules, entries, examined
 from ruam.settings import PROJECT
-from tests.rendering import environment, rendered
+from tests.rendering import rendered
 
 CASES = [(rows, rule) for rows in examined() for rule in rows.rules]
 IDS = [rule.code for _, rule in CASES]
@@ -24,25 +24,43 @@ THAI = re.compile(r"[\u0e00-\u0e7f]")
 
 
 MACROS = ("cross_engine/dates", "cross_engine/numbers", "control_limits")
-OF_RULES = environment().from_string((PROJECT / "macros" / "rules.sql").read_text(encoding="utf-8"))
-is_broken = OF_RULES.module.rule_is_broken  # type: ignore[attr-defined]
 engine = cache(duckdb.connect)
+
+
+@cache
+def examining(name: str) -> str:
+    """What the model of that name ends with: its rows with the bits of their rules, of a relation `rows_of_it`."""
+    rules = next([rule.model_dump() for rule in rows.rules] for rows in examined() if rows.name == name)
+    ending = f"{{%- set rules_over = its_rules -%}}{{{{ examined_rows('{name}', 'rows_of_it') }}}}"
+    return rendered(("rules",), ending, its_rules=lambda _: rules)
+
+
+def rules_of(rows: Examined, row: dict[str, Any], bits: str) -> set[str]:
+    """The rules over its kind whose bit a row has in a column, `checked_rules` or `broken_rules`."""
+    columns = ", ".join(f"cast(? as {type_}) as {name}" for name, type_ in rows.columns.items())
+    asked = f"with rows_of_it as (select {columns}) select {bits} from ({examining(rows.name)})"
+    (found,) = engine().execute(asked, [row[name] for name in rows.columns]).fetchall()[0]
+    return {rule.code for place, rule in enumerate(rows.rules) if found & 1 << place}
 
 
 def broken_rules(rows: Examined, row: dict[str, Any]) -> set[str]:
     """What a row breaks of all rules over its kind."""
-    columns = ", ".join(f"cast(? as {type_}) as {name}" for name, type_ in rows.columns.items())
-    asked = ", ".join(f"{is_broken(rule.model_dump())} as {rule.code}" for rule in rows.rules)
-    values = [row[name] for name in rows.columns]
-    answers = engine().execute(f"select {asked} from (select {columns})", values).fetchone()
-    assert answers is not None
-    return {rule.code for rule, answer in zip(rows.rules, answers, strict=True) if answer}
+    return rules_of(rows, row, "broken_rules")
 
 
 @pytest.mark.parametrize("rows", examined(), ids=lambda rows: rows.name)
 def test_the_sound_row_breaks_nothing_and_has_every_column(rows: Examined) -> None:
     assert rows.sound_row.keys() == rows.columns.keys()
     assert broken_rules(rows, rows.sound_row) == set()
+
+
+@pytest.mark.parametrize(("rows", "rule"), CASES, ids=IDS)
+def test_a_row_is_checked_by_the_rules_that_apply_to_it_and_breaks_no_other(rows: Examined, rule: RowRule) -> None:
+    row = rows.sound_row | rule.broken
+    assert rule.code in rules_of(rows, row, "checked_rules")
+    assert broken_rules(rows, row) <= rules_of(rows, row, "checked_rules")
+    if rule.applies == "true":
+        assert rule.code in rules_of(rows, rows.sound_row | rule.sound, "checked_rules")
 
 
 @pytest.mark.parametrize(("rows", "rule"), CASES, ids=IDS)

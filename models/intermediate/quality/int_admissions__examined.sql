@@ -53,40 +53,44 @@ elsewhere as (
 
 deliveries as (
     select * from {{ ref('stg_ruam__deliveries') }}
+),
+
+examined as (
+    select
+        admissions.hospcode,
+        admissions.pid,
+        'ADMISSION' as file,
+        {{ record_of(['admissions.an', 'admissions.pid', 'admissions.datetime_disch']) }} as record,
+        coalesce({{ date_of('admissions.datetime_disch') }}, {{ date_of('admissions.datetime_admit') }}) as event_date,
+        admissions.delivery_id,
+        admissions.source_line,
+        {{ days_between(date_of('admissions.datetime_disch'), date_of('deliveries.sent_at')) }} as days_to_send,
+        persons.pid is not null as is_person_sent,
+        persons.birth_month,
+        admissions.datetime_admit as admitted_at,
+        {{ date_of('admissions.datetime_admit') }} as admitted_date,
+        admissions.datetime_disch as discharged_at,
+        {{ days_between(date_of('admissions.datetime_admit'), date_of('admissions.datetime_disch')) }} as bed_days,
+        admissions.actlos as stated_bed_days,
+        deaths.ddeath as death_date,
+        admissions.dischstatus as discharge_status,
+        admissions.dischtype as discharge_type,
+        admissions.referouthosp,
+        admissions.instype,
+        admissions.drg,
+        admissions.adjrw as adjusted_relative_weight,
+        admissions.cost,
+        admissions.price,
+        admissions.actualpay as actual_pay,
+        cast(coalesce(diagnoses.n_diagnoses, 0) as integer) as n_diagnoses,
+        cast(coalesce(diagnoses.n_principal_diagnoses, 0) as integer) as n_principal_diagnoses,
+        elsewhere.an is not null as is_elsewhere_too
+    from admissions
+    left join persons on admissions.hospcode = persons.hospcode and admissions.pid = persons.pid
+    left join deaths on admissions.hospcode = deaths.hospcode and admissions.pid = deaths.pid
+    left join diagnoses on admissions.hospcode = diagnoses.hospcode and admissions.an = diagnoses.an
+    left join elsewhere on admissions.hospcode = elsewhere.hospcode and admissions.an = elsewhere.an
+    left join deliveries on admissions.delivery_id = deliveries.delivery_id
 )
 
-select
-    admissions.hospcode,
-    admissions.pid,
-    'ADMISSION' as file,
-    {{ record_of(['admissions.an', 'admissions.pid', 'admissions.datetime_disch']) }} as record,
-    coalesce({{ date_of('admissions.datetime_disch') }}, {{ date_of('admissions.datetime_admit') }}) as event_date,
-    admissions.delivery_id,
-    admissions.source_line,
-    {{ days_between(date_of('admissions.datetime_disch'), date_of('deliveries.sent_at')) }} as days_to_send,
-    persons.pid is not null as is_person_sent,
-    persons.birth_month,
-    admissions.datetime_admit as admitted_at,
-    {{ date_of('admissions.datetime_admit') }} as admitted_date,
-    admissions.datetime_disch as discharged_at,
-    {{ days_between(date_of('admissions.datetime_admit'), date_of('admissions.datetime_disch')) }} as bed_days,
-    admissions.actlos as stated_bed_days,
-    deaths.ddeath as death_date,
-    admissions.dischstatus as discharge_status,
-    admissions.dischtype as discharge_type,
-    admissions.referouthosp,
-    admissions.instype,
-    admissions.drg,
-    admissions.adjrw as adjusted_relative_weight,
-    admissions.cost,
-    admissions.price,
-    admissions.actualpay as actual_pay,
-    cast(coalesce(diagnoses.n_diagnoses, 0) as integer) as n_diagnoses,
-    cast(coalesce(diagnoses.n_principal_diagnoses, 0) as integer) as n_principal_diagnoses,
-    elsewhere.an is not null as is_elsewhere_too
-from admissions
-left join persons on admissions.hospcode = persons.hospcode and admissions.pid = persons.pid
-left join deaths on admissions.hospcode = deaths.hospcode and admissions.pid = deaths.pid
-left join diagnoses on admissions.hospcode = diagnoses.hospcode and admissions.an = diagnoses.an
-left join elsewhere on admissions.hospcode = elsewhere.hospcode and admissions.an = elsewhere.an
-left join deliveries on admissions.delivery_id = deliveries.delivery_id
+{{ examined_rows('int_admissions__examined', 'examined') }}

@@ -70,23 +70,27 @@ diagnoses as (
 
 persons as (
     select * from {{ ref('stg_f43__person') }}
+),
+
+examined as (
+    select
+        diagnoses.hospcode,
+        diagnoses.pid,
+        diagnoses.file,
+        diagnoses.record,
+        diagnoses.event_date,
+        diagnoses.delivery_id,
+        diagnoses.source_line,
+        diagnoses.diagnosis_code,
+        {{ matches_pattern('diagnoses.diagnosis_code', "'^[A-Z][0-9]{2}[0-9A-Z]{0,3}$'") }} as has_icd10_form,
+        diagnoses.diagtype as diagnosis_type,
+        persons.sex,
+        {{ age_years('persons.birth_month', 'diagnoses.event_date') }} as age,
+        diagnoses.has_care,
+        cast(diagnoses.n_principal as integer) as n_principal,
+        cast(diagnoses.n_external as integer) as n_external
+    from diagnoses
+    left join persons on diagnoses.hospcode = persons.hospcode and diagnoses.pid = persons.pid
 )
 
-select
-    diagnoses.hospcode,
-    diagnoses.pid,
-    diagnoses.file,
-    diagnoses.record,
-    diagnoses.event_date,
-    diagnoses.delivery_id,
-    diagnoses.source_line,
-    diagnoses.diagnosis_code,
-    {{ matches_pattern('diagnoses.diagnosis_code', "'^[A-Z][0-9]{2}[0-9A-Z]{0,3}$'") }} as has_icd10_form,
-    diagnoses.diagtype as diagnosis_type,
-    persons.sex,
-    {{ age_years('persons.birth_month', 'diagnoses.event_date') }} as age,
-    diagnoses.has_care,
-    cast(diagnoses.n_principal as integer) as n_principal,
-    cast(diagnoses.n_external as integer) as n_external
-from diagnoses
-left join persons on diagnoses.hospcode = persons.hospcode and diagnoses.pid = persons.pid
+{{ examined_rows('int_diagnoses__examined', 'examined') }}

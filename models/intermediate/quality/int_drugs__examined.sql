@@ -61,21 +61,25 @@ drugs as (
     union all
     {%- endif %}
     {%- endfor %}
+),
+
+examined as (
+    select
+        hospcode,
+        pid,
+        file,
+        record,
+        event_date,
+        delivery_id,
+        source_line,
+        didstd as drug_code,
+        amount as quantity,
+        unit,
+        drugcost as cost,
+        drugprice as price,
+        provider,
+        has_care
+    from drugs
 )
 
-select
-    hospcode,
-    pid,
-    file,
-    record,
-    event_date,
-    delivery_id,
-    source_line,
-    didstd as drug_code,
-    amount as quantity,
-    unit,
-    drugcost as cost,
-    drugprice as price,
-    provider,
-    has_care
-from drugs
+{{ examined_rows('int_drugs__examined', 'examined') }}
