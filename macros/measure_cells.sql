@@ -3,12 +3,22 @@
 -#}
 {% macro measure_cells(read, persons=none) -%}
 {%- set library = measure_library() -%}
+{%- set sources = sources_of_dimensions(read, persons) -%}
+{%- set events = {} -%}
 with
-{%- for measure_id, measure in library.items() %}
-{{ measure_model(measure_id) }}_events as (
-    {{ events_with_dimensions(
-        measure_id, "events.variant = 'main'", of_persons(read(measure_model(measure_id)), persons), read, persons
-    ) }}
+{%- if persons %}
+{{ dimensions_of_persons(read, persons) }},
+{%- endif %}
+{%- for measure_id in library %}
+{%- set model = measure_model(measure_id) %}
+{%- do events.update({measure_id: model ~ '_rows' if persons else read(model)}) %}
+{%- if persons %}
+{{ model }}_rows as (
+    select * from {{ of_persons(read(model), persons) }} as events
+),
+{%- endif %}
+{{ model }}_events as (
+    {{ events_with_dimensions(measure_id, "events.variant = 'main'", events[measure_id], sources) }}
 ),
 {% endfor %}
 -- Every variant without dimensions, by facility. Values are added as decimals: a sum of doubles tells in which order
@@ -28,7 +38,7 @@ whole as (
         count(value) as n_values,
         coalesce(sum(case when is_numerator then price end), 0) as total_price,
         count(case when is_numerator then price end) as n_priced
-    from {{ of_persons(read(measure_model(measure_id)), persons) }} as events
+    from {{ events[measure_id] }} as events
     group by variant, service_month, {% if measure.place == 'facility' %}hospcode, {% endif %}province_code
     {%- if not loop.last %}
     union all

@@ -80,12 +80,35 @@
 {%- endmacro %}
 
 {#-
+  The relations that hold the dimensions of events, by name, as `events_with_dimensions` reads them: of all persons or,
+  where all events are of `persons`, CTEs of `dimensions_of_persons`, for many statements read them.
+-#}
+{% macro sources_of_dimensions(read, persons=none) -%}
+    {%- if persons -%}
+        {{ return({'visits': 'visits_of_persons', 'persons': 'these_persons', 'facilities': read('dim_facilities')}) }}
+    {%- endif -%}
+    {{ return({
+        'visits': read('fct_visit_dimensions'), 'persons': read('dim_persons'), 'facilities': read('dim_facilities'),
+    }) }}
+{%- endmacro %}
+
+{#- These CTEs. -#}
+{% macro dimensions_of_persons(read, persons) -%}
+visits_of_persons as (
+    select * from {{ of_persons(read('fct_visit_dimensions'), persons) }} as visits
+),
+
+these_persons as (
+    select * from {{ of_persons(read('dim_persons'), persons) }} as persons
+)
+{%- endmacro %}
+
+{#-
   The events of a measure with their dimensions, as a select: variant, event_key, service_month, hospcode (null at home),
   province_code, person_key, is_numerator, price and the dimensions, null where the events have none. `events` are those
-  of the measure's model to look at; by `read` the other relations are named, `ref` or `made`. Where all events are of
-  `persons`, no visit of others is looked at.
+  of the measure's model to look at.
 -#}
-{% macro events_with_dimensions(measure_id, where, events, read, persons=none) -%}
+{% macro events_with_dimensions(measure_id, where, events, sources) -%}
     {%- set measure = measure_library()[measure_id] -%}
     select
         events.variant,
@@ -98,22 +121,19 @@
         events.price,
         {{ age_band(age_years('persons.birth_month', 'events.event_date')) }} as age_band,
         coalesce(persons.sex, 'unknown') as sex,
-        {{ "coalesce(visits.right_group, 'unknown')" if measure.event == 'visit' else null_text() }} as right_group,
         {{ "coalesce(facilities.facility_type_group, 'unknown')" if measure.place == 'facility' else null_text() }}
             as facility_type,
-        {{ "coalesce(diseases.condition_group, 'unknown')" if measure.event == 'visit' else null_text() }}
-            as condition_group,
-        {{ "coalesce(" ~ hour_of('visits.time_serv') ~ ", 'unknown')" if measure.event == 'visit' else null_text() }}
-            as hour
+        {%- for dimension in ['right_group', 'condition_group', 'hour'] %}
+        {{ "coalesce(visits." ~ dimension ~ ", 'unknown')" if measure.event == 'visit' else null_text() }} as {{ dimension }}
+        {%- if not loop.last %},{% endif %}
+        {%- endfor %}
     from {{ events }} as events
-    left join {{ read('dim_persons') }} as persons on events.person_key = persons.person_key
+    left join {{ sources.persons }} as persons on events.person_key = persons.person_key
     {%- if measure.place == 'facility' %}
-    left join {{ read('dim_facilities') }} as facilities on events.hospcode = facilities.hospcode
+    left join {{ sources.facilities }} as facilities on events.hospcode = facilities.hospcode
     {%- endif %}
     {%- if measure.event == 'visit' %}
-    left join {{ of_persons(read('int_visits__enriched'), persons) }} as visits on events.event_key = visits.visit_key
-    left join {{ of_persons(read('int_visits__qualified'), persons) }} as conditions on events.event_key = conditions.visit_key
-    left join {{ read('dim_diseases') }} as diseases on conditions.principal_diagnosis = diseases.diagnosis_code
+    left join {{ sources.visits }} as visits on events.event_key = visits.visit_key
     {%- endif %}
     where {{ where }}
 {%- endmacro %}

@@ -13,7 +13,27 @@
   A filter only saves work: what a strategy below takes in is of its own units, whatever the model gives.
 -#}
 {% macro of_affected(relation, unit='person') -%}
-    {%- set units = {
+    {%- set units = affected_keys(unit) -%}
+    {%- if units -%}
+        (select * from {{ relation }} where {{ of_units(units_of_changes()[unit].key, units) }})
+    {%- else -%}
+        {{ relation }}
+    {%- endif -%}
+{%- endmacro %}
+
+{#- The relation of these units in a build of changes; none where all rows are to be looked at. -#}
+{% macro affected_keys(unit) -%}
+    {%- set model = units_of_changes()[unit].model -%}
+    {%- if not execute -%}
+        {#- Named while parsing alone: a unit test, which has no `this`, would ask for its rows. -#}
+        {%- do ref(model) -%}
+        {{ return(none) }}
+    {%- endif -%}
+    {{ return(ref(model) if this and is_incremental() and not is_made_whole() else none) }}
+{%- endmacro %}
+
+{% macro units_of_changes() -%}
+    {{ return({
         'person': {'model': 'int_persons__affected', 'key': ['person_key']},
         'watched': {'model': 'int_persons__watched', 'key': ['person_key']},
         'registration': {'model': 'int_registrations__affected', 'key': ['hospcode', 'pid']},
@@ -21,21 +41,17 @@
         'stay': {'model': 'int_stays__affected', 'key': ['hospcode', 'an']},
         'admission': {'model': 'int_stays__affected', 'key': ['admission_key']},
         'changed': {'model': 'int_registrations__changed', 'key': ['hospcode', 'pid']},
-    } -%}
-    {%- if not execute -%}
-        {#- Named while parsing alone: a unit test, which has no `this`, would ask for its rows. -#}
-        {%- do ref(units[unit].model) -%}
-        {{ return(relation) }}
-    {%- endif -%}
-    {%- if this and is_incremental() and not is_made_whole() -%}
-        (select * from {{ relation }} where {{ of_units(units[unit].key, ref(units[unit].model)) }})
-    {%- else -%}
-        {{ relation }}
-    {%- endif -%}
+    }) }}
 {%- endmacro %}
 
+{#-
+  DuckDB looks for a few keys while it scans, and reads nothing else of the other rows (a Bloom filter), where they are of
+  one column and the relation of them is itself filtered: no key is an empty text.
+-#}
 {% macro of_units(key, relation) -%}
-    ({{ key | join(', ') }}) in (select {{ key | join(', ') }} from {{ relation }})
+    ({{ key | join(', ') }}) in (
+        select {{ key | join(', ') }} from {{ relation }}{% if key | length == 1 %} where {{ key[0] }} > ''{% endif %}
+    )
 {%- endmacro %}
 
 {#-

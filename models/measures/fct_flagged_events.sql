@@ -1,6 +1,12 @@
 {{ config(materialized='incremental', incremental_strategy='by_watched_person') }}
 {{ whole_when_moves('first_day', 'last_month') }}
+{%- set watched = affected_keys('watched') %}
+{%- set sources = sources_of_dimensions(ref, watched) %}
 
+{% if watched -%}
+with {{ dimensions_of_persons(ref, watched) }}
+
+{% endif -%}
 {%- for measure_id, measure in measure_library().items() %}
 select
     '{{ measure_id }}' as measure_id,
@@ -17,8 +23,8 @@ from (
     {{ events_with_dimensions(
         measure_id,
         "events.is_numerator and events.variant <> 'wide'",
-        of_affected(ref(measure_model(measure_id)), 'watched'),
-        ref,
+        of_persons(ref(measure_model(measure_id)), watched),
+        sources,
     ) }}
 ) as events
 {%- if not loop.last %}
