@@ -14,6 +14,8 @@
         'fct_measure_cells': {'of': measure_cells, 'reached_by': ['int_persons__affected', 'int_persons__watched']},
         'fct_measure_persons': {'of': measure_persons, 'reached_by': ['int_persons__affected', 'int_persons__watched']},
         'fct_utilization_cells': {'of': utilization_cells, 'reached_by': ['int_persons__affected']},
+        'fct_facility_cells': {'of': facility_cells, 'reached_by': ['int_persons__affected']},
+        'fct_flow_cells': {'of': flow_cells, 'reached_by': ['int_persons__affected']},
     }) }}
 {%- endmacro %}
 
@@ -92,7 +94,7 @@
             sum({{ name }}) as {{ name }}{% if not loop.last %},{% endif %}
             {%- endfor %}
         from (
-            select {{ columns | join(', ') }} from {{ arguments.temp_relation }}
+            select {{ (cell + sums) | join(', ') }} from {{ arguments.temp_relation }}
             union all
             select {{ cell | join(', ') }}, -{{ sums | join(', -') }} from {{ before }}
         ) as added

@@ -1,21 +1,16 @@
-with visits as (
-    select
-        visit_key,
-        hospcode,
-        service_month,
-        right_group,
-        visit_class,
-        principal_diagnosis
-    from {{ ref('fct_visits') }}
+with cells as (
+    select * from {{ ref('fct_facility_cells') }}
 ),
 
 sent as (
     select
         hospcode,
         service_month,
-        count(*) as n_visits,
-        sum(case when principal_diagnosis is null then 1 else 0 end) as n_without_principal
-    from visits
+        sum(case when series = 'visits' then n_visits else 0 end) as n_visits,
+        sum(case when series = 'without_principal' then n_visits else 0 end) as n_without_principal,
+        sum(case when series = 'ill_defined' then n_visits else 0 end) as n_ill_defined
+    from cells
+    where series in ('visits', 'without_principal', 'ill_defined')
     group by hospcode, service_month
 ),
 
@@ -43,63 +38,19 @@ without_principal as (
 
 ill_defined as (
     select
-        visits.hospcode,
-        visits.service_month,
+        hospcode,
+        service_month,
         'ill_defined' as series,
         'all' as member,
-        sum(
-            case
-                when not coalesce(diseases.is_known, false) or diseases.chapter_code = chapters.chapter_code then 1
-                else 0
-            end
-        )
-            as n_events,
-        count(*) as n_asked
-    from visits
-    left join {{ ref('dim_diseases') }} as diseases on visits.principal_diagnosis = diseases.diagnosis_code
-    left join {{ ref('icd10_chapters') }} as chapters on chapters.code_from = 'R00'
-    where visits.principal_diagnosis is not null
-    group by visits.hospcode, visits.service_month
-),
-
-departments as (
-    select
-        diagnoses.visit_key,
-        min(clinics.department_code) as department_code
-    from {{ ref('fct_diagnoses') }} as diagnoses
-    inner join {{ ref('dim_clinics') }} as clinics on diagnoses.clinic_code = clinics.clinic_code
-    where diagnoses.is_principal and diagnoses.visit_key is not null
-    group by diagnoses.visit_key
+        n_ill_defined as n_events,
+        n_visits - n_without_principal as n_asked
+    from sent
+    where n_visits > n_without_principal
 ),
 
 mixed as (
-    select
-        hospcode,
-        service_month,
-        'right' as series,
-        right_group as member,
-        count(*) as n_events
-    from visits
-    group by hospcode, service_month, right_group
-    union all
-    select
-        hospcode,
-        service_month,
-        'visit_class' as series,
-        visit_class as member,
-        count(*) as n_events
-    from visits
-    group by hospcode, service_month, visit_class
-    union all
-    select
-        visits.hospcode,
-        visits.service_month,
-        'department' as series,
-        departments.department_code as member,
-        count(*) as n_events
-    from visits
-    inner join departments on visits.visit_key = departments.visit_key
-    group by visits.hospcode, visits.service_month, departments.department_code
+    select * from cells
+    where series in ('right', 'visit_class', 'department')
 ),
 
 wholes as (
@@ -107,7 +58,7 @@ wholes as (
         hospcode,
         service_month,
         series,
-        sum(n_events) as n_asked
+        sum(n_visits) as n_asked
     from mixed
     group by hospcode, service_month, series
 ),
@@ -127,7 +78,7 @@ shares as (
         wholes.service_month,
         wholes.series,
         members.member,
-        coalesce(mixed.n_events, 0) as n_events,
+        coalesce(mixed.n_visits, 0) as n_events,
         wholes.n_asked
     from wholes
     inner join members on wholes.hospcode = members.hospcode and wholes.series = members.series

@@ -32,13 +32,21 @@ _STOPS = [
     "int_persons__watched",
     "int_visits__merged",
     "fct_procedures",
+    "fct_facility_cells",
     "fct_utilization_cells",
+    "fct_flow_cells",
     "msr_red_06",
     "fct_measure_cells",
     "fct_measure_persons",
 ]
 """In the order of a build: before what people added is kept, after it, and before and after it is taken in."""
-_CONTRIBUTED = ["fct_measure_cells", "fct_measure_persons", "fct_utilization_cells"]
+_CONTRIBUTED = [
+    "fct_facility_cells",
+    "fct_flow_cells",
+    "fct_measure_cells",
+    "fct_measure_persons",
+    "fct_utilization_cells",
+]
 """Models that change by what people add."""
 
 

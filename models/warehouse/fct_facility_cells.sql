@@ -1,0 +1,3 @@
+{{ config(materialized='incremental', incremental_strategy='by_contribution') }}
+
+{{ facility_cells(ref, contributors()) }}
