@@ -1,6 +1,9 @@
 {#-
   Events of measures (`what_number`, `cut_number`, `is_main`, `service_month`, `hospcode`, `province_code`, `column`) in every
   area and period that they count in. Reads the areas and cuts of `measure_lattice`.
+
+  The areas come by a left join (without one, no cut has its level, and the event goes): DuckDB would otherwise first lay
+  all areas beside all cuts and months, ten million rows to look up a few events in.
 -#}
 {% macro in_areas_and_periods(events, column) -%}
     {%- for area, key in [('areas_of_facilities', 'hospcode'), ('areas_of_provinces', 'province_code')] %}
@@ -10,7 +13,7 @@
         month_cuts.period_number,
         events.{{ column }}
     from {{ events }} as events
-    inner join {{ area }} on events.{{ key }} = {{ area }}.{{ key }}
+    left join {{ area }} on events.{{ key }} = {{ area }}.{{ key }}
     inner join area_cuts
         on
             events.cut_number = area_cuts.cut_number

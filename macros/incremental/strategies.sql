@@ -13,10 +13,11 @@
 
 {#- Lines that bear no person: by their visit or stay. -#}
 {% macro get_incremental_by_parent_sql(arguments) -%}
-    {{ replace_units(
-        arguments,
-        of_units(['visit_key'], made('int_visits__affected')) ~ ' or ' ~ of_units(['admission_key'], made('int_stays__affected'))
-    ) }}
+    {{ replace_units(arguments, of_parents()) }}
+{%- endmacro %}
+
+{% macro of_parents() -%}
+    {{ of_units(['visit_key'], made('int_visits__affected')) }} or {{ of_units(['admission_key'], made('int_stays__affected')) }}
 {%- endmacro %}
 
 {#- Rows of a register or of a file that rules are put to: by the registrations of affected persons. -#}

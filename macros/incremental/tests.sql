@@ -23,6 +23,8 @@
         {{ return(of_units(['hospcode', 'pid'], made('int_registrations__affected'))) }}
     {%- elif strategy == 'by_registration' -%}
         {{ return(of_units(['hospcode', 'pid'], made('int_registrations__changed'))) }}
+    {%- elif strategy == 'by_parent' -%}
+        {{ return(of_parents()) }}
     {%- elif strategy == 'by_key' and 'date_serv' in model.config.unique_key -%}
         {{ return(of_units(['hospcode', 'seq', 'date_serv'] if 'seq' in model.config.unique_key else ['hospcode', 'pid'], ledger('changed_rows'))) }}
     {%- elif strategy == 'by_key' and 'pid' in model.config.unique_key -%}

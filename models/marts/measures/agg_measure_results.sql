@@ -32,6 +32,7 @@ cells as (
         on {{ agreeing(what, 'cells', 'whats') }}
 ),
 
+-- Joined in this order, as in `in_areas_and_periods`.
 by_area as (
     {%- for area, key in [('areas_of_facilities', 'hospcode'), ('areas_of_provinces', 'province_code')] %}
     select
@@ -44,7 +45,7 @@ by_area as (
         sum(cells.{{ sum }}) as {{ sum }}{% if not loop.last %},{% endif %}
         {%- endfor %}
     from cells
-    inner join {{ area }} on cells.{{ key }} = {{ area }}.{{ key }}
+    left join {{ area }} on cells.{{ key }} = {{ area }}.{{ key }}
     inner join area_cuts
         on
             cells.cut_number = area_cuts.cut_number
@@ -108,12 +109,21 @@ whole_in_areas as (
     {{ in_areas_and_periods('flagged_whole', 'price') }}
 ),
 
+-- Where a cost is shown at all: the prices of other cells need not be sorted.
+costed as (
+    select {{ prefixed(target, 'results') }}
+    from results
+    inner join people on {{ agreeing(target, 'results', 'people') }}
+    where people.n_persons >= 10 and results.numerator >= 10 and results.n_priced >= 10
+),
+
 medians as (
     select
-        {{ target | join(', ') }},
-        {{ median_amount('price') }} as median_price
-    from whole_in_areas
-    group by {{ target | join(', ') }}
+        {{ prefixed(target, 'events') }},
+        {{ median_amount('events.price') }} as median_price
+    from whole_in_areas as events
+    inner join costed on {{ agreeing(target, 'events', 'costed') }}
+    group by {{ prefixed(target, 'events') }}
 ),
 
 -- The population, by its age on the last day of the period.
@@ -210,29 +220,59 @@ standardized as (
     {{ standardized_rates('strata_of_years', target) }}
 ),
 
+-- A province's own reports are counted before its areas and periods are laid beside them.
+reports_of_provinces as (
+    select
+        reports.measure_id,
+        reports.service_month,
+        facilities.province_code,
+        count(*) as n_expected,
+        count(case when reports.is_received then 1 end) as n_received
+    from {{ ref('fct_measure_reports') }} as reports
+    inner join {{ ref('dim_facilities') }} as facilities on reports.hospcode = facilities.hospcode
+    group by reports.measure_id, reports.service_month, facilities.province_code
+),
+
+reports_of_months as (
+    select
+        reports.measure_id,
+        reports.service_month,
+        areas_of_provinces.area_level,
+        areas_of_provinces.area_number,
+        reports.n_expected,
+        reports.n_received
+    from reports_of_provinces as reports
+    inner join areas_of_provinces on reports.province_code = areas_of_provinces.province_code
+    union all
+    select
+        reports.measure_id,
+        reports.service_month,
+        areas_of_facilities.area_level,
+        areas_of_facilities.area_number,
+        1 as n_expected,
+        case when reports.is_received then 1 else 0 end as n_received
+    from {{ ref('fct_measure_reports') }} as reports
+    inner join areas_of_facilities on reports.hospcode = areas_of_facilities.hospcode
+),
+
 reports as (
     select
         reports.measure_id,
         months.period_number,
-        areas.area_number,
-        count(*) as n_reports_expected,
-        count(case when reports.is_received then 1 end) as n_reports_received
-    from {{ ref('fct_measure_reports') }} as reports
+        reports.area_number,
+        sum(reports.n_expected) as n_reports_expected,
+        sum(reports.n_received) as n_reports_received
+    from reports_of_months as reports
     inner join (
-        select
-            facilities.hospcode,
-            areas_of_provinces.area_number
-        from {{ ref('dim_facilities') }} as facilities
-        inner join areas_of_provinces on facilities.province_code = areas_of_provinces.province_code
-        union all
-        select
-            hospcode,
-            area_number
-        from areas_of_facilities
-    ) as areas
-        on reports.hospcode = areas.hospcode
-    inner join months on reports.service_month = months.month_start
-    group by reports.measure_id, months.period_number, areas.area_number
+        select distinct
+            measure_id,
+            area_level,
+            period_type
+        from cuts
+    ) as shown
+        on reports.measure_id = shown.measure_id and reports.area_level = shown.area_level
+    inner join months on reports.service_month = months.month_start and shown.period_type = months.period_type
+    group by reports.measure_id, months.period_number, reports.area_number
 ),
 
 -- Where nothing happened, it is said whether that is known: every known area above the district, and every one that
@@ -247,7 +287,7 @@ owing as (
     select
         areas.area_number,
         areas.area_level
-    from reports
+    from reports_of_months as reports
     inner join areas on reports.area_number = areas.area_number
 ),
 

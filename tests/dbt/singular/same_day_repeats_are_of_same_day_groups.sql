@@ -8,7 +8,7 @@ with groups as (
     from {{ ref('int_visits__qualified') }}
     where visit_class in ('OP', 'TELE') and person_tier = 'A' and condition_code is not null
     group by person_key, date_serv, condition_code
-    having count(distinct hospcode) > 1
+    having min(hospcode) <> max(hospcode)
 )
 
 select flagged.event_key
