@@ -31,7 +31,8 @@
 
 {#-
     The rows of the CTE `rows`, with what the rules over `model` say of each: `checked_rules` and `broken_rules` have the bit
-    of every rule that applies to it, and that it breaks. The rules are put here once, for all that count them. A model has room for 62.
+    of every rule that applies to it, and that it breaks. The rules are put here once, for all that count them; a model has
+    room for 62.
 -#}
 {% macro examined_rows(model, rows) -%}
 select
