@@ -38,58 +38,24 @@ departments as (
     group by visits.visit_key, visits.hospcode, visits.service_month
 )
 
+{%- for series, counted, member in [
+    ('visits', 'visits', none),
+    ('without_principal', '(select * from visits where principal_diagnosis is null)', none),
+    ('ill_defined', 'ill_defined', none),
+    ('right', 'visits', 'right_group'),
+    ('visit_class', 'visits', 'visit_class'),
+    ('department', 'departments', 'department_code'),
+] %}
 select
     hospcode,
     service_month,
-    'visits' as series,
-    'all' as member,
+    '{{ series }}' as series,
+    {{ member or "'all'" }} as member,
     count(*) as n_visits
-from visits
-group by hospcode, service_month
+from {{ counted }} as counted
+group by hospcode, service_month{% if member %}, {{ member }}{% endif %}
+{%- if not loop.last %}
 union all
-select
-    hospcode,
-    service_month,
-    'without_principal' as series,
-    'all' as member,
-    count(*) as n_visits
-from visits
-where principal_diagnosis is null
-group by hospcode, service_month
-union all
-select
-    hospcode,
-    service_month,
-    'ill_defined' as series,
-    'all' as member,
-    count(*) as n_visits
-from ill_defined
-group by hospcode, service_month
-union all
-select
-    hospcode,
-    service_month,
-    'right' as series,
-    right_group as member,
-    count(*) as n_visits
-from visits
-group by hospcode, service_month, right_group
-union all
-select
-    hospcode,
-    service_month,
-    'visit_class' as series,
-    visit_class as member,
-    count(*) as n_visits
-from visits
-group by hospcode, service_month, visit_class
-union all
-select
-    hospcode,
-    service_month,
-    'department' as series,
-    department_code as member,
-    count(*) as n_visits
-from departments
-group by hospcode, service_month, department_code
+{%- endif %}
+{%- endfor %}
 {%- endmacro %}

@@ -285,10 +285,9 @@ owing as (
     where area_level in ('nation', 'region', 'province') and area_code not in ('00', '99')
     union distinct
     select
-        areas.area_number,
-        areas.area_level
-    from reports_of_months as reports
-    inner join areas on reports.area_number = areas.area_number
+        area_number,
+        area_level
+    from reports_of_months
 ),
 
 rows_to_show as (
