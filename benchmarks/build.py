@@ -6,9 +6,9 @@
 for the whole proof `--visits 1000000 5000000 20000000 --memory-limit 6GB --peers-up-to 5000000` (hours, and some
 60 GB of disk, by what a million takes).
 
-One small country is landed (or that of `--home` is taken, read-only) and copied until it has the visits asked for: of
-each copy every facility has another code, and every person another pseudonym, so that copies never meet and each is as
-the first. Then, at each size, in a process of its own:
+One country of the smallest size is landed (or that of `--home` is taken, read-only) and copied until it has the visits
+asked for: of each copy every facility has another code, and every person another pseudonym, so that copies never meet
+and each is as the first. Then, at each size, in a process of its own:
 
 * *dbt build*: every seed, model and data test, as `ruam build --full-refresh` runs them;
 * *dbt run*: the models alone;
@@ -62,13 +62,22 @@ FACILITY = {"main", "sub", "hsub", "hoscode", "movefrom", "moveto", "hosp_dx", "
 }
 """Columns of the landing and of the registry that hold a facility's code; also `hosp_destination`."""
 
+VISITS_OF_SCALE = 1_376_000
+"""Rows of SERVICE in a country of 60 facilities, 12 months and scale 1."""
+SMALL, LARGEST = 55_000, 1_100_000
+"""Visits of the country that is copied."""
+
 FIRST_CODE = 10_000
 DUMMY = "d" * 32
 
 
-def land_country(folder: Path) -> DataHome:
-    """A country of 60 facilities and 12 months, with some 50,000 visits, landed."""
-    generate(folder / "country", facilities=60, months=12, scale=0.04, seed=1, start=START)
+def land_country(folder: Path, visits: int = SMALL) -> DataHome:
+    """A country of 60 facilities and 12 months, with about as many visits, landed.
+
+    At most a million: its facilities are then of the nation's size (300 million visits a year at 14,000).
+    """
+    scale = min(visits, LARGEST) / VISITS_OF_SCALE
+    generate(folder / "country", facilities=60, months=12, scale=scale, seed=1, start=START)
     settings = Settings(home=folder / "home", workers=THREADS)
     home = settings.data_home
     home.create()
@@ -322,7 +331,7 @@ def main() -> None:
 
 
 def prove(folder: Path, chosen: argparse.Namespace) -> Iterable[Target]:
-    source = DataHome(chosen.home.absolute()) if chosen.home else land_country(folder)
+    source = DataHome(chosen.home.absolute()) if chosen.home else land_country(folder, min(chosen.visits))
     sizes = sorted(chosen.visits)
     if sizes[0] > chosen.peers_up_to:
         raise SystemExit("--peers-up-to must reach the smallest of --visits: builds are compared there.")

@@ -7,8 +7,8 @@ All deliveries but a day's are landed and built; then that day is built, and aft
 of whole builds as `ruam build` makes them, dbt's own work and its data tests included; the first build, which also
 parses the project, is not counted.
 
-With `--visits` a small country is copied until it has them (as `benchmarks.build` does), and the day brings deliveries
-that came before once more, every row of them corrected: that takes no hours of generating.
+With `--visits` a country is copied until it has them (as `benchmarks.build` does), and the day brings deliveries that
+came before once more, every row of them corrected: that takes no hours of generating.
 """
 
 from __future__ import annotations
@@ -104,7 +104,7 @@ def prepare(root: Path, size: argparse.Namespace) -> Settings:
 
 def prepare_grown(root: Path, size: argparse.Namespace) -> Settings:
     """A home with a copied country built, and a day of corrections landed after it."""
-    home = grow(land_country(root), root / "grown", size.visits)
+    home = grow(land_country(root, size.visits), root / "grown", size.visits)
     settings = Settings(home=home.root, workers=2, memory_limit=size.memory_limit)
     build(settings)
     send_again(home, size.share)
@@ -112,25 +112,30 @@ def prepare_grown(root: Path, size: argparse.Namespace) -> Settings:
 
 
 def send_again(home: DataHome, share: float) -> None:
-    """Land a batch for each region: of its deliveries about that share, by an order of their own kind, a day later and
-    with every price changed."""
+    """Land a batch for each region that has any: of the country's deliveries about that share of all rows, by an order
+    of their own kind, a day later and with every price changed."""
+    sent = batches_with_rows(home)
+    receipts = rows_of(str(batch / "receipts.parquet") for batch in sent)
     with duckdb.connect(config={"threads": 2}) as connection:
-        for before in batches_with_rows(home):
+        # Up to the delivery with which the share is met best: one of a large hospital may hold a third of it.
+        connection.execute(
+            f"""
+            create table chosen as
+            select delivery_id, batch
+            from (
+                select delivery_id, batch, n_landed, sum(n_landed) over (order by md5(delivery_id)) as n_until
+                from {receipts}
+            )
+            where n_until - n_landed / 2 < $share * (select sum(n_landed) from {receipts})
+            """,
+            {"share": share},
+        )
+        reached = {row[0] for row in connection.execute("select distinct batch from chosen").fetchall()}
+        for before in sent:
+            if before.name.removeprefix("batch=") not in reached:
+                continue
             again = before.with_name(f"batch=20250602T0000000000{region_of(before)}-again")
             again.mkdir()
-            receipts = rows_of([str(before / "receipts.parquet")])
-            connection.execute(
-                f"""
-                create or replace table chosen as
-                select delivery_id
-                from (
-                    select delivery_id, sum(n_landed) over (order by md5(delivery_id)) - n_landed as n_before
-                    from {receipts}
-                )
-                where n_before < $share * (select sum(n_landed) from {receipts})
-                """,
-                {"share": share},
-            )
             for path in before.glob("*.parquet"):
                 rows = rows_of([str(path)])
                 columns = {str(row[0]) for row in connection.execute(f"describe from {rows}").fetchall()}
@@ -165,7 +170,7 @@ def arguments_of(description: str | None) -> argparse.ArgumentParser:
     """Size of the country and of its day, from the command line."""
     parser = country_arguments(description)
     parser.add_argument("--share", type=float, default=0.003, help="of the deliveries' bytes that the day brings")
-    parser.add_argument("--visits", type=int, default=0, help="copy a small country until it has these")
+    parser.add_argument("--visits", type=int, default=0, help="copy a country until it has these")
     parser.add_argument("--memory-limit", default="4GB", help="with --visits")
     parser.add_argument("--folder", type=Path, help="where to work; default: a temporary folder")
     parser.set_defaults(facilities=300, scale=1)
