@@ -37,6 +37,7 @@ _FORGET_CHANGES = """
 delete from ruam.changed_rows;
 delete from ruam.changed_persons;
 delete from int_data__bounded where build_number < (select max(build_number) from int_data__bounded);
+drop schema if exists reached cascade;
 """
 """What every model has taken in is no news for the next build."""
 

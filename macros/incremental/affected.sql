@@ -15,7 +15,7 @@
 {% macro of_affected(relation, unit='person') -%}
     {%- set units = affected_keys(unit) -%}
     {%- if units -%}
-        (select * from {{ relation }} where {{ of_units(units_of_changes()[unit].key, units) }})
+        (select * from {{ kept_beside(relation, unit) or relation }} where {{ of_units(units_of_changes()[unit].key, units) }})
     {%- else -%}
         {{ relation }}
     {%- endif -%}

@@ -74,7 +74,7 @@
 {% macro get_incremental_by_contribution_sql(arguments) -%}
     {%- set model = arguments.target_relation.identifier -%}
     {%- if is_made_whole() -%}
-        {{ replace_units(arguments, 'true') }}
+        {{ replace_all(arguments) }}
     {%- else -%}
         {{ merge_contributions(arguments, kept_contributions(model), config.get('meta').sums) }}
     {%- endif %}

@@ -20,6 +20,7 @@
     );
     create table if not exists {{ ledger('changed_persons') }} (person_key varchar, wide_person_key varchar);
     {{ make_contributions() }}
+    {{ forget_reached() }}
 {%- endmacro %}
 
 {#- Builds on Spark are full: nothing is ever written in it. -#}

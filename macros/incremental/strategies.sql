@@ -58,13 +58,23 @@
     {%- set differing = '(select ' ~ columns | join(', ') ~ ' from ' ~ one ~ ' except select ' ~ columns | join(', ') ~ ' from ' ~ other ~ ')' %}
     {{ remember_rows(differing, columns, 'true') }}
     {%- endfor %}
-    {{ replace_units(arguments, 'true') }}
+    {{ replace_all(arguments) }}
 {%- endmacro %}
 
 {% macro replace_units(arguments, condition) -%}
     {%- set columns = arguments.dest_columns | map(attribute='quoted') | join(', ') -%}
-    {%- set units = 'true' if is_made_whole() else condition -%}
-    delete from {{ arguments.target_relation }} where {{ units }};
-    insert into {{ arguments.target_relation }} ({{ columns }})
-    select {{ columns }} from {{ arguments.temp_relation }} where {{ units }};
+    {%- if is_made_whole() -%}
+    {{ replace_all(arguments) }}
+    {%- else -%}
+    {%- set rows = reached_rows(arguments.target_relation.identifier) %}
+    create or replace table {{ rows }} as select {{ columns }} from {{ arguments.temp_relation }} where {{ condition }};
+    delete from {{ arguments.target_relation }} where {{ condition }};
+    insert into {{ arguments.target_relation }} ({{ columns }}) select {{ columns }} from {{ rows }};
+    {%- endif %}
+{%- endmacro %}
+
+{% macro replace_all(arguments) -%}
+    {%- set columns = arguments.dest_columns | map(attribute='quoted') | join(', ') -%}
+    delete from {{ arguments.target_relation }};
+    insert into {{ arguments.target_relation }} ({{ columns }}) select {{ columns }} from {{ arguments.temp_relation }};
 {%- endmacro %}

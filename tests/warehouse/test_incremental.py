@@ -49,6 +49,16 @@ _CONTRIBUTED = [
 ]
 """Models that change by what people add."""
 
+_READERS_OF_REACHED = {
+    "int_visits__enriched",  # lines of files, by visit
+    "int_admissions__enriched",  # by stay
+    "int_persons__diagnosed",  # by registration
+    "int_persons__identified",  # registrations that changed
+    "msr_red_06",  # people
+    "fct_visit_labels",  # people and those whose window has passed
+}
+"""Of each unit at least one."""
+
 
 def _run(arguments: list[str], home: DataHome, **options: Any) -> None:
     run_dbt([*arguments, *_WITHOUT_TESTS], home, **options)
@@ -75,6 +85,21 @@ def kept(home: DataHome) -> dict[str, int]:
             table.removesuffix("_persons"): connection.execute(f"select count(*) from ruam.{table}").fetchall()[0][0]
             for (table,) in tables
         }
+
+
+def readers_of_reached(home: DataHome) -> set[str]:
+    """Models of the last build that read a few people's rows from beside the tables of everybody."""
+    return {
+        node["name"]
+        for node in manifest(home)["nodes"].values()
+        if node["resource_type"] == "model" and '"reached".' in node["compiled_code"]
+    }
+
+
+def schemas(home: DataHome) -> set[str]:
+    with duckdb.connect(str(home.warehouse), read_only=True) as connection:
+        found = connection.execute("select schema_name from duckdb_schemas() where not internal").fetchall()
+        return {name for (name,) in found}
 
 
 def differing(one: dict[str, list[tuple[object, ...]]], other: dict[str, list[tuple[object, ...]]]) -> list[str]:
@@ -114,6 +139,8 @@ def test_days_built_one_after_another_equal_a_full_build(tmp_path: Path, monkeyp
             days.land(visits=4)
         assert not build(settings).is_full_refresh
     by_day = contents(home)
+    assert readers_of_reached(home) >= _READERS_OF_REACHED
+    assert not schemas(home) & {"reached"}, "rows that were kept for one build outlive it"
     if N_DAYS > 2:
         monkeypatch.undo()  # In the proof the build tests itself too: no test may fail for what senders send.
     assert build(settings, full_refresh=True).is_full_refresh
