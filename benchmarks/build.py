@@ -3,7 +3,7 @@
     python -m benchmarks.build [--visits 100000 200000 400000] [--of-one 150000] [--memory-limit 4GB] [--home HOME]
         [--peers-up-to 1000000000]
 
-for the whole proof `--visits 1000000 5000000 20000000 --memory-limit 6GB --peers-up-to 5000000` (hours, and some
+for the whole proof `--visits 1000000 5000000 20000000 --memory-limit 5GB --peers-up-to 5000000` (hours, and some
 60 GB of disk, by what a million takes).
 
 One country of the smallest size is landed (or that of `--home` is taken, read-only) and copied until it has the visits
@@ -74,7 +74,7 @@ DUMMY = "d" * 32
 def land_country(folder: Path, visits: int = SMALL) -> DataHome:
     """A country of 60 facilities and 12 months, with about as many visits, landed.
 
-    At most a million: its facilities are then of the nation's size (300 million visits a year at 14,000).
+    At most 1.1 million: its facilities are then of the nation's size (300 million visits a year at 14,000).
     """
     scale = min(visits, LARGEST) / VISITS_OF_SCALE
     generate(folder / "country", facilities=60, months=12, scale=scale, seed=1, start=START)

@@ -7,9 +7,9 @@ import logging
 import os
 import re
 import shutil
+import time
 from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager
-from logging.handlers import RotatingFileHandler
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +19,7 @@ from ruam import findings
 from ruam.errors import BuildError
 from ruam.home import DataHome
 from ruam.landing import holds, reading
+from ruam.log import kept_in
 from ruam.settings import PROJECT
 from ruam.spark_address import server_of, target_of
 
@@ -29,7 +30,6 @@ STORAGE_VERSION = "v1.5.0"
 """DuckDB's oldest version that reads a new warehouse. Its default, 1.0, knows less of compression (decision 35)."""
 
 _LOGGED = {"info": logging.INFO, "warn": logging.WARNING, "error": logging.ERROR}
-_LOG_BYTES = 10 * 2**20
 
 _UNITS = {"KB": 10**3, "MB": 10**6, "GB": 10**9, "TB": 10**12, "KIB": 2**10, "MIB": 2**20, "GIB": 2**30, "TIB": 2**40}
 _LANDINGS_IN_MEMORY = 10
@@ -119,7 +119,7 @@ def run_dbt(
 
     def follow(event: Any) -> None:
         if event.info.level in _LOGGED:
-            log.handle(log.makeRecord("dbt", _LOGGED[event.info.level], "", 0, event.info.msg, (), None))
+            log.log(_LOGGED[event.info.level], "%s", event.info.msg)
         if event.info.name == "ConcurrencyLine":
             counted[1] = event.data.node_count
         elif event.info.name == "NodeFinished":
@@ -161,13 +161,14 @@ def run_dbt(
 
 @contextmanager
 def _log(path: Path) -> Iterator[logging.Logger]:
-    """A log of what dbt tells, from its events.
+    """A log of what dbt tells, from its events, in UTC.
 
     dbt's own writes out every event of debugging before it looks whether the level asks for it: 3 % of a small build.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
-    handler = RotatingFileHandler(path, maxBytes=_LOG_BYTES, backupCount=5, encoding="utf-8")
-    handler.setFormatter(logging.Formatter("%(asctime)s [%(levelname)s] %(message)s"))
+    formatter = logging.Formatter("%(asctime)sZ [%(levelname)s] %(message)s", datefmt="%Y-%m-%dT%H:%M:%S")
+    formatter.converter = time.gmtime
+    handler = kept_in(path, formatter)
     log = logging.Logger("dbt")
     log.addHandler(handler)
     try:

@@ -6,6 +6,7 @@ import json
 import logging
 from datetime import UTC, datetime
 from logging.handlers import RotatingFileHandler
+from pathlib import Path
 
 from ruam.errors import failed_at
 from ruam.home import DataHome
@@ -27,6 +28,13 @@ class JsonLines(logging.Formatter):
         return json.dumps(entry, ensure_ascii=False, default=str)
 
 
+def kept_in(path: Path, formatter: logging.Formatter) -> logging.Handler:
+    """Writes to a file, of which six pieces of 10 MiB are kept."""
+    handler = RotatingFileHandler(path, maxBytes=10 << 20, backupCount=5, encoding="utf-8")
+    handler.setFormatter(formatter)
+    return handler
+
+
 def log_to(home: DataHome) -> None:
     """Send the log of this process to the home's file."""
     logger = logging.getLogger("ruam")
@@ -37,7 +45,5 @@ def log_to(home: DataHome) -> None:
     if not home.logs.is_dir():
         logger.addHandler(logging.NullHandler())
         return
-    handler = RotatingFileHandler(home.logs / "ruam.jsonl", maxBytes=10 << 20, backupCount=5, encoding="utf-8")
-    handler.setFormatter(JsonLines())
-    logger.addHandler(handler)
+    logger.addHandler(kept_in(home.logs / "ruam.jsonl", JsonLines()))
     logger.setLevel(logging.INFO)

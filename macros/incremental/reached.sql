@@ -34,21 +34,24 @@
 {%- endmacro %}
 
 {#-
-  What to read for the rows of `relation` that are of a unit: where this run has them beside, these. Those of a visit or
-  stay hold all lines of the registrations, for whose lines' sake the visit is one of them; those of people and of the
-  watched, the people's.
+  The relation in which this run has all rows of `relation` that are of a unit; none where they are to be looked for among
+  everybody's.
 -#}
 {% macro kept_beside(relation, unit) -%}
     {%- set rows = reached_rows(relation.identifier) -%}
+    {%- if unit not in units_beside(relation.identifier) -%}{{ return(none) }}{%- endif -%}
     {%- set found = run_query(
         "select 1 from duckdb_tables() where database_name = '" ~ rows.database ~ "' and schema_name = '" ~ rows.schema
         ~ "' and table_name = '" ~ rows.identifier ~ "'"
     ) -%}
-    {{ return(rows if found.rows and unit in units_within(relation.identifier) else none) }}
+    {{ return(rows if found.rows else none) }}
 {%- endmacro %}
 
-{#- The units whose rows are all among those that are kept of a model; none where a strategy keeps none. -#}
-{% macro units_within(model) -%}
+{#-
+  The units of which all rows are kept beside a model. Lines by visit or stay hold those by registration, for each visit
+  or stay of which a registration has a line is one of them; the watched hold the persons.
+-#}
+{% macro units_beside(model) -%}
     {%- for unit, files in lines_of_reached().items() if model.startswith('stg_f43__') and model[9:] in files -%}
         {{ return(['registration', unit]) }}
     {%- endfor -%}

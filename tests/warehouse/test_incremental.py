@@ -55,6 +55,7 @@ _READERS_OF_REACHED = {
     "int_persons__diagnosed",  # by registration
     "int_persons__identified",  # registrations that changed
     "msr_red_06",  # people
+    "msr_nec_02",  # admissions
     "fct_visit_labels",  # people and those whose window has passed
 }
 """Of each unit at least one."""
